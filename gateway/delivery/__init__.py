@@ -1,0 +1,1 @@
+"""A push arrives from a router, becomes one frame for many, and a verdict for each."""

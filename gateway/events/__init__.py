@@ -1,0 +1,1 @@
+"""What clients do, on its way to the backends."""

@@ -1,0 +1,1 @@
+"""Who a client is: tokens and the grants they carry."""

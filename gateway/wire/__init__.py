@@ -1,0 +1,1 @@
+"""The protocols that turn bytes into messages and messages into bytes."""

@@ -1,0 +1,1 @@
+"""How it is seen: names, logs, metrics, traces."""

@@ -1,0 +1,103 @@
+"""The key layout of design §4: build a key, parse a key. Everything lies under `/homing/<cluster>/`.
+
+Users, guids and node ids are percent-encoded, so a `/` or a `.` in a name can never be read as structure.
+"""
+
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+from registry.model import Life
+
+
+def encode(name: str) -> str:
+    """A user, guid or node id as one path segment: everything but letters, digits, `_` and `-` is percent-encoded."""
+    return quote(name, safe="").replace(".", "%2E").replace("~", "%7E")
+
+
+def prefix(cluster: str) -> str:
+    """What one cluster's keys share; one watch covers it all."""
+    return f"/homing/{encode(cluster)}/"
+
+
+class Keys:
+    """Builds the keys of one cluster."""
+
+    def __init__(self, cluster: str) -> None:
+        self.prefix = prefix(cluster)
+
+    @property
+    def layout(self) -> str:
+        return f"{self.prefix}layout"
+
+    @property
+    def sweeper(self) -> str:
+        return f"{self.prefix}leaders/sweeper"
+
+    @property
+    def machines(self) -> str:
+        return f"{self.prefix}machines/"
+
+    def node(self, node: str) -> str:
+        return f"{self.prefix}nodes/{encode(node)}"
+
+    def machine(self, machine: int) -> str:
+        return f"{self.prefix}machines/{machine}"
+
+    def floor(self, machine: int) -> str:
+        return f"{self.prefix}floors/{machine}"
+
+    def batch(self, node: str) -> str:
+        return f"{self.prefix}batches/{encode(node)}"
+
+    def session(self, user: str, sid: int, life: Life) -> str:
+        return f"{self.prefix}sessions/{encode(user)}/{sid}/{encode(life.node)}.{life.epoch}"
+
+    def file(self, guid: str, life: Life) -> str:
+        return f"{self.prefix}files/{encode(guid)}/{encode(life.node)}.{life.epoch}"
+
+
+class NodeKey(NamedTuple):
+    node: str
+
+
+class BatchKey(NamedTuple):
+    node: str
+
+
+class SessionKey(NamedTuple):
+    user: str
+    sid: int
+    life: Life
+
+
+class FileKey(NamedTuple):
+    guid: str
+    life: Life
+
+
+Parsed = NodeKey | BatchKey | SessionKey | FileKey
+
+
+def parse(key: str, prefix_length: int) -> Parsed | None:
+    """What a key below the cluster's prefix is about; None for kinds that no table holds, or a malformed key."""
+    parts = key[prefix_length:].split("/")
+    try:
+        match parts:
+            case ["sessions", user, sid, life]:
+                return SessionKey(unquote(user), int(sid), _life(life))
+            case ["files", guid, life]:
+                return FileKey(unquote(guid), _life(life))
+            case ["nodes", node]:
+                return NodeKey(unquote(node))
+            case ["batches", node]:
+                return BatchKey(unquote(node))
+    except ValueError:
+        return None
+    return None
+
+
+def _life(text: str) -> Life:
+    node, _, epoch = text.rpartition(".")
+    if not node:
+        raise ValueError(text)
+    return Life(unquote(node), int(epoch))

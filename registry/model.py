@@ -1,0 +1,49 @@
+"""The registry's values: a node, one life of it, a session, a file.
+
+A *life* is one node at one epoch. The epoch is the create-revision of the node's key, so it is unique and only ever
+rises; everything a node registers carries its life in the key, which makes "remove only what you own" true by
+construction and lets one watch event end everything that a dead node registered (design §4).
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+
+class Life(NamedTuple):
+    """One life of one node: what a route points at, and the fence for all that the node registered."""
+
+    node: str
+    epoch: int
+
+    def __str__(self) -> str:
+        return f"{self.node}.{self.epoch}"
+
+
+class Node(msgspec.Struct, frozen=True):
+    """The value of `nodes/<node_id>`: where a gateway is reached. Written with its lease, so absent means dead."""
+
+    client: str  # what clients dial, as a URL: ws://host:port/ws
+    port: str  # the node port, host:port (gRPC, routers and other gateways only)
+    admin: str  # health and readiness, host:port
+    machine: int  # the leased machine id, 0..1023
+    version: str
+    draining: bool = False
+
+
+class SessionInfo(msgspec.Struct, frozen=True):
+    """The value of a session's key: what presence and the sweeper need, nothing that changes."""
+
+    namespace: str
+    auth_type: str
+    connected_at: int  # ms since the Unix epoch
+
+
+class SessionRoute(NamedTuple):
+    """One registered session: `sid -> life`. `created` is its key's create-revision: the newest live one is the route."""
+
+    sid: int
+    user: str
+    life: Life
+    created: int
+    info: SessionInfo

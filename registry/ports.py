@@ -1,0 +1,108 @@
+"""What the two services see of the registry: a gateway's Registrar and a router's RouteFeed.
+
+The implementations are `registry.registrar.StoreRegistrar` and `registry.feed.StoreRouteFeed`, both written over the
+store port, so they run unchanged on etcd and on the in-memory twin.
+"""
+
+from asyncio import Future
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from registry.ids import Mint
+from registry.model import Life, SessionInfo
+from registry.routes import RouteTable, TableChange
+
+
+class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What both services need to know of the registry."""
+
+    cluster: str = "homing"  # the key prefix is /homing/<cluster>/
+    ttl: int = 10  # seconds of a node's or router's lease
+    machine: int | None = None  # a fixed machine id; None leases the first free one
+    start_limit: float = 30.0  # seconds to keep trying a store that does not answer, at start
+    sweep_after: float = 30.0  # seconds a life must have been over before its keys are swept
+
+
+class RegistryError(Exception):
+    """The registry cannot be used, and waiting will not help: a wrong layout, a machine id held by another."""
+
+
+class Registrar(Protocol):
+    """One life of one gateway: the only writer of that life's keys.
+
+    `begin` → `run` (a task of the caller's) → `end`. Changes are told without waiting and gathered into guarded
+    batches, one transaction in flight; a future resolves with the number of the batch that committed it. While the
+    store is away futures stay pending and nothing is lost; when the life is over (fenced) they are cancelled.
+    """
+
+    life: Life
+    machine: int
+    mint: Mint
+
+    async def begin(self) -> Life:
+        """Check the layout, take a lease, a machine id and the node's key; then `life`, `machine`, `mint` are set.
+
+        Retries a store that is away until `start_limit`, logging one line that names the address; then StoreAway.
+        RegistryError: another layout, or a fixed machine id that stays held.
+        """
+        ...
+
+    async def run(self) -> None:
+        """Keep the lease, reserve id floors, commit batches. Returns only when the life is over: fenced."""
+        ...
+
+    async def end(self) -> None:
+        """Commit what is wanted (at most 2 s), then revoke the lease: node, machine and batch keys go at once."""
+        ...
+
+    async def drain(self) -> None:
+        """Mark the node's key as draining."""
+        ...
+
+    def session_came(self, user: str, sid: int, info: SessionInfo) -> "Future[int]":
+        """Register a session. The future gives the batch number that holds it."""
+        ...
+
+    def session_left(self, user: str, sid: int) -> None:
+        """Remove a session's key."""
+        ...
+
+    def file_joined(self, guid: str) -> "Future[int]":
+        """Register this life as an owner of the file. Already registered: a future that is done."""
+        ...
+
+    def file_left(self, guid: str) -> None:
+        """Remove this life's key of the file."""
+        ...
+
+    def lapsed(self) -> bool:
+        """Whether the lease may be over (design §4: TTL - 1 s since the last answered keepalive was *sent*)."""
+        ...
+
+    def unregistered(self) -> bool:
+        """Whether sessions or files have waited longer than 1 s for their commit: routers must scatter here."""
+        ...
+
+
+class RouteFeed(Protocol):
+    """One router's view of every route: a table fed by a snapshot and one gap-free watch."""
+
+    table: RouteTable
+    on_change: Callable[[TableChange], None]  # called after every fold, on the loop, must not block
+
+    async def run(self) -> None:
+        """For ever: snapshot, follow, and on compaction or a lost watch a fresh snapshot, diffed. Never a gap."""
+        ...
+
+    async def wait_synced(self) -> None:
+        """Until the first snapshot is folded."""
+        ...
+
+    async def wait_caught_up(self) -> bool:
+        """Until the table holds everything committed before this call: one linearizable read, shared by all who wait.
+
+        False when the store cannot be read, or the table did not get there, within 2 s: the table is then a guess.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""The contract with callers: gRPC, and the same as HTTP/JSON."""

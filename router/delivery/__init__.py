@@ -1,0 +1,1 @@
+"""Push and table become a plan, outcomes become a report."""

@@ -1,0 +1,1 @@
+"""One stream to one life of one gateway."""
