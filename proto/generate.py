@@ -15,7 +15,9 @@ def generate(into: Path) -> int:
     """Write every *_pb2.py, *_pb2.pyi and *_pb2_grpc.py below `into`; the answer is protoc's exit status."""
     well_known = Path(protoc.__file__).parent / "_proto"
     command = ["protoc", f"-I{HERE}", f"-I{well_known}", f"--python_out={into}", f"--pyi_out={into}"]
-    return protoc.main([*command, *MESSAGES_ONLY]) or protoc.main([*command, f"--grpc_python_out={into}", *SERVICES])
+    return int(
+        protoc.main([*command, *MESSAGES_ONLY]) or protoc.main([*command, f"--grpc_python_out={into}", *SERVICES])
+    )
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 Users, guids and node ids are percent-encoded, so a `/` or a `.` in a name can never be read as structure.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -49,11 +50,15 @@ class Keys:
     def batch(self, node: str) -> str:
         return f"{self.prefix}batches/{encode(node)}"
 
+    @property
+    def batches(self) -> str:
+        return f"{self.prefix}batches/"
+
     def session(self, user: str, sid: int, life: Life) -> str:
-        return f"{self.prefix}sessions/{encode(user)}/{sid}/{encode(life.node)}.{life.epoch}"
+        return f"{self.prefix}sessions/{encode(user)}/{sid}/{_owner(life)}"
 
     def file(self, guid: str, life: Life) -> str:
-        return f"{self.prefix}files/{encode(guid)}/{encode(life.node)}.{life.epoch}"
+        return f"{self.prefix}files/{encode(guid)}/{_owner(life)}"
 
 
 class NodeKey(NamedTuple):
@@ -96,6 +101,13 @@ def parse(key: str, prefix_length: int) -> Parsed | None:
     return None
 
 
+# A cluster has few lives and very many keys of each, so both directions are remembered.
+@lru_cache(maxsize=4096)
+def _owner(life: Life) -> str:
+    return f"{encode(life.node)}.{life.epoch}"
+
+
+@lru_cache(maxsize=4096)
 def _life(text: str) -> Life:
     node, _, epoch = text.rpartition(".")
     if not node:

@@ -31,7 +31,7 @@ class Node(msgspec.Struct, frozen=True):
     draining: bool = False
 
 
-class SessionInfo(msgspec.Struct, frozen=True):
+class SessionInfo(msgspec.Struct, frozen=True, gc=False):
     """The value of a session's key: what presence and the sweeper need, nothing that changes."""
 
     namespace: str
@@ -39,8 +39,11 @@ class SessionInfo(msgspec.Struct, frozen=True):
     connected_at: int  # ms since the Unix epoch
 
 
-class SessionRoute(NamedTuple):
-    """One registered session: `sid -> life`. `created` is its key's create-revision: the newest live one is the route."""
+class SessionRoute(msgspec.Struct, frozen=True, gc=False):
+    """One registered session: `sid -> life`. `created` is its key's create-revision: the newest live one is the route.
+
+    A router holds half a million of these, so they are structs that the garbage collector need not visit.
+    """
 
     sid: int
     user: str

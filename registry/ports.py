@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from registry.ids import Mint
+from registry.lapse import Answer
 from registry.model import Life, SessionInfo
 from registry.routes import RouteTable, TableChange
 
@@ -62,7 +63,7 @@ class Registrar(Protocol):
         ...
 
     def session_came(self, user: str, sid: int, info: SessionInfo) -> "Future[int]":
-        """Register a session. The future gives the batch number that holds it."""
+        """Register a session. The future gives the number of the batch that holds it; cancelled if it leaves first."""
         ...
 
     def session_left(self, user: str, sid: int) -> None:
@@ -101,8 +102,13 @@ class RouteFeed(Protocol):
         ...
 
     async def wait_caught_up(self) -> bool:
-        """Until the table holds everything committed before this call: one linearizable read, shared by all who wait.
+        """Until the table holds every registration committed before this call, by one read shared by all who wait.
 
-        False when the store cannot be read, or the table did not get there, within 2 s: the table is then a guess.
+        The read is linearizable and begins after the call. False when the store cannot be read, or the table did not
+        get there, within 2 s: the table is then a guess.
         """
+        ...
+
+    async def standing(self, life: Life) -> Answer:
+        """Whether the life is alive, by a linearizable read: what a node that may have lapsed asks its routers."""
         ...

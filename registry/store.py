@@ -5,7 +5,7 @@ contract suite (`tests/contract/test_store.py`) runs over both. Everything above
 is written once, over this port. Keys are ASCII strings (users and guids are percent-encoded in `registry.keys`).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -148,17 +148,15 @@ class Store(Protocol):
         """Renew once. Returns when the store has answered; raises LeaseGone when it no longer knows the lease."""
         ...
 
-    def watch_prefix(self, prefix: str, start: int) -> AsyncIterator[Changes]:
+    def watch_prefix(self, prefix: str, start: int) -> AsyncGenerator[Changes, None]:
         """Every change below the prefix from revision `start` on, in order, each exactly once, for ever.
 
-        Survives lost connections and lost members without a gap; raises Compacted when history is gone. Yields empty
-        Changes when the store says that it has got further without a change here (progress), so a quiet prefix's
-        reader still learns the revision.
+        Survives lost connections and lost members without a gap; raises Compacted when history is gone. May yield
+        empty Changes when the store says, in order, that it has got further without a change here (progress). There
+        is no way to ask for that: etcd before 3.4.25 and 3.5.8 answers such a request ahead of events that it has not
+        yet sent (etcd-io/etcd#15220), so an answer would prove nothing. Who needs to know how far a watch is reads
+        something whose newest change the watch must show (`registry.feed`). Close the generator when done with it.
         """
-        ...
-
-    async def request_progress(self) -> None:
-        """Ask the store to tell the running watch how far it is; the answer arrives as an (empty) Changes."""
         ...
 
     async def close(self) -> None:

@@ -24,47 +24,47 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dhoming/internal/v1/node.proto\x12\x12homing.internal.v1\"\xef\x01\n\rRouterMessage\x12.\n\x05hello\x18\x01 \x01(\x0b\x32\x1f.homing.internal.v1.RouterHello\x12(\n\x06pushes\x18\x02 \x03(\x0b\x32\x18.homing.internal.v1.Push\x12\x33\n\x0bmemberships\x18\x03 \x03(\x0b\x32\x1e.homing.internal.v1.Membership\x12\x13\n\x0btable_batch\x18\x04 \x01(\x04\x12\x0c\n\x04ping\x18\x05 \x01(\x04\x12,\n\x07\x66\x65ncing\x18\x06 \x03(\x0b\x32\x1b.homing.internal.v1.Fencing\":\n\x0bRouterHello\x12\x0e\n\x06router\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\"\x8d\x01\n\tReceivers\x12\x33\n\x08sessions\x18\x01 \x01(\x0b\x32\x1f.homing.internal.v1.SessionListH\x00\x12\x0e\n\x04user\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x66ile\x18\x03 \x01(\tH\x00\x12\x12\n\x08\x65veryone\x18\x04 \x01(\x08H\x00\x12\x11\n\tnamespace\x18\x05 \x01(\tB\x04\n\x02to\"\x1b\n\x0bSessionList\x12\x0c\n\x04sids\x18\x01 \x03(\x04\"\xa8\x02\n\x04Push\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x30\n\treceivers\x18\x03 \x01(\x0b\x32\x1d.homing.internal.v1.Receivers\x12\r\n\x05\x65vent\x18\x04 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x06 \x01(\t\x12\x0f\n\x07push_id\x18\x07 \x01(\t\x12\x0e\n\x06ttl_ms\x18\x08 \x01(\x04\x12\x16\n\x0e\x61\x63k_timeout_ms\x18\t \x01(\x04\x12\x17\n\x0f\x65xcept_sessions\x18\n \x03(\x04\x12\x0f\n\x07sent_ns\x18\x0b \x01(\x04\x12\x13\n\x0btraceparent\x18\x0c \x01(\t\x12\x16\n\x0emax_deliveries\x18\r \x01(\r\x12\x0e\n\x06\x61ge_us\x18\x0e \x01(\x04\"x\n\nMembership\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x30\n\treceivers\x18\x03 \x01(\x0b\x32\x1d.homing.internal.v1.Receivers\x12\x0c\n\x04\x66ile\x18\x04 \x01(\t\x12\r\n\x05leave\x18\x05 \x01(\x08\"\xa2\x02\n\x0bNodeMessage\x12,\n\x05hello\x18\x01 \x01(\x0b\x32\x1d.homing.internal.v1.NodeHello\x12.\n\x06pushes\x18\x02 \x03(\x0b\x32\x1e.homing.internal.v1.PushAnswer\x12\x39\n\x0bmemberships\x18\x03 \x03(\x0b\x32$.homing.internal.v1.MembershipAnswer\x12\x0c\n\x04pong\x18\x04 \x01(\x04\x12\x36\n\x0cunregistered\x18\x05 \x01(\x0b\x32 .homing.internal.v1.Unregistered\x12\x34\n\x0c\x66\x65ncing_asks\x18\x06 \x03(\x0b\x32\x1e.homing.internal.v1.FencingAsk\"(\n\tNodeHello\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"\x1b\n\x0cUnregistered\x12\x0b\n\x03\x61ny\x18\x01 \x01(\x08\"\xad\x01\n\nPushAnswer\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\x04\x12,\n\x07verdict\x18\x02 \x01(\x0e\x32\x1b.homing.internal.v1.Verdict\x12\x30\n\x06\x63ounts\x18\x03 \x03(\x0b\x32 .homing.internal.v1.OutcomeCount\x12\x31\n\ndeliveries\x18\x04 \x03(\x0b\x32\x1d.homing.internal.v1.Delivered\"1\n\x0cOutcomeCount\x12\x0f\n\x07outcome\x18\x01 \x01(\r\x12\x10\n\x08sessions\x18\x02 \x01(\r\"{\n\tDelivered\x12\x0f\n\x07session\x18\x01 \x01(\x04\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0f\n\x07outcome\x18\x03 \x01(\r\x12\x12\n\nlatency_us\x18\x04 \x01(\x04\x12\x10\n\x08\x61\x63k_data\x18\x05 \x01(\x0c\x12\x18\n\x10\x61\x63k_content_type\x18\x06 \x01(\t\"`\n\x10MembershipAnswer\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\x04\x12,\n\x07verdict\x18\x02 \x01(\x0e\x32\x1b.homing.internal.v1.Verdict\x12\x10\n\x08sessions\x18\x03 \x01(\r\"\x19\n\nFencingAsk\x12\x0b\n\x03\x61sk\x18\x01 \x01(\x04\"\x89\x01\n\x07\x46\x65ncing\x12\x0b\n\x03\x61sk\x18\x01 \x01(\x04\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.homing.internal.v1.Fencing.State\"?\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\t\n\x05\x41LIVE\x10\x01\x12\n\n\x06\x46\x45NCED\x10\x02\x12\x08\n\x04\x41WAY\x10\x03*I\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x08\n\x04\x44ONE\x10\x01\x12\x0c\n\x08NOT_MINE\x10\x02\x12\r\n\tOLD_EPOCH\x10\x03\x32X\n\x04Node\x12P\n\x06Stream\x12!.homing.internal.v1.RouterMessage\x1a\x1f.homing.internal.v1.NodeMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dhoming/internal/v1/node.proto\x12\x12homing.internal.v1\"\x95\x02\n\rRouterMessage\x12.\n\x05hello\x18\x01 \x01(\x0b\x32\x1f.homing.internal.v1.RouterHello\x12(\n\x06pushes\x18\x02 \x03(\x0b\x32\x18.homing.internal.v1.Push\x12\x33\n\x0bmemberships\x18\x03 \x03(\x0b\x32\x1e.homing.internal.v1.Membership\x12\x18\n\x0btable_batch\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x0c\n\x04ping\x18\x05 \x01(\x04\x12,\n\x07\x66\x65ncing\x18\x06 \x03(\x0b\x32\x1b.homing.internal.v1.Fencing\x12\x0f\n\x07sent_ns\x18\x07 \x01(\x04\x42\x0e\n\x0c_table_batch\":\n\x0bRouterHello\x12\x0e\n\x06router\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\"\x8d\x01\n\tReceivers\x12\x33\n\x08sessions\x18\x01 \x01(\x0b\x32\x1f.homing.internal.v1.SessionListH\x00\x12\x0e\n\x04user\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x66ile\x18\x03 \x01(\tH\x00\x12\x12\n\x08\x65veryone\x18\x04 \x01(\x08H\x00\x12\x11\n\tnamespace\x18\x05 \x01(\tB\x04\n\x02to\"\x1b\n\x0bSessionList\x12\x0c\n\x04sids\x18\x01 \x03(\x04\"\x9c\x02\n\x04Push\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x30\n\treceivers\x18\x03 \x01(\x0b\x32\x1d.homing.internal.v1.Receivers\x12\r\n\x05\x65vent\x18\x04 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x06 \x01(\t\x12\x0f\n\x07push_id\x18\x07 \x01(\t\x12\x0e\n\x06ttl_ms\x18\x08 \x01(\x04\x12\x16\n\x0e\x61\x63k_timeout_ms\x18\t \x01(\x04\x12\x17\n\x0f\x65xcept_sessions\x18\n \x03(\x04\x12\x13\n\x0btraceparent\x18\x0b \x01(\t\x12\x16\n\x0emax_deliveries\x18\x0c \x01(\r\x12\x13\n\x0breceived_ns\x18\r \x01(\x04\"x\n\nMembership\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x30\n\treceivers\x18\x03 \x01(\x0b\x32\x1d.homing.internal.v1.Receivers\x12\x0c\n\x04\x66ile\x18\x04 \x01(\t\x12\r\n\x05leave\x18\x05 \x01(\x08\"\xa2\x02\n\x0bNodeMessage\x12,\n\x05hello\x18\x01 \x01(\x0b\x32\x1d.homing.internal.v1.NodeHello\x12.\n\x06pushes\x18\x02 \x03(\x0b\x32\x1e.homing.internal.v1.PushAnswer\x12\x39\n\x0bmemberships\x18\x03 \x03(\x0b\x32$.homing.internal.v1.MembershipAnswer\x12\x0c\n\x04pong\x18\x04 \x01(\x04\x12\x36\n\x0cunregistered\x18\x05 \x01(\x0b\x32 .homing.internal.v1.Unregistered\x12\x34\n\x0c\x66\x65ncing_asks\x18\x06 \x03(\x0b\x32\x1e.homing.internal.v1.FencingAsk\"(\n\tNodeHello\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"\x1b\n\x0cUnregistered\x12\x0b\n\x03\x61ny\x18\x01 \x01(\x08\"\xad\x01\n\nPushAnswer\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\x04\x12,\n\x07verdict\x18\x02 \x01(\x0e\x32\x1b.homing.internal.v1.Verdict\x12\x30\n\x06\x63ounts\x18\x03 \x03(\x0b\x32 .homing.internal.v1.OutcomeCount\x12\x31\n\ndeliveries\x18\x04 \x03(\x0b\x32\x1d.homing.internal.v1.Delivered\"1\n\x0cOutcomeCount\x12\x0f\n\x07outcome\x18\x01 \x01(\r\x12\x10\n\x08sessions\x18\x02 \x01(\r\"{\n\tDelivered\x12\x0f\n\x07session\x18\x01 \x01(\x04\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0f\n\x07outcome\x18\x03 \x01(\r\x12\x12\n\nlatency_us\x18\x04 \x01(\x04\x12\x10\n\x08\x61\x63k_data\x18\x05 \x01(\x0c\x12\x18\n\x10\x61\x63k_content_type\x18\x06 \x01(\t\"`\n\x10MembershipAnswer\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\x04\x12,\n\x07verdict\x18\x02 \x01(\x0e\x32\x1b.homing.internal.v1.Verdict\x12\x10\n\x08sessions\x18\x03 \x01(\r\"\x19\n\nFencingAsk\x12\x0b\n\x03\x61sk\x18\x01 \x01(\x04\"\x89\x01\n\x07\x46\x65ncing\x12\x0b\n\x03\x61sk\x18\x01 \x01(\x04\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.homing.internal.v1.Fencing.State\"?\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\t\n\x05\x41LIVE\x10\x01\x12\n\n\x06\x46\x45NCED\x10\x02\x12\x08\n\x04\x41WAY\x10\x03*I\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x08\n\x04\x44ONE\x10\x01\x12\x0c\n\x08NOT_MINE\x10\x02\x12\r\n\tOLD_EPOCH\x10\x03\x32X\n\x04Node\x12P\n\x06Stream\x12!.homing.internal.v1.RouterMessage\x1a\x1f.homing.internal.v1.NodeMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homing.internal.v1.node_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERDICT']._serialized_start=1930
-  _globals['_VERDICT']._serialized_end=2003
+  _globals['_VERDICT']._serialized_start=1956
+  _globals['_VERDICT']._serialized_end=2029
   _globals['_ROUTERMESSAGE']._serialized_start=54
-  _globals['_ROUTERMESSAGE']._serialized_end=293
-  _globals['_ROUTERHELLO']._serialized_start=295
-  _globals['_ROUTERHELLO']._serialized_end=353
-  _globals['_RECEIVERS']._serialized_start=356
-  _globals['_RECEIVERS']._serialized_end=497
-  _globals['_SESSIONLIST']._serialized_start=499
-  _globals['_SESSIONLIST']._serialized_end=526
-  _globals['_PUSH']._serialized_start=529
-  _globals['_PUSH']._serialized_end=825
-  _globals['_MEMBERSHIP']._serialized_start=827
-  _globals['_MEMBERSHIP']._serialized_end=947
-  _globals['_NODEMESSAGE']._serialized_start=950
-  _globals['_NODEMESSAGE']._serialized_end=1240
-  _globals['_NODEHELLO']._serialized_start=1242
-  _globals['_NODEHELLO']._serialized_end=1282
-  _globals['_UNREGISTERED']._serialized_start=1284
-  _globals['_UNREGISTERED']._serialized_end=1311
-  _globals['_PUSHANSWER']._serialized_start=1314
-  _globals['_PUSHANSWER']._serialized_end=1487
-  _globals['_OUTCOMECOUNT']._serialized_start=1489
-  _globals['_OUTCOMECOUNT']._serialized_end=1538
-  _globals['_DELIVERED']._serialized_start=1540
-  _globals['_DELIVERED']._serialized_end=1663
-  _globals['_MEMBERSHIPANSWER']._serialized_start=1665
-  _globals['_MEMBERSHIPANSWER']._serialized_end=1761
-  _globals['_FENCINGASK']._serialized_start=1763
-  _globals['_FENCINGASK']._serialized_end=1788
-  _globals['_FENCING']._serialized_start=1791
-  _globals['_FENCING']._serialized_end=1928
-  _globals['_FENCING_STATE']._serialized_start=1865
-  _globals['_FENCING_STATE']._serialized_end=1928
-  _globals['_NODE']._serialized_start=2005
-  _globals['_NODE']._serialized_end=2093
+  _globals['_ROUTERMESSAGE']._serialized_end=331
+  _globals['_ROUTERHELLO']._serialized_start=333
+  _globals['_ROUTERHELLO']._serialized_end=391
+  _globals['_RECEIVERS']._serialized_start=394
+  _globals['_RECEIVERS']._serialized_end=535
+  _globals['_SESSIONLIST']._serialized_start=537
+  _globals['_SESSIONLIST']._serialized_end=564
+  _globals['_PUSH']._serialized_start=567
+  _globals['_PUSH']._serialized_end=851
+  _globals['_MEMBERSHIP']._serialized_start=853
+  _globals['_MEMBERSHIP']._serialized_end=973
+  _globals['_NODEMESSAGE']._serialized_start=976
+  _globals['_NODEMESSAGE']._serialized_end=1266
+  _globals['_NODEHELLO']._serialized_start=1268
+  _globals['_NODEHELLO']._serialized_end=1308
+  _globals['_UNREGISTERED']._serialized_start=1310
+  _globals['_UNREGISTERED']._serialized_end=1337
+  _globals['_PUSHANSWER']._serialized_start=1340
+  _globals['_PUSHANSWER']._serialized_end=1513
+  _globals['_OUTCOMECOUNT']._serialized_start=1515
+  _globals['_OUTCOMECOUNT']._serialized_end=1564
+  _globals['_DELIVERED']._serialized_start=1566
+  _globals['_DELIVERED']._serialized_end=1689
+  _globals['_MEMBERSHIPANSWER']._serialized_start=1691
+  _globals['_MEMBERSHIPANSWER']._serialized_end=1787
+  _globals['_FENCINGASK']._serialized_start=1789
+  _globals['_FENCINGASK']._serialized_end=1814
+  _globals['_FENCING']._serialized_start=1817
+  _globals['_FENCING']._serialized_end=1954
+  _globals['_FENCING_STATE']._serialized_start=1891
+  _globals['_FENCING_STATE']._serialized_end=1954
+  _globals['_NODE']._serialized_start=2031
+  _globals['_NODE']._serialized_end=2119
 # @@protoc_insertion_point(module_scope)

@@ -19,20 +19,22 @@ NOT_MINE: Verdict
 OLD_EPOCH: Verdict
 
 class RouterMessage(_message.Message):
-    __slots__ = ("hello", "pushes", "memberships", "table_batch", "ping", "fencing")
+    __slots__ = ("hello", "pushes", "memberships", "table_batch", "ping", "fencing", "sent_ns")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     PUSHES_FIELD_NUMBER: _ClassVar[int]
     MEMBERSHIPS_FIELD_NUMBER: _ClassVar[int]
     TABLE_BATCH_FIELD_NUMBER: _ClassVar[int]
     PING_FIELD_NUMBER: _ClassVar[int]
     FENCING_FIELD_NUMBER: _ClassVar[int]
+    SENT_NS_FIELD_NUMBER: _ClassVar[int]
     hello: RouterHello
     pushes: _containers.RepeatedCompositeFieldContainer[Push]
     memberships: _containers.RepeatedCompositeFieldContainer[Membership]
     table_batch: int
     ping: int
     fencing: _containers.RepeatedCompositeFieldContainer[Fencing]
-    def __init__(self, hello: _Optional[_Union[RouterHello, _Mapping]] = ..., pushes: _Optional[_Iterable[_Union[Push, _Mapping]]] = ..., memberships: _Optional[_Iterable[_Union[Membership, _Mapping]]] = ..., table_batch: _Optional[int] = ..., ping: _Optional[int] = ..., fencing: _Optional[_Iterable[_Union[Fencing, _Mapping]]] = ...) -> None: ...
+    sent_ns: int
+    def __init__(self, hello: _Optional[_Union[RouterHello, _Mapping]] = ..., pushes: _Optional[_Iterable[_Union[Push, _Mapping]]] = ..., memberships: _Optional[_Iterable[_Union[Membership, _Mapping]]] = ..., table_batch: _Optional[int] = ..., ping: _Optional[int] = ..., fencing: _Optional[_Iterable[_Union[Fencing, _Mapping]]] = ..., sent_ns: _Optional[int] = ...) -> None: ...
 
 class RouterHello(_message.Message):
     __slots__ = ("router", "node", "epoch")
@@ -65,7 +67,7 @@ class SessionList(_message.Message):
     def __init__(self, sids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Push(_message.Message):
-    __slots__ = ("call", "epoch", "receivers", "event", "data", "content_type", "push_id", "ttl_ms", "ack_timeout_ms", "except_sessions", "sent_ns", "traceparent", "max_deliveries", "age_us")
+    __slots__ = ("call", "epoch", "receivers", "event", "data", "content_type", "push_id", "ttl_ms", "ack_timeout_ms", "except_sessions", "traceparent", "max_deliveries", "received_ns")
     CALL_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     RECEIVERS_FIELD_NUMBER: _ClassVar[int]
@@ -76,10 +78,9 @@ class Push(_message.Message):
     TTL_MS_FIELD_NUMBER: _ClassVar[int]
     ACK_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     EXCEPT_SESSIONS_FIELD_NUMBER: _ClassVar[int]
-    SENT_NS_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     MAX_DELIVERIES_FIELD_NUMBER: _ClassVar[int]
-    AGE_US_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_NS_FIELD_NUMBER: _ClassVar[int]
     call: int
     epoch: int
     receivers: Receivers
@@ -90,11 +91,10 @@ class Push(_message.Message):
     ttl_ms: int
     ack_timeout_ms: int
     except_sessions: _containers.RepeatedScalarFieldContainer[int]
-    sent_ns: int
     traceparent: str
     max_deliveries: int
-    age_us: int
-    def __init__(self, call: _Optional[int] = ..., epoch: _Optional[int] = ..., receivers: _Optional[_Union[Receivers, _Mapping]] = ..., event: _Optional[str] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., push_id: _Optional[str] = ..., ttl_ms: _Optional[int] = ..., ack_timeout_ms: _Optional[int] = ..., except_sessions: _Optional[_Iterable[int]] = ..., sent_ns: _Optional[int] = ..., traceparent: _Optional[str] = ..., max_deliveries: _Optional[int] = ..., age_us: _Optional[int] = ...) -> None: ...
+    received_ns: int
+    def __init__(self, call: _Optional[int] = ..., epoch: _Optional[int] = ..., receivers: _Optional[_Union[Receivers, _Mapping]] = ..., event: _Optional[str] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., push_id: _Optional[str] = ..., ttl_ms: _Optional[int] = ..., ack_timeout_ms: _Optional[int] = ..., except_sessions: _Optional[_Iterable[int]] = ..., traceparent: _Optional[str] = ..., max_deliveries: _Optional[int] = ..., received_ns: _Optional[int] = ...) -> None: ...
 
 class Membership(_message.Message):
     __slots__ = ("call", "epoch", "receivers", "file", "leave")

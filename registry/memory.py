@@ -1,0 +1,236 @@
+"""The store port in memory: a real twin, with revisions, leases, transactions, watches with history, and compaction.
+
+Not a stub: it keeps every promise of `registry.store`, and the one contract suite runs over it and over etcd alike. Use
+it where a test wants the registry without a server. It lives in one event loop; time is injected, and with the real
+clock leases also run out while nobody calls, by one timer of the loop.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from registry.store import (
+    Change,
+    Changes,
+    Compacted,
+    Compare,
+    Created,
+    Delete,
+    Entry,
+    Get,
+    LeaseGone,
+    Operation,
+    Outcome,
+    Put,
+    Reading,
+    StoreRefused,
+)
+
+MAX_OPERATIONS = 128
+
+
+class _Lease:
+    __slots__ = ("deadline", "keys", "ttl")
+
+    def __init__(self, ttl: int, deadline: float) -> None:
+        self.ttl = ttl
+        self.deadline = deadline
+        self.keys: set[str] = set()
+
+
+class MemoryStore:
+    """A linearizable store of one process."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._entries: dict[str, Entry] = {}
+        self._revision = 1
+        self._compacted = 0
+        self._history: list[Change] = []  # in revision order; those up to `_compacted` are gone
+        self._leases: dict[int, _Lease] = {}
+        self._last_lease = 0
+        self._watchers: set[_Watcher] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    # The port
+
+    async def get(self, key: str) -> Entry | None:
+        self.expire()
+        return self._entries.get(key)
+
+    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Reading:
+        self.expire()
+        found = sorted((e for e in self._entries.values() if e.key.startswith(prefix)), key=lambda e: e.key)
+        return Reading(self._revision, [e._replace(value=b"") for e in found] if keys_only else found)
+
+    async def revision(self) -> int:
+        self.expire()
+        return self._revision
+
+    async def transaction(
+        self, compare: Sequence[Compare], success: Sequence[Operation], failure: Sequence[Operation] = ()
+    ) -> Outcome:
+        self.expire()
+        for branch in (success, failure):
+            self._check(branch)
+        succeeded = all(self._holds(one) for one in compare)
+        reads = self._apply(success if succeeded else failure)
+        return Outcome(succeeded, self._revision, reads)
+
+    async def grant(self, ttl: int) -> int:
+        self.expire()
+        self._last_lease += 1
+        self._leases[self._last_lease] = _Lease(ttl, self._clock() + ttl)
+        self._schedule()
+        return self._last_lease
+
+    async def revoke(self, lease: int) -> None:
+        self.expire()
+        self._end_lease(lease)
+
+    async def keep_alive(self, lease: int) -> None:
+        self.expire()
+        held = self._leases.get(lease)
+        if held is None:
+            raise LeaseGone(f"lease {lease:x} is over")
+        held.deadline = self._clock() + held.ttl
+
+    async def watch_prefix(self, prefix: str, start: int) -> AsyncGenerator[Changes, None]:
+        watcher = _Watcher()
+        self._watchers.add(watcher)
+        try:
+            at = start - 1
+            while True:
+                if at + 1 < self._compacted:
+                    raise Compacted(self._compacted)
+                news = [c for c in self._since(at) if c.entry.key.startswith(prefix)]
+                at = max(at, self._revision)
+                if news or watcher.asked:
+                    watcher.asked = False
+                    yield Changes(at, news)
+                else:
+                    await watcher.wait_for_news()
+        finally:
+            self._watchers.discard(watcher)
+
+    async def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # What a test may do to it
+
+    def expire(self) -> None:
+        """End every lease whose time is over by the clock. Called by itself before each operation."""
+        now = self._clock()
+        for lease in [number for number, held in self._leases.items() if held.deadline <= now]:
+            self._end_lease(lease)
+
+    def compact(self, revision: int) -> None:
+        """Forget the history before `revision`: a watch may start there or later."""
+        self._compacted = max(self._compacted, min(revision, self._revision))
+        self._history = [c for c in self._history if c.entry.mod_revision >= self._compacted]
+
+    def report_progress(self) -> None:
+        """Tell every running watch how far the store is, as etcd does from time to time."""
+        for watcher in self._watchers:
+            watcher.asked = True
+            watcher.news.set()
+
+    # Inside
+
+    def _since(self, revision: int) -> list[Change]:
+        news = []
+        for change in reversed(self._history):
+            if change.entry.mod_revision <= revision:
+                break
+            news.append(change)
+        return news[::-1]
+
+    def _check(self, operations: Sequence[Operation]) -> None:
+        if len(operations) > MAX_OPERATIONS:
+            raise StoreRefused(f"{len(operations)} operations in one transaction, {MAX_OPERATIONS} are allowed")
+        written = [one.key for one in operations if not isinstance(one, Get)]
+        if len(set(written)) != len(written):
+            raise StoreRefused("a transaction may write a key once")
+
+    def _holds(self, compare: Compare) -> bool:
+        entry = self._entries.get(compare.key)
+        if isinstance(compare, Created):
+            return (entry.create_revision if entry is not None else 0) == compare.revision
+        return entry is not None and entry.value == compare.value
+
+    def _apply(self, operations: Sequence[Operation]) -> list[list[Entry]]:
+        for one in operations:
+            if isinstance(one, Put) and one.lease and one.lease not in self._leases:
+                raise LeaseGone(f"lease {one.lease:x} is over")
+        reads: list[list[Entry]] = []
+        changes: list[Change] = []
+        revision = self._revision + 1
+        for one in operations:
+            if isinstance(one, Get):
+                entry = self._entries.get(one.key)
+                reads.append([] if entry is None else [entry])
+            elif isinstance(one, Put):
+                changes.append(self._put(one, revision))
+            elif one.key in self._entries:
+                changes.append(self._delete(one, revision))
+        self._publish(changes, revision)
+        return reads
+
+    def _put(self, put: Put, revision: int) -> Change:
+        old = self._entries.get(put.key)
+        self._unlease(old)
+        if put.lease:
+            self._leases[put.lease].keys.add(put.key)
+        created = revision if old is None else old.create_revision
+        entry = self._entries[put.key] = Entry(put.key, put.value, created, revision, put.lease)
+        return Change(entry, False)
+
+    def _delete(self, delete: Delete, revision: int) -> Change:
+        self._unlease(self._entries.pop(delete.key))
+        return Change(Entry(delete.key, b"", 0, revision), True)
+
+    def _unlease(self, entry: Entry | None) -> None:
+        if entry is not None and entry.lease in self._leases:
+            self._leases[entry.lease].keys.discard(entry.key)
+
+    def _end_lease(self, lease: int) -> None:
+        held = self._leases.get(lease)
+        if held is not None:
+            revision = self._revision + 1
+            changes = [self._delete(Delete(key), revision) for key in sorted(held.keys)]
+            del self._leases[lease]
+            self._publish(changes, revision)
+
+    def _publish(self, changes: list[Change], revision: int) -> None:
+        if changes:
+            self._revision = revision
+            self._history.extend(changes)
+            for watcher in self._watchers:
+                watcher.news.set()
+
+    def _schedule(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._leases:
+            delay = min(held.deadline for held in self._leases.values()) - self._clock()
+            self._timer = asyncio.get_running_loop().call_later(max(delay, 0.01), self._run_out)
+
+    def _run_out(self) -> None:
+        self._timer = None
+        self.expire()
+        self._schedule()
+
+
+class _Watcher:
+    __slots__ = ("asked", "news")
+
+    def __init__(self) -> None:
+        self.news = asyncio.Event()
+        self.asked = False
+
+    async def wait_for_news(self) -> None:
+        await self.news.wait()
+        self.news.clear()

@@ -1,0 +1,89 @@
+"""Registrars, feeds and sweepers of one test, over one kind of store, all stopped at its end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from registry.feed import StoreRouteFeed
+from registry.keys import Keys
+from registry.model import Node, SessionInfo
+from registry.ports import RegistrySettings
+from registry.registrar import StoreRegistrar
+from registry.store import Store
+from registry.sweeper import Sweeper
+
+INFO = SessionInfo("/", "test", 1_764_000_000_000)
+
+
+def node(machine: int) -> Node:
+    return Node("ws://127.0.0.1:1/ws", "127.0.0.1:2", "127.0.0.1:3", machine, "test")
+
+
+async def until(true: Callable[[], object], within: float = 5.0) -> None:
+    """Wait for a condition that some other task brings about."""
+    async with asyncio.timeout(within):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+class Rig:
+    """Makes the parts; `store()` gives each its own connection."""
+
+    def __init__(self, make: Callable[[], Store], cluster: str) -> None:
+        self.make = make
+        self.cluster = cluster
+        self.keys = Keys(cluster)
+        self.tasks: dict[object, asyncio.Task[Any]] = {}
+        self._stores: list[Store] = []
+
+    def settings(self, **more: Any) -> RegistrySettings:
+        return RegistrySettings(cluster=self.cluster, **{"ttl": 2, "start_limit": 5.0, "sweep_after": 0.2, **more})
+
+    def store(self) -> Store:
+        store = self.make()
+        self._stores.append(store)
+        return store
+
+    def start(self, part: object, run: Callable[[], Awaitable[None]]) -> None:
+        self.tasks[part] = asyncio.ensure_future(run())
+
+    def registrar(self, name: str, store: Store | None = None, wall: Any = None, **more: Any) -> StoreRegistrar:
+        clocks = {} if wall is None else {"wall": wall}
+        return StoreRegistrar(store or self.store(), self.settings(**more), name, node, **clocks)
+
+    async def member(self, name: str, store: Store | None = None, **more: Any) -> StoreRegistrar:
+        """A registrar that has begun and runs."""
+        registrar = self.registrar(name, store, **more)
+        await registrar.begin()
+        self.start(registrar, registrar.run)
+        return registrar
+
+    async def feed(self, store: Store | None = None) -> StoreRouteFeed:
+        """A feed that runs and has its first snapshot."""
+        feed = StoreRouteFeed(store or self.store(), self.settings())
+        self.start(feed, feed.run)
+        await asyncio.wait_for(feed.wait_synced(), 5)
+        return feed
+
+    def sweeper(self, name: str, feed: StoreRouteFeed) -> Sweeper:
+        sweeper = Sweeper(self.store(), self.settings(), name, feed.table)
+        self.start(sweeper, sweeper.run)
+        return sweeper
+
+    async def stop(self, part: object) -> None:
+        """Cancel a part, as a crash would: nothing is cleaned up but what its own `finally` does."""
+        task = self.tasks.pop(part)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    async def finished(self, part: object, within: float = 5.0) -> None:
+        """Until the part has returned by itself."""
+        await asyncio.wait_for(asyncio.shield(self.tasks[part]), within)
+
+    async def close(self) -> None:
+        for part in list(self.tasks):
+            await self.stop(part)
+        for store in self._stores:
+            await store.close()

@@ -1,0 +1,488 @@
+"""Registrar, feed and sweeper together, over the in-memory twin and a real etcd."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from registry import membership
+from registry.etcd.client import EtcdSettings
+from registry.etcd.store import EtcdStore
+from registry.ids import split
+from registry.lapse import Answer
+from registry.memory import MemoryStore
+from registry.model import Life
+from registry.nodes import TableChange
+from registry.ports import RegistryError
+from registry.store import Delete, Put, Store, StoreAway
+from tests.contract.registry_rig import INFO, Rig, node, until
+from tests.support.faulty_store import FaultyStore
+from tests.support.servers import start_etcd
+
+_numbers = count()
+
+
+def etcd_stores(endpoint: str) -> Callable[[], Store]:
+    return lambda: EtcdStore(EtcdSettings(endpoints=(endpoint,)))
+
+
+@pytest.fixture(params=["memory", "etcd"])
+async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    if request.param == "memory":
+        shared = MemoryStore()
+        rig = Rig(lambda: shared, f"c{next(_numbers)}")
+    else:
+        rig = Rig(etcd_stores(request.getfixturevalue("etcd").endpoint), f"c{next(_numbers)}")
+    yield rig
+    await rig.close()
+
+
+# Membership
+
+
+async def test_one_transaction_makes_the_life_and_its_revision_is_the_epoch(rig: Rig) -> None:
+    member = await rig.member("n.1")
+    store = rig.store()
+    entries = [
+        await store.get(key) for key in (rig.keys.node("n.1"), rig.keys.machine(member.machine), rig.keys.batch("n.1"))
+    ]
+    assert {entry and entry.create_revision for entry in entries} == {member.life.epoch}
+    assert {entry and entry.lease for entry in entries} == {entries[0].lease}
+    assert member.life.node == "n.1"
+    assert not member.lapsed()
+    assert split(member.mint.mint(member.mint.position)).machine == member.machine
+
+
+async def test_nodes_that_start_at_once_never_share_a_machine_id(rig: Rig) -> None:
+    members = await asyncio.gather(*(rig.member(f"n{i}") for i in range(12)))
+    assert len({member.machine for member in members}) == 12
+    assert len({member.life.epoch for member in members}) == 12
+
+
+async def test_a_fixed_machine_id_that_stays_held_is_an_error_naming_the_holder(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "EXPIRY_TAKES", 0.3)
+    await rig.member("holder", machine=7)
+    second = rig.registrar("second", machine=7, ttl=1)
+    with pytest.raises(RegistryError, match=r"machine id 7 .*'holder'"):
+        await second.begin()
+    assert await rig.store().get(rig.keys.node("second")) is None
+
+
+async def test_a_fixed_machine_id_is_waited_for(rig: Rig) -> None:
+    holder = await rig.member("holder", machine=7)
+    second = asyncio.ensure_future(rig.member("second", machine=7))
+    await asyncio.sleep(0.3)
+    assert not second.done()
+    await holder.end()
+    assert (await second).machine == 7
+
+
+async def test_a_node_id_that_is_in_use_is_an_error_naming_its_address(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "EXPIRY_TAKES", 0.3)
+    await rig.member("same")
+    with pytest.raises(RegistryError, match=r"'same' .*127\.0\.0\.1:2"):
+        await rig.registrar("same", ttl=1).begin()
+
+
+async def test_another_layout_is_refused(rig: Rig) -> None:
+    await rig.store().transaction([], [Put(rig.keys.layout, b'{"version":99,"cluster":"x"}')])
+    with pytest.raises(RegistryError, match="layout 99 of cluster 'x'"):
+        await rig.registrar("n").begin()
+    await rig.store().transaction([], [Put(rig.keys.layout, b"something else")])
+    with pytest.raises(RegistryError, match="holds no layout of Homing"):
+        await rig.registrar("n").begin()
+
+
+async def test_when_all_machine_ids_are_leased_it_says_so(rig: Rig) -> None:
+    store = rig.store()
+    for first in range(0, 1024, 128):
+        await store.transaction([], [Put(rig.keys.machine(i), b"x") for i in range(first, first + 128)])
+    with pytest.raises(RegistryError, match="all 1024 machine ids"):
+        await rig.registrar("n").begin()
+
+
+async def test_a_new_holder_starts_above_the_floor_whatever_its_clock_says(rig: Rig) -> None:
+    first = await rig.member("first", machine=3)
+    highest = first.mint.mint(first.mint.ceiling - 1)
+    await first.end()
+    second = await rig.member("second", machine=3, wall=lambda: split(highest).ms - 3_600_000)
+    assert second.mint.mint(split(highest).ms - 3_600_000) > highest
+
+
+async def test_lost_answers_at_the_start_still_make_one_life(rig: Rig) -> None:
+    store = FaultyStore(rig.store())
+    store.lose_answers = 1
+    store.lose_answer_to = rig.keys.node("n")
+    member = await rig.member("n", store)
+    assert not store.lose_answer_to, "it was lost in earnest"
+    assert await asyncio.wait_for(member.session_came("u", 1, INFO), 5) == 1
+    machines = await rig.store().get_prefix(rig.keys.machines)
+    assert [entry.value for entry in machines.entries] == [b"n"]
+
+
+async def test_a_reservation_whose_answer_was_lost_is_found_and_used(rig: Rig) -> None:
+    wall = [1_764_000_000_000]
+    store = FaultyStore(rig.store())
+    member = await rig.member("n", store, wall=lambda: wall[0])
+    await asyncio.sleep(0.05)
+    ceiling = member.mint.ceiling
+    store.lose_answers = 1
+    wall[0] += 40_000
+    await until(lambda: member.mint.ceiling > ceiling)
+    floor = await rig.store().get(rig.keys.floor(member.machine))
+    assert floor is not None
+    assert int(floor.value) == member.mint.ceiling >= wall[0] + 60_000
+
+
+async def test_a_node_that_lost_its_machine_id_reserves_no_more_and_is_fenced(rig: Rig) -> None:
+    wall = [1_764_000_000_000]
+    member = await rig.member("n", wall=lambda: wall[0], ttl=30)
+    await rig.store().transaction([], [Delete(rig.keys.machine(member.machine))])
+    wall[0] += 40_000
+    await rig.finished(member)
+    assert member.lapsed()
+
+
+async def test_a_store_that_is_away_at_the_start_is_tried_until_the_limit(rig: Rig) -> None:
+    store = FaultyStore(rig.store())
+    store.away = True
+    with pytest.raises(StoreAway):
+        await rig.registrar("n", store, start_limit=0.3).begin()
+    second = asyncio.ensure_future(rig.registrar("m", store).begin())
+    await asyncio.sleep(0.2)
+    store.away = False
+    assert (await second).node == "m"
+
+
+# Routes
+
+
+async def test_what_is_registered_is_routed(rig: Rig) -> None:
+    member, feed = await rig.member("n"), await rig.feed()
+    numbers = await asyncio.gather(
+        member.session_came("u/1", 11, INFO), member.session_came("u/1", 12, INFO), member.file_joined("f.1")
+    )
+    assert await feed.wait_caught_up()
+    assert feed.table.batch(member.life) >= max(numbers)
+    route = feed.table.session(11)
+    assert route is not None
+    assert (route.user, route.life, route.info) == ("u/1", member.life, INFO)
+    assert sorted(r.sid for r in feed.table.user("u/1")) == [11, 12]
+    assert feed.table.file("f.1") == [member.life]
+    member.session_left("u/1", 11)
+    member.file_left("f.1")
+    await until(lambda: feed.table.session(11) is None and not feed.table.file("f.1"))
+    assert [r.sid for r in feed.table.user("u/1")] == [12]
+
+
+async def test_a_file_that_is_registered_is_done_at_once(rig: Rig) -> None:
+    member = await rig.member("n")
+    first, second = member.file_joined("f"), member.file_joined("f")
+    assert await first == await second == 1
+    again = member.file_joined("f")
+    assert again.done()
+    assert again.result() == 1
+
+
+async def test_a_session_that_leaves_before_it_was_sent_costs_nothing(rig: Rig) -> None:
+    store = FaultyStore(rig.store())
+    member = await rig.member("n", store)
+    await asyncio.sleep(0.05)
+    sent = len(store.transactions)
+    future = member.session_came("u", 1, INFO)
+    member.session_left("u", 1)
+    await asyncio.sleep(0.05)
+    assert future.cancelled()
+    assert len(store.transactions) == sent
+
+
+async def test_thousands_at_once_go_in_few_batches_and_all_arrive(rig: Rig) -> None:
+    store = FaultyStore(rig.store())
+    member, feed = await rig.member("n", store), await rig.feed()
+    sent = len(store.transactions)
+    await asyncio.gather(*(member.session_came(f"u{i}", i, INFO) for i in range(2_000)))
+    assert len(store.transactions) - sent <= 2_000 / 126 + 3
+    assert await feed.wait_caught_up()
+    assert len(feed.table) == 2_000
+
+
+async def test_caught_up_means_everything_that_was_committed_before(rig: Rig) -> None:
+    member, feed = await rig.member("n"), await rig.feed()
+    for sid in range(100):
+        await member.session_came("u", sid, INFO)
+        assert await feed.wait_caught_up()
+        assert feed.table.session(sid) is not None
+
+
+async def test_caught_up_waits_for_a_table_that_lags(rig: Rig) -> None:
+    store = FaultyStore(rig.store())
+    member, feed = await rig.member("n"), await rig.feed(store)
+    assert await feed.wait_caught_up()
+    store.watch_gate.clear()
+    await member.session_came("u", 1, INFO)
+    waiting = asyncio.ensure_future(feed.wait_caught_up())
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    assert feed.table.session(1) is None
+    store.watch_gate.set()
+    assert await waiting
+    assert feed.table.session(1) is not None
+
+
+async def test_a_quiet_prefix_is_caught_up_while_others_are_busy(rig: Rig) -> None:
+    feed = await rig.feed()
+    await rig.store().transaction([], [Put("/elsewhere", b"")])
+    async with asyncio.timeout(1):
+        assert await feed.wait_caught_up()
+
+
+async def test_all_who_wait_share_one_read_but_never_one_that_has_begun(rig: Rig) -> None:
+    store = FaultyStore(rig.store())
+    feed = await rig.feed(store)
+    before = store.prefix_reads
+    store.read_gate.clear()
+    early = asyncio.gather(*(feed.wait_caught_up() for _ in range(50)))
+    await until(lambda: store.prefix_reads == before + 1)
+    late = asyncio.gather(*(feed.wait_caught_up() for _ in range(50)))
+    await asyncio.sleep(0.05)
+    assert store.prefix_reads == before + 1
+    store.read_gate.set()
+    assert all(await early)
+    assert all(await late)
+    assert store.prefix_reads == before + 2
+
+
+async def test_a_store_that_cannot_be_read_makes_the_table_a_guess(rig: Rig) -> None:
+    store = FaultyStore(rig.store())
+    feed = await rig.feed(store)
+    store.away = True
+    assert await feed.wait_caught_up() is False
+    assert await feed.standing(Life("n", 1)) is Answer.AWAY
+
+
+async def test_the_table_tells_what_happens_to_nodes(rig: Rig) -> None:
+    feed = await rig.feed()
+    told: list[TableChange] = []
+    feed.on_change = told.append
+    member = await rig.member("n")
+    await until(lambda: feed.table.present(member.life))
+    await member.drain()
+    await until(lambda: feed.table.lives()[member.life].draining)
+    assert await feed.standing(member.life) is Answer.ALIVE
+    await member.end()
+    await until(lambda: not feed.table.present(member.life))
+    await rig.finished(member)
+    assert await feed.standing(member.life) is Answer.FENCED
+    assert [up for change in told for up in change.up] == [(member.life, node(member.machine))]
+    assert [life for change in told for life, _ in change.changed] == [member.life]
+    assert [life for change in told for life in change.gone] == [member.life]
+
+
+async def test_lost_history_means_a_fresh_snapshot_diffed(rig: Rig) -> None:
+    store = FaultyStore(rig.store())
+    old, gone = await rig.member("old"), await rig.member("gone")
+    await old.session_came("u", 1, INFO)
+    store.watch_gate.clear()
+    feed = await rig.feed(store)  # has its snapshot, and no watch yet
+    told: list[TableChange] = []
+    feed.on_change = told.append
+    old.session_left("u", 1)
+    await old.session_came("u", 2, INFO)
+    await gone.end()
+    new = await rig.member("new")
+    compactor = rig.store()
+    done = compactor.compact(await compactor.revision())  # type: ignore[attr-defined]
+    if done is not None:
+        await done
+    assert feed.table.session(2) is None
+    store.watch_gate.set()
+    await until(lambda: feed.resyncs == 1 and feed.table.session(2) is not None)
+    assert feed.table.session(1) is None
+    assert [life for change in told for life, _ in change.up] == [new.life]
+    assert [life for change in told for life in change.gone] == [gone.life]
+    await old.session_came("u", 3, INFO)
+    assert await feed.wait_caught_up()
+    assert feed.table.session(3) is not None
+
+
+# The end of a life
+
+
+async def test_end_commits_what_is_wanted_and_removes_the_life_at_once(rig: Rig) -> None:
+    member = await rig.member("n")
+    future = member.session_came("u", 1, INFO)
+    await member.end()
+    assert future.result() == 1
+    await rig.finished(member)
+    left = {
+        e.key.removeprefix(rig.keys.prefix).split("/")[0]
+        for e in (await rig.store().get_prefix(rig.keys.prefix)).entries
+    }
+    assert left == {"layout", "floors", "sessions"}
+
+
+async def test_a_life_whose_lease_is_gone_is_fenced(rig: Rig) -> None:
+    store = FaultyStore(rig.store())
+    member = await rig.member("n", store)
+    entry = await rig.store().get(rig.keys.node("n"))
+    assert entry is not None
+    await rig.store().revoke(entry.lease)
+    future = member.session_came("u", 1, INFO)
+    await rig.finished(member)
+    assert future.cancelled()
+    assert member.lapsed()
+    assert member.session_came("u", 2, INFO).cancelled()
+    assert not (await rig.store().get_prefix(rig.keys.prefix + "sessions/")).entries
+
+
+async def test_a_life_that_a_router_has_fenced_ends_although_the_store_is_away(rig: Rig) -> None:
+    store = FaultyStore(rig.store())
+    member = await rig.member("n", store)
+    store.away = True
+    future = member.session_came("u", 1, INFO)
+    member.lapse.answered(Answer.FENCED, asked=0.0)
+    await rig.finished(member, within=1)
+    assert future.cancelled()
+
+
+@pytest.mark.parametrize("kind", ["node", "batch", "foreign guard"])
+async def test_a_life_that_lost_a_key_is_fenced(rig: Rig, kind: str) -> None:
+    member = await rig.member("n")
+    keys = rig.keys
+    harm = {
+        "node": Delete(keys.node("n")),
+        "batch": Delete(keys.batch("n")),
+        "foreign guard": Put(keys.batch("n"), b"77"),
+    }
+    await rig.store().transaction([], [harm[kind]])
+    if kind != "node":  # an idle node notices only the loss of its node key, by itself
+        member.session_came("u", 1, INFO)
+    await rig.finished(member)
+    assert member.lapsed()
+
+
+async def test_a_new_life_of_the_same_node_has_a_higher_epoch(rig: Rig) -> None:
+    feed = await rig.feed()
+    first = await rig.member("n")
+    await first.session_came("u", 1, INFO)
+    assert await feed.wait_caught_up()
+    await first.end()
+    second = await rig.member("n")
+    assert second.life.epoch > first.life.epoch
+    assert await feed.wait_caught_up()
+    assert feed.table.lingering() == [first.life]
+    assert feed.table.session(1) is not None
+    feed.table.end(first.life)
+    assert feed.table.session(1) is None
+
+
+async def test_a_lost_batch_answer_is_resolved_by_the_guard(rig: Rig) -> None:
+    store = FaultyStore(rig.store())
+    member = await rig.member("n", store)
+    await asyncio.sleep(0.05)
+    store.lose_answers = 1
+    assert await asyncio.wait_for(member.session_came("u", 1, INFO), 5) == 1
+    assert await asyncio.wait_for(member.session_came("u", 2, INFO), 5) == 2
+    assert store.transactions[-3] == store.transactions[-2]  # resent unchanged
+
+
+async def test_who_waits_too_long_makes_the_node_unregistered(rig: Rig) -> None:
+    store = FaultyStore(rig.store())
+    member = await rig.member("n", store)
+    told: list[bool] = []
+    member.on_unregistered = told.append
+    store.away = True
+    future = member.session_came("u", 1, INFO)
+    assert not member.unregistered()
+    await until(lambda: told == [True])
+    assert member.unregistered()
+    store.away = False
+    assert await asyncio.wait_for(future, 5) == 1
+    assert not member.unregistered()
+    await until(lambda: told == [True, False])
+
+
+# Sweeping
+
+
+async def test_the_sweeper_removes_the_keys_of_a_dead_life_only(rig: Rig) -> None:
+    feed = await rig.feed()
+    dead, alive = await rig.member("dead"), await rig.member("alive")
+    await asyncio.gather(*(dead.session_came("u", sid, INFO) for sid in range(250)), dead.file_joined("f"))
+    await asyncio.gather(alive.session_came("u", 999, INFO), alive.file_joined("f"))
+    sweeper = rig.sweeper("r1", feed)
+    await until(lambda: sweeper.leads)
+    assert await feed.wait_caught_up()  # or the table might never have seen it alive
+    await dead.end()
+    await until(lambda: feed.table.lingering() == [dead.life])
+    await asyncio.sleep(0.5)
+    assert len(feed.table) == 251, "a lingering life is not swept"
+    feed.table.end(dead.life)
+    await until(lambda: len(feed.table) == 1)
+    assert feed.table.over() == []
+    entries = (await rig.store().get_prefix(rig.keys.prefix)).entries
+    left = [e.key for e in entries if "/sessions/" in e.key or "/files/" in e.key]
+    assert left == [rig.keys.file("f", alive.life), rig.keys.session("u", 999, alive.life)]
+
+
+async def test_a_deposed_sweeper_sweeps_nothing_and_stands_again(rig: Rig) -> None:
+    feed = await rig.feed()
+    dead = await rig.member("dead")
+    await dead.session_came("u", 1, INFO)
+    sweeper = rig.sweeper("r1", feed)
+    await until(lambda: sweeper.leads)
+    await rig.store().transaction([], [Put(rig.keys.sweeper + "x", b"")])  # a neighbour's key is no matter
+    await rig.store().transaction([], [Delete(rig.keys.sweeper)])
+    await rig.store().transaction([], [Put(rig.keys.sweeper, b"usurper")])
+    assert await feed.wait_caught_up()  # or the table might never have seen it alive
+    await dead.end()
+    await until(lambda: feed.table.lingering() == [dead.life])
+    feed.table.end(dead.life)
+    await until(lambda: not sweeper.leads)
+    assert sweeper.swept == 0
+    await rig.store().transaction([], [Delete(rig.keys.sweeper)])
+    await until(lambda: sweeper.swept == 1)
+
+
+async def test_one_sweeper_leads_and_another_follows_it(rig: Rig) -> None:
+    feed = await rig.feed()
+    sweepers = [rig.sweeper(f"r{i}", feed) for i in range(3)]
+    await until(lambda: any(s.leads for s in sweepers))
+    await asyncio.sleep(0.2)
+    [leader] = [s for s in sweepers if s.leads]
+    await rig.stop(leader)
+    rest = [s for s in sweepers if s is not leader]
+    await until(lambda: any(s.leads for s in rest))
+    assert sum(s.leads for s in rest) == 1
+
+
+# A server that goes and comes
+
+
+async def test_registrations_wait_for_an_etcd_that_restarts(tmp_path: Path) -> None:
+    with start_etcd(tmp_path) as server:
+        rig = Rig(etcd_stores(server.endpoint), "restart")
+        try:
+            member, feed = await rig.member("n", ttl=6), await rig.feed()
+            await member.session_came("u", 1, INFO)
+            assert await feed.wait_caught_up()
+            await asyncio.to_thread(server.stop)
+            future = member.session_came("u", 2, INFO)
+            assert not await feed.wait_caught_up()
+            await until(member.unregistered)
+            assert feed.table.session(1) is not None
+            await asyncio.to_thread(server.restart)
+            assert await asyncio.wait_for(future, 6) == 2
+            await until(lambda: feed.table.session(2) is not None)
+            assert await feed.wait_caught_up()
+            assert not member.unregistered()
+            assert feed.table.present(member.life)
+            assert feed.resyncs == 0, "the watch resumes, it does not start over"
+        finally:
+            await rig.close()
