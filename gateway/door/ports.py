@@ -25,7 +25,7 @@ class Arrival(msgspec.Struct, frozen=True):
 
     codec: Codec
     identity: Identity | None  # None: homing.* without a token; it must say `auth` within 5 s
-    files: tuple[str, ...]  # to join at once (`?file=`), each already granted
+    files: tuple[str, ...]  # to join at once (`?file=`), each already granted; without an identity not judged yet
     address: str  # the client's host:port
     traceparent: str = ""
 

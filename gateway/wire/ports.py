@@ -109,6 +109,7 @@ class Codec(Protocol):
 class Connection(Protocol):
     """One open client transport. Nothing here waits."""
 
+    peer: "Peer"  # who sits behind it; replaced when an unidentified client becomes a session
     peer_address: str  # host:port, for logs
 
     def send(self, frame: bytes) -> bool:

@@ -1,0 +1,107 @@
+"""Why things end, and who may try again: every close code and every error word of the client's side, in one table.
+
+Code that closes or refuses names a row of this file; documents and tests read the same rows (protocol.md,
+"The envelope").
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Retry(StrEnum):
+    """What a client should do after it was turned away."""
+
+    NOT_NEEDED = "not needed"
+    RECONNECT = "reconnect"  # with the ordinary back-off
+    BACK_OFF = "back off"  # at least 5 s
+    NEW_TOKEN = "new token first"
+    NEVER = "do not retry"
+
+
+class Closing(msgspec.Struct, frozen=True):
+    """One way in which a WebSocket ends. `reason` is what the close frame says (at most 123 bytes)."""
+
+    code: int
+    reason: str
+    retry: Retry
+
+
+DONE = Closing(1000, "", Retry.NOT_NEEDED)
+GOING_AWAY = Closing(1001, "", Retry.NOT_NEEDED)
+PROTOCOL_ERROR = Closing(1002, "protocol error", Retry.NEVER)
+WRONG_KIND = Closing(1003, "kind of data not accepted", Retry.NEVER)
+NO_GOODBYE = Closing(1006, "", Retry.RECONNECT)  # never on the wire (RFC 6455 §7.4.1): what the other side is told
+NOT_UTF8 = Closing(1007, "text is not UTF-8", Retry.NEVER)
+POLICY = Closing(1008, "policy", Retry.NEVER)
+TOO_BIG = Closing(1009, "message too big", Retry.NEVER)
+OUR_FAULT = Closing(1011, "internal error", Retry.RECONNECT)
+DRAINING = Closing(1012, "draining", Retry.RECONNECT)
+FULL = Closing(1013, "full", Retry.BACK_OFF)
+BAD_MESSAGES = Closing(4400, "bad messages", Retry.NEVER)
+UNAUTHORIZED = Closing(4401, "unauthorized", Retry.NEW_TOKEN)
+FORBIDDEN = Closing(4403, "forbidden", Retry.NEVER)
+NO_AUTH = Closing(4408, "auth", Retry.RECONNECT)
+NO_HEARTBEAT = Closing(4408, "heartbeat", Retry.RECONNECT)
+SLOW = Closing(4408, "slow", Retry.RECONNECT)
+REPLACED = Closing(4409, "replaced", Retry.NEVER)
+RATE = Closing(4429, "rate", Retry.BACK_OFF)
+
+CLOSINGS: tuple[Closing, ...] = (
+    DONE,
+    GOING_AWAY,
+    PROTOCOL_ERROR,
+    WRONG_KIND,
+    NO_GOODBYE,
+    NOT_UTF8,
+    POLICY,
+    TOO_BIG,
+    OUR_FAULT,
+    DRAINING,
+    FULL,
+    BAD_MESSAGES,
+    UNAUTHORIZED,
+    FORBIDDEN,
+    NO_AUTH,
+    NO_HEARTBEAT,
+    SLOW,
+    REPLACED,
+    RATE,
+)
+
+
+class ErrorKind(msgspec.Struct, frozen=True):
+    """One word for an error: in an `error` message to a client, or in the JSON of an HTTP answer (`statuses`)."""
+
+    code: str
+    statuses: tuple[int, ...]  # where it may stand in plain HTTP; empty: on an open connection only
+    retry: Retry
+
+
+ERRORS: dict[str, ErrorKind] = {
+    kind.code: kind
+    for kind in (
+        ErrorKind("bad_message", (), Retry.NEVER),
+        ErrorKind("bad_request", (400,), Retry.NEVER),
+        ErrorKind("unauthorized", (401,), Retry.NEW_TOKEN),
+        ErrorKind("invalid_token", (401,), Retry.NEW_TOKEN),
+        ErrorKind("forbidden", (403,), Retry.NEVER),
+        ErrorKind("not_found", (404,), Retry.NEVER),
+        ErrorKind("method_not_allowed", (405,), Retry.NEVER),
+        ErrorKind("timeout", (408,), Retry.RECONNECT),
+        ErrorKind("too_large", (413, 414, 431), Retry.NEVER),
+        ErrorKind("upgrade_required", (426,), Retry.NEVER),
+        ErrorKind("rate", (429,), Retry.BACK_OFF),
+        ErrorKind("internal", (500,), Retry.RECONNECT),
+        ErrorKind("busy", (503,), Retry.BACK_OFF),
+        ErrorKind("unavailable", (503,), Retry.RECONNECT),
+        ErrorKind("unsupported_version", (505,), Retry.NEVER),
+    )
+}
+
+
+def may_retry(code: int, reason: str = "") -> Retry:
+    """What a client should do after this close; an unknown code is treated as a lost connection."""
+    rows = [row for row in CLOSINGS if row.code == code]
+    exact = [row for row in rows if row.reason == reason]
+    return (exact or rows or [NO_GOODBYE])[0].retry

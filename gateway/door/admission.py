@@ -1,0 +1,91 @@
+"""Core: who may come in. Origin, credential and files of a good handshake become an arrival or a refusal.
+
+A credential stands in `Authorization: Bearer` or in `?token=`. Cookies are never read: a browser sends them along to
+whoever asks, which is how a page elsewhere would open a connection in its visitor's name (reliability.md row 20).
+"""
+
+import re
+
+import msgspec
+
+from gateway.door.head import Head, bad_request
+from gateway.door.ports import Arrival, Identity, Refusal
+from gateway.identity.ports import Unauthorized, Verify
+from gateway.wire.ports import Codec
+
+MAX_FILE = 256  # bytes of a guid
+
+_match_local = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?").fullmatch
+_match_traceparent = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
+
+_FOREIGN_ORIGIN = Refusal(403, "forbidden", "this origin is not allowed")
+_FORBIDDEN_FILE = Refusal(403, "forbidden", "no grant for this file")
+
+
+class Origins(msgspec.Struct, frozen=True):
+    """Which pages may connect. A client that sends no Origin is no browser and is judged by its token alone."""
+
+    allowed: frozenset[str] = frozenset()  # scheme://host[:port], lower case, exactly as browsers say it
+    local: bool = False  # any port of this very machine: for development
+
+    def allow(self, origin: str | None) -> bool:
+        """Whether a request with this Origin header (None: without one) may connect."""
+        if origin is None or origin in self.allowed:
+            return True
+        return self.local and _match_local(origin) is not None
+
+
+def judge_arrival(
+    head: Head, codec: Codec, origins: Origins, verify: Verify, address: str, now: float
+) -> Arrival | Refusal:
+    """Judge who comes with this head; `now` in seconds since the Unix epoch, `address` the client's host:port."""
+    if not origins.allow(head.headers.get("origin")):
+        return _FOREIGN_ORIGIN
+    token = find_token(head)
+    if isinstance(token, Refusal):
+        return token
+    identity: Identity | None = None
+    if token is not None:
+        try:
+            identity = verify(token, now)
+        except Unauthorized as error:
+            return _unauthorized(error.code, str(error))
+    elif not codec.name:
+        return _unauthorized("unauthorized", "a token is needed: Authorization: Bearer, or ?token=")
+    files = _judge_files(head, identity)
+    if isinstance(files, Refusal):
+        return files
+    traceparent = head.headers.get("traceparent", "")
+    return Arrival(codec, identity, files, address, traceparent if _match_traceparent(traceparent) else "")
+
+
+def find_token(head: Head) -> str | Refusal | None:
+    """The one credential of a request; two are refused, since which of them counts would be a guess."""
+    found = [value for name, value in head.query if name == "token"]
+    authorization = head.headers.get("authorization")
+    if authorization is not None:
+        scheme, _, value = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            return _unauthorized("unauthorized", "the Authorization header must be a Bearer token")
+        found.append(value.strip(" "))
+    if len(found) > 1:
+        return bad_request("more than one token")
+    return found[0] if found else None
+
+
+def _judge_files(head: Head, identity: Identity | None) -> tuple[str, ...] | Refusal:
+    """The files to join at once, each named once. One answer for all that is wrong: it tells nothing.
+
+    Without an identity the grants cannot be judged yet; whoever reads the client's `auth` must.
+    """
+    wanted = tuple(dict.fromkeys(value for name, value in head.query if name == "file"))
+    for guid in wanted:
+        if not 0 < len(guid.encode()) <= MAX_FILE or not (identity is None or identity.may_join(guid)):
+            return _FORBIDDEN_FILE
+    return wanted
+
+
+def _unauthorized(code: str, message: str) -> Refusal:
+    """401 as RFC 6750 §3 has it: without a token only the realm, with a bad one also why."""
+    challenge = 'Bearer realm="homing"' + (f', error="{code}"' if code == "invalid_token" else "")
+    return Refusal(401, code, message, (("WWW-Authenticate", challenge),))

@@ -1,0 +1,19 @@
+"""What the door and the sessions ask of whoever knows tokens."""
+
+from typing import Protocol
+
+from gateway.door.ports import Identity
+
+
+class Unauthorized(Exception):
+    """A token that is not good. `code` is what clients are told; the message never holds any of the token."""
+
+    def __init__(self, message: str, code: str = "invalid_token") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Verify(Protocol):
+    """Judges a token at `now` (seconds since the Unix epoch); raises Unauthorized. Does no I/O."""
+
+    def __call__(self, token: str, now: float) -> Identity: ...

@@ -1,0 +1,268 @@
+"""One WebSocket over a transport in memory: messages, back-pressure, goodbyes, floods, and what is left behind."""
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from gateway.wire import websocket
+from gateway.wire.frames import close_frame, ping_frame, pong_frame, text_frame
+from gateway.wire.messages import Limits
+from gateway.wire.websocket import WebSocketConnection
+from tests.support.frames import frame, goodbye
+from tests.support.transport import MemoryTransport
+
+
+class Recorder:
+    """A peer that writes down what happens to it, and may act on it."""
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+        self.on_message = lambda: None
+
+    def opened(self, connection: WebSocketConnection) -> None:
+        self.heard.append("opened")
+
+    def message(self, text: bool, payload: bytes) -> None:
+        self.heard.append(payload.decode() if text else payload)
+        self.on_message()
+
+    def pong(self) -> None:
+        self.heard.append("pong")
+
+    def writable(self) -> None:
+        self.heard.append("writable")
+
+    def closed(self, code: int, reason: str) -> None:
+        self.heard.append((code, reason))
+
+
+class Rig:
+    """A connection between a recording peer and a transport in memory."""
+
+    def __init__(self, behind: bytes = b"", peer: Recorder | None = None) -> None:
+        self.peer = peer or Recorder()
+        self.transport = MemoryTransport()
+        self.connection = WebSocketConnection(self.transport, self.peer, Limits(1000, 4), "192.0.2.1:5")
+        self.transport.protocol = self.connection
+        self.transport.reading = False
+        self.connection.open(behind)
+
+    def receive(self, data: bytes) -> None:
+        self.connection.data_received(data)
+
+
+async def loop_turn() -> None:
+    """Everything that was scheduled for now has run."""
+    done = asyncio.Event()
+    asyncio.get_running_loop().call_soon(done.set)
+    await done.wait()
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def test_it_opens_then_reads_what_came_with_the_handshake():
+    rig = Rig(frame(b"first") + frame(b"sec")[:-1])
+    assert rig.peer.heard == ["opened", "first"]
+    assert rig.transport.reading
+    rig.receive(frame(b"sec")[-1:] + frame(b"\0", 2))
+    assert rig.peer.heard == ["opened", "first", "sec", b"\0"]
+
+
+def test_send_says_whether_the_kernel_took_all(rig):
+    assert rig.connection.send(text_frame(b"a"))
+    assert rig.connection.unsent() == 0
+    rig.transport.full = True
+    assert not rig.connection.send(text_frame(b"bc"))
+    assert not rig.connection.send(text_frame(b"d"))
+    assert rig.connection.unsent() == 7
+    rig.transport.drain()
+    assert rig.peer.heard == ["opened", "writable"]
+    assert rig.connection.send(text_frame(b"e"))
+    assert rig.transport.written == text_frame(b"a") + text_frame(b"bc") + text_frame(b"d") + text_frame(b"e")
+
+
+def test_writable_is_owed_only_for_a_send(rig):
+    rig.transport.full = True
+    rig.receive(frame(b"x", 9))
+    rig.transport.drain()
+    assert rig.peer.heard == ["opened"]
+
+
+def test_pings_are_answered_and_pongs_told(rig):
+    rig.connection.ping()
+    rig.receive(frame(b"x", 9) + frame(b"", 10))
+    assert rig.transport.written == ping_frame() + pong_frame(b"x")
+    assert rig.peer.heard == ["opened", "pong"]
+
+
+@pytest.mark.parametrize("opcode", [9, 10])
+async def test_row_51_a_flood_of_controls(rig, monkeypatch, opcode):
+    now = 100.5
+    monkeypatch.setattr(websocket.time, "monotonic", lambda: now)
+    rig.receive(frame(b"", opcode) * 20)
+    now = 101.5
+    rig.receive(frame(b"", opcode) * 20)
+    assert not rig.transport.written.endswith(close_frame(1008, "too many pings"))
+    rig.receive(frame(b"", opcode) * 100)
+    answers = b"" if opcode == 10 else pong_frame(b"") * 40
+    assert rig.transport.written == answers + close_frame(1008, "too many pings")
+    rig.transport.lose()
+    assert rig.peer.heard[-1] == (1006, "")
+
+
+def test_the_clients_goodbye_is_answered(rig):
+    rig.receive(frame(b"a") + goodbye(3000, b"bye") + frame(b"b"))
+    assert rig.transport.written == close_frame(3000)
+    assert rig.transport.closing
+    assert not rig.transport.aborted
+    rig.transport.lose()
+    assert rig.peer.heard == ["opened", "a", (3000, "bye")]
+
+
+def test_an_empty_goodbye_is_1005(rig):
+    rig.receive(goodbye(None))
+    assert rig.transport.written == close_frame(None)
+    rig.transport.lose()
+    assert rig.peer.heard[-1] == (1005, "")
+
+
+async def test_our_goodbye_awaits_the_clients(rig):
+    rig.connection.close(4408, "slow")
+    rig.connection.close(1000, "again")
+    assert rig.transport.written == close_frame(4408, "slow")
+    assert not rig.transport.closing
+    assert not rig.connection.send(text_frame(b"x"))
+    rig.receive(frame(b"late") + frame(b"", 9) + goodbye(4408))
+    assert rig.transport.closing
+    rig.transport.lose()
+    assert rig.transport.written == close_frame(4408, "slow")
+    assert rig.peer.heard == ["opened", (4408, "")]
+
+
+async def test_row_50_a_client_that_does_not_answer_is_cut_off(rig, monkeypatch):
+    monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.0)
+    rig.connection.close(1000, "")
+    assert rig.connection._timer is not None
+    await asyncio.sleep(0.001)
+    assert rig.transport.aborted
+
+
+async def test_a_client_that_does_not_take_our_answer_is_cut_off(rig, monkeypatch):
+    monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.0)
+    rig.transport.full = True
+    rig.receive(goodbye(1000))
+    await asyncio.sleep(0.001)
+    assert rig.transport.aborted
+
+
+async def test_a_violation_is_told_and_the_rest_is_dropped(rig):
+    rig.receive(frame(b"a") + frame(b"", 3))
+    assert rig.transport.written == close_frame(1002, "an unknown opcode")
+    assert rig.transport.eof
+    assert not rig.transport.closing
+    rig.receive(frame(b"b") + goodbye())
+    rig.transport.lose()
+    assert rig.peer.heard == ["opened", "a", (1006, "")]
+
+
+async def test_a_paused_peer_hears_nothing_until_it_wants_to(rig):
+    rig.peer.on_message = rig.connection.pause_reading
+    rig.receive(frame(b"a") + frame(b"b") + frame(b"c"))
+    assert rig.peer.heard == ["opened", "a"]
+    assert not rig.transport.reading
+    rig.connection.resume_reading()
+    assert rig.peer.heard == ["opened", "a"]  # never from within the peer's own call
+    await loop_turn()
+    assert rig.peer.heard == ["opened", "a", "b"]
+    assert not rig.transport.reading
+    rig.peer.on_message = lambda: None
+    rig.connection.resume_reading()
+    await loop_turn()
+    assert rig.peer.heard == ["opened", "a", "b", "c"]
+    assert rig.transport.reading
+
+
+async def test_closing_a_paused_connection_reads_on_for_the_goodbye(rig):
+    rig.connection.pause_reading()
+    rig.connection.close(1000, "")
+    await loop_turn()
+    assert rig.transport.reading
+
+
+async def test_resuming_after_the_end_is_harmless(rig):
+    rig.connection.pause_reading()
+    rig.connection.resume_reading()
+    rig.transport.lose()
+    await loop_turn()
+    rig.connection.resume_reading()
+    rig.connection.pause_reading()
+    assert rig.peer.heard == ["opened", (1006, "")]
+
+
+async def test_when_it_is_gone_nothing_happens_any_more(rig):
+    rig.transport.lose()
+    written = rig.transport.written
+    assert not rig.connection.send(text_frame(b"x"))
+    assert rig.connection.unsent() == 0
+    rig.connection.ping()
+    rig.connection.close(1000, "")
+    rig.connection.abort()
+    assert rig.transport.written == written
+    assert rig.peer.heard == ["opened", (1006, "")]
+
+
+def test_abort_is_without_a_word(rig):
+    rig.connection.abort()
+    rig.receive(frame(b"late"))
+    rig.transport.lose()
+    assert rig.transport.aborted
+    assert rig.transport.written == b""
+    assert rig.peer.heard == ["opened", (1006, "")]
+
+
+async def test_the_peer_may_be_replaced(rig):
+    other = Recorder()
+    rig.connection.peer = other
+    rig.receive(frame(b"a"))
+    rig.transport.lose()
+    assert rig.peer.heard == ["opened"]
+    assert other.heard == ["a", (1006, "")]
+
+
+@pytest.mark.parametrize("where", ["opened", "message", "pong", "writable", "closed"])
+async def test_a_peer_that_fails_is_our_fault(where, caplog):
+    class Failing(Recorder):
+        def __getattribute__(self, name):
+            if name == where:
+                raise RuntimeError("planted")
+            return super().__getattribute__(name)
+
+    rig = Rig(peer=Failing())
+    rig.receive(frame(b"a") + frame(b"", 10))
+    rig.transport.full = True
+    rig.connection.send(b"x")
+    rig.transport.drain()
+    expected = b"" if where == "closed" else close_frame(1011, "internal error")
+    assert rig.transport.written.endswith(expected)
+    rig.transport.lose()
+    assert f"a peer failed in {'message' if where == 'pong' else where}" in caplog.text
+
+
+async def test_nothing_is_left_behind():
+    gc.disable()
+    try:
+        rig = Rig(frame(b"unfinished")[:-3])
+        rig.connection.close(1000, "")
+        left = [weakref.ref(rig.transport), weakref.ref(rig.peer)]
+        rig.transport.lose()
+        connection = rig.connection
+        del rig
+        assert [one() for one in left] == [None, None]
+        assert connection.peer_address == "192.0.2.1:5"
+    finally:
+        gc.enable()
