@@ -1,0 +1,241 @@
+"""The gateway's composition root: reads the configuration, chooses the adapters, starts and stops in order."""
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+import grpc.aio
+
+from gateway import config
+from gateway.delivery.nodeport import NodePort
+from gateway.delivery.reach import Reach
+from gateway.door.admission import Origins
+from gateway.door.door import DoorSettings, Doorway
+from gateway.events.redis_stream import RedisStream
+from gateway.heartbeat import Heartbeat
+from gateway.identity.tokens import Tokens
+from gateway.lives import Lives, close_paced
+from gateway.registering import Registering
+from gateway.service import ClientSettings, Gateway
+from gateway.sessions.index import Index
+from gateway.sessions.session import Session
+from gateway.wire.messages import Limits
+from homing.internal.v1 import node_pb2_grpc
+from observability import logs, names
+from observability.admin import Admin
+from observability.counters import counters
+from observability.metrics import Exposition
+from observability.running import CannotStart, Stop, cannot_listen, run, say_ready, split_address
+from registry.configuration import ConfigurationError, load
+from registry.etcd.store import EtcdStore
+from registry.model import Node
+from registry.ports import RegistryError
+from registry.registrar import StoreRegistrar
+from registry.store import StoreError
+
+log = logging.getLogger("gateway")
+
+VERSION = "0.1.0"
+FIRST_ROUTER = 1.0  # seconds a new gateway waits for a router's stream, so that its first clients are reachable
+MAX_MESSAGE = 64 * 1024 * 1024  # bytes on the node port: a router's whole queue may be one message
+
+
+class Process:
+    """One gateway, put together."""
+
+    def __init__(self, settings: config.GatewayConfig, tokens: Tokens) -> None:
+        self._settings = settings
+        self._node_id = config.node_id(settings.gateway.node_id)
+        self._counters = counters(names.GATEWAY)
+        self._store = EtcdStore(settings.registry.endpoints())
+        self._index = Index[Session]()
+        self._reach = Reach()
+        self._sink = RedisStream(settings.events, self._counters)
+        self._heartbeat = Heartbeat(settings.gateway.heartbeat, self._counters, asyncio.get_running_loop())
+        first = self._make_registrar()
+        self._registering = Registering(self._index, self._reach, first, self._counters)
+        self._gateway = Gateway(
+            self._node_id,
+            ClientSettings(
+                round(settings.gateway.heartbeat.interval * 1000),
+                settings.gateway.max_message,
+                settings.gateway.max_files,
+            ),
+            settings.gateway.slow,
+            tokens.verify,
+            self._index,
+            self._registering,
+            self._sink,
+            self._heartbeat,
+            self._counters,
+        )
+        self._lives = Lives(self._make_registrar, self._index, self._registering, first, self._counters)
+        self._first = first
+        self._port = NodePort(
+            self._lives, self._gateway, self._index, self._reach, settings.gateway.slow, self._counters
+        )
+        self._gateway.wait_standing = self._port.wait_standing
+        origins = Origins(frozenset(settings.auth.origins), settings.auth.local_origins)
+        door = DoorSettings(origins=origins, limits=Limits(max_message=settings.gateway.max_message))
+        self._doorway = Doorway(door, self._gateway, tokens.verify)
+        gauges = {
+            "sessions": lambda: float(len(self._index.sessions)),
+            "files": lambda: float(len(self._index.files())),
+            "unregistered": lambda: float(self._lives.unregistered()),
+        }
+        self._admin = Admin(self._why_not_ready, Exposition("homing_gateway", names.GATEWAY, self._counters, gauges))
+        self._server = grpc.aio.server(
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", MAX_MESSAGE),
+                ("grpc.max_send_message_length", MAX_MESSAGE),
+            ]
+        )
+        self._addresses = {"client": "", "port": "", "admin": ""}
+
+    def _make_registrar(self) -> StoreRegistrar:
+        registrar = StoreRegistrar(self._store, self._settings.registry, self._node_id, self._node)
+        registrar.on_unregistered = lambda any: self._port.say_unregistered(any)
+        return registrar
+
+    def _node(self, machine: int) -> Node:
+        where = self._addresses
+        return Node(where["client"], where["port"], where["admin"], machine, VERSION)
+
+    def _why_not_ready(self) -> str:
+        return "" if self._gateway.open else "starting, or draining"
+
+    async def run(self, stop: Stop) -> None:
+        """From the first port to the last close."""
+        try:
+            await self._serve(stop)
+        finally:
+            await self._close()
+
+    async def _serve(self, stop: Stop) -> None:
+        await self._listen()
+        try:
+            await self._first.begin()
+        except (StoreError, RegistryError) as error:
+            raise CannotStart(str(error)) from None
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._lives.run())
+            sending = group.create_task(self._sink.run())
+            await self._open()
+            await stop.wait()
+            await self._drain()
+            sending.cancel()
+
+    async def _listen(self) -> None:
+        settings = self._settings.gateway
+        advertised = settings.advertise
+        for field in ("listen", "node_listen", "admin"):
+            split_address(getattr(settings, field), f"gateway.{field}")
+        host, port = split_address(settings.listen, "gateway.listen")
+        try:
+            host, port = await self._doorway.listen(host, port)
+        except OSError as error:
+            raise cannot_listen("gateway.listen", settings.listen, error) from None
+        self._addresses["client"] = f"ws://{advertised or host}:{port}/ws"
+        node_pb2_grpc.add_NodeServicer_to_server(self._port, self._server)  # type: ignore[no-untyped-call]
+        node_host, _ = split_address(settings.node_listen, "gateway.node_listen")
+        try:
+            node_port = self._server.add_insecure_port(settings.node_listen)
+        except RuntimeError as error:
+            raise CannotStart(f"gateway.node_listen: cannot listen on {settings.node_listen}: {error}") from None
+        self._addresses["port"] = f"{advertised or node_host}:{node_port}"
+        await self._server.start()
+        try:
+            admin = await self._admin.listen(*split_address(settings.admin, "gateway.admin"))
+        except OSError as error:
+            raise cannot_listen("gateway.admin", settings.admin, error) from None
+        self._addresses["admin"] = admin
+
+    async def _open(self) -> None:
+        try:
+            async with asyncio.timeout(FIRST_ROUTER):
+                await self._port.wait_linked()
+        except TimeoutError:
+            log.info("no router has come within %.0f s; going on without", FIRST_ROUTER)
+        self._gateway.open = True
+        life = self._lives.life
+        say_ready(
+            ready="gateway",
+            node_id=life.node,
+            epoch=life.epoch,
+            machine=self._first.machine,
+            url=self._addresses["client"],
+            node=self._addresses["port"],
+            admin=self._addresses["admin"],
+            pid=os.getpid(),
+        )
+
+    async def _drain(self) -> None:
+        """Take nobody new, close clients paced, and give the life back only when their keys are gone."""
+        log.info("draining", extra={"sessions": len(self._index.sessions)})
+        self._gateway.open = False
+        try:
+            async with asyncio.timeout(self._settings.gateway.drain):
+                await self._lives.drain()
+                self._doorway.stop_listening()
+                sessions = list(self._index.sessions.values())
+                await close_paced(sessions, per_second=max(200.0, 2 * len(sessions) / self._settings.gateway.drain))
+                await self._gateway.wait_empty()
+        except TimeoutError:
+            log.warning("some clients did not close in time", extra={"sessions": len(self._index.sessions)})
+        except StoreError as error:
+            log.warning("the registry could not be told: %s", error)
+        await self._lives.end()
+
+    async def _close(self) -> None:
+        await self._doorway.close()
+        await self._gateway.close()
+        await self._sink.close()
+        await self._server.stop(0.2)
+        await self._admin.close()
+        await self._store.close()
+
+
+@click.command(name="gateway")
+@click.option("--config", "file", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file.")
+@click.option("--listen", help="Where clients connect, host:port; port 0 takes a free one.")
+@click.option("--node-listen", help="Where routers connect, host:port.")
+@click.option("--admin", help="Health, readiness and metrics, host:port.")
+@click.option("--node-id", help="This gateway's name; by default it has a random part.")
+@click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting.")
+def command(file: Path | None, assignments: tuple[str, ...], **flags: str | None) -> int:
+    """Run one gateway until SIGTERM or Ctrl-C.
+
+    Example: homing gateway --config .homing/homing.toml --listen 127.0.0.1:0
+    """
+    named = [f"gateway.{name}={value}" for name, value in flags.items() if value is not None]
+    try:
+        settings = load(config.GatewayConfig, file, os.environ, [*assignments, *named])
+        tokens = config.tokens(settings.auth)
+    except ConfigurationError as error:
+        print(f"configuration: {error}", file=sys.stderr)
+        return 2
+    logs.set_up(settings.log.level, service="gateway")
+
+    async def main(stop: Stop) -> None:
+        await Process(settings, tokens).run(stop)
+
+    return run(main)
+
+
+def main(arguments: list[str]) -> int:
+    """The command line; the answer is the exit code."""
+    try:
+        return int(command.main(arguments, prog_name="homing gateway", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+"""A gateway's configuration: small frozen structs, a sentence a field. Durations are seconds, sizes are bytes."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from gateway.events.redis_stream import StreamSettings
+from gateway.heartbeat import HeartbeatSettings
+from gateway.identity.tokens import Issuer, Tokens
+from gateway.sessions.budget import Budget
+from registry.configuration import ConfigurationError
+from registry.etcd.section import RegistrySection
+
+
+class ListenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[gateway]`: where it listens, and what one client may do."""
+
+    listen: str = "127.0.0.1:8400"  # clients
+    node_listen: str = "127.0.0.1:8401"  # routers and other gateways (gRPC); never the public
+    admin: str = "127.0.0.1:8402"  # health, readiness, metrics; never the public
+    advertise: str = ""  # the host by which others reach this gateway; "" = the host it listens on
+    node_id: str = ""  # "" = host name and a random part
+    max_message: int = 65536  # of one message from a client
+    max_files: int = 1000  # that one session may have joined at once
+    drain: float = 10.0  # at most, between a stop signal and the last client's close
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
+    slow: Budget = Budget()
+
+
+class IssuerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[auth.issuers.NAME]`: someone whose tokens count; NAME is what backends see as X-Auth-Type."""
+
+    algorithm: Literal["HS256", "ES256"]
+    key_file: str  # HS256: the secret itself, at least 32 bytes; ES256: the public key as PEM
+    iss: str  # exactly what the token's claim says
+    aud: str  # exactly what the token's claim says
+
+
+class AuthSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[auth]`: who may come in."""
+
+    issuers: dict[str, IssuerSection] = {}
+    origins: tuple[str, ...] = ()  # pages that may connect: scheme://host[:port]
+    local_origins: bool = False  # pages of this machine may connect too: for development
+    leeway: float = 5.0  # between our clock and the issuer's
+
+
+class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[log]`."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class GatewayConfig(msgspec.Struct, frozen=True):
+    """All that a gateway reads."""
+
+    registry: RegistrySection = RegistrySection()
+    gateway: ListenSection = ListenSection()
+    auth: AuthSection = AuthSection()
+    events: StreamSettings = StreamSettings()
+    log: LogSection = LogSection()
+
+
+def node_id(configured: str) -> str:
+    """The configured id, or one that no other process will ever have."""
+    return configured or f"{os.uname().nodename[:40]}-{secrets.token_hex(4)}"
+
+
+def tokens(section: AuthSection) -> Tokens:
+    """Who verifies, with the keys read. Raises ConfigurationError: no issuer, an unreadable file, a key of no use."""
+    if not section.issuers:
+        raise ConfigurationError("auth.issuers: name at least one, or no client can come in")
+    issuers = [_issuer(name, issuer) for name, issuer in section.issuers.items()]
+    try:
+        return Tokens(issuers, section.leeway)
+    except ValueError as error:
+        raise ConfigurationError(f"auth.issuers: {error}") from None
+
+
+def _issuer(name: str, section: IssuerSection) -> Issuer:
+    try:
+        key = Path(section.key_file).read_bytes().strip()
+    except OSError as error:
+        raise ConfigurationError(f"auth.issuers.{name}.key_file: {section.key_file}: {error.strerror}") from None
+    return Issuer(name, section.algorithm, key, section.iss, section.aud)

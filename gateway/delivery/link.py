@@ -1,0 +1,83 @@
+"""One router's stream on this node: what has gathered for it, and what its clock tells."""
+
+import asyncio
+from collections import deque
+
+from gateway.delivery.transit import Transit
+from homing.internal.v1 import node_pb2
+
+OPEN_CALLS = 8192  # calls a router may have open on one stream before we stop reading from it
+
+
+class Link:
+    """Answers gather here while the previous message is being written."""
+
+    def __init__(self, router: str, epoch: int) -> None:
+        self.router = router
+        self.epoch = epoch
+        self.transit = Transit()
+        self.held: deque[node_pb2.RouterMessage] = deque()  # read while the lease may be over
+        self._out = node_pb2.NodeMessage()
+        self._some = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._open = 0
+        self._ask = 0  # the number of the last fencing question
+        self._asked: float | None = None  # when it left, while it is open
+
+    def opened(self, calls: int) -> None:
+        """So many calls have arrived that want an answer."""
+        self._open += calls
+        if self._open >= OPEN_CALLS:
+            self._room.clear()
+
+    async def wait_room(self) -> None:
+        """Until the router has few enough open calls that more may be read."""
+        await self._room.wait()
+
+    def answer_push(self, answer: node_pb2.PushAnswer) -> None:
+        self._out.pushes.append(answer)
+        self._answered()
+
+    def answer_membership(self, call: int, verdict: node_pb2.Verdict, sessions: int) -> None:
+        self._out.memberships.add(call=call, verdict=verdict, sessions=sessions)
+        self._answered()
+
+    def pong(self, ping: int) -> None:
+        self._out.pong = ping
+        self._some.set()
+
+    def unregistered(self, any: bool) -> None:
+        """Say whether this node holds sessions or files that etcd does not know."""
+        self._out.unregistered.any = any
+        self._some.set()
+
+    def ask_fencing(self, now: float) -> bool:
+        """Ask whether this node is still alive; False when the last question is still open."""
+        if self._asked is not None:
+            return False
+        self._ask += 1
+        self._asked = now
+        self._out.fencing_asks.add(ask=self._ask)
+        self._some.set()
+        return True
+
+    def fencing_answered(self, ask: int) -> float | None:
+        """When the question that this answers left; None when it is not the open one."""
+        if ask != self._ask:
+            return None
+        asked, self._asked = self._asked, None
+        return asked
+
+    async def gathered(self) -> node_pb2.NodeMessage:
+        """What has gathered, as soon as there is something."""
+        await self._some.wait()
+        self._some.clear()
+        out, self._out = self._out, node_pb2.NodeMessage()
+        return out
+
+    def _answered(self) -> None:
+        self._open -= 1
+        if self._open < OPEN_CALLS:
+            self._room.set()
+        self._some.set()

@@ -1,0 +1,13 @@
+"""Core: the outcomes a gateway can give, and the order in which a report lists them.
+
+The numbers are `homing.v1.Delivery.Outcome`'s (api.md, "Outcomes").
+"""
+
+from homing.v1.router_pb2 import Delivery
+
+ACKED = Delivery.ACKED
+WRITTEN = Delivery.WRITTEN
+OFFLINE = Delivery.OFFLINE
+DROPPED_SLOW = Delivery.DROPPED_SLOW
+EXPIRED = Delivery.EXPIRED
+QUEUED = Delivery.QUEUED

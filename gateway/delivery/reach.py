@@ -1,0 +1,65 @@
+"""Connected means reachable: who waits until every router's table holds a batch (design §4).
+
+A router says on its stream the newest batch of this node's life that its table holds. A client hears "connected" only
+when all routers on the node's streams have said at least its batch, or after a quarter of a second.
+"""
+
+import asyncio
+from collections.abc import Hashable
+
+PATIENCE = 0.25  # seconds; a router that lags longer is counted, and its misses are healed by reading
+
+
+class Reach:
+    """What each router's table holds, and who waits for it. Lives on the loop."""
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
+        self._held: dict[Hashable, int] = {}
+        self._waiting: dict[asyncio.Future[None], int] = {}
+        self.timeouts = 0  # waits that were over before every router had said it
+
+    def opened(self, link: Hashable, batch: int) -> None:
+        """A router's stream is there; its table holds `batch`."""
+        self._held[link] = batch
+
+    def acknowledged(self, link: Hashable, batch: int) -> None:
+        """A router's table holds `batch` and everything before it."""
+        if link in self._held and batch > self._held[link]:
+            self._held[link] = batch
+            self._wake()
+
+    def closed(self, link: Hashable) -> None:
+        """A router's stream is gone: nobody waits for it any more."""
+        if self._held.pop(link, None) is not None:
+            self._wake()
+
+    def holds(self, batch: int) -> bool:
+        """Whether every router's table holds `batch` now."""
+        return all(held >= batch for held in self._held.values())
+
+    def waiting(self) -> int:
+        """How many wait now."""
+        return len(self._waiting)
+
+    async def wait_reachable(self, batch: int) -> bool:
+        """Until every router's table holds `batch`; False when patience was over first."""
+        if self.holds(batch):
+            return True
+        future = asyncio.get_running_loop().create_future()
+        self._waiting[future] = batch
+        try:
+            async with asyncio.timeout(self._patience):
+                await future
+        except TimeoutError:
+            self.timeouts += 1
+            return False
+        finally:
+            self._waiting.pop(future, None)
+        return True
+
+    def _wake(self) -> None:
+        lowest = min(self._held.values(), default=None)
+        for future, batch in list(self._waiting.items()):
+            if (lowest is None or batch <= lowest) and not future.done():
+                future.set_result(None)

@@ -1,0 +1,46 @@
+"""Where client events go: the contract of an event bus."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One event on its way to the backends: all that a consumer needs to route it stands in the headers."""
+
+    key: str  # guid, else uid: records with the same key keep their order
+    headers: Mapping[str, str]
+    value: bytes  # the client's bytes, untouched
+
+
+class EventSink(Protocol):
+    """An event bus, at least once, in order per key. It is buffered here, within bounds, while the bus is away."""
+
+    def publish(self, record: Record) -> bool:
+        """Take a record, without waiting. False: the buffer is full, nothing was taken; the client must hear `busy`."""
+        ...
+
+    def publish_own(self, record: Record) -> None:
+        """Take a record of the gateway's own (connect, disconnect, join, leave), which nobody could be asked to repeat.
+
+        These may pass the bound; so while the buffer is `full` no new client may come, and there are at most a few per
+        session that is here.
+        """
+        ...
+
+    def full(self) -> bool:
+        """Whether `publish` would refuse even an empty record."""
+        ...
+
+    async def wait_room(self) -> None:
+        """Until `publish` would take a record again."""
+        ...
+
+    async def run(self) -> None:
+        """Send what was taken, for ever; retries while the bus is away."""
+        ...
+
+    async def close(self) -> None:
+        """Send what is left (at most 2 s), then let go of the connection. Says in the log what could not be sent."""
+        ...

@@ -1,0 +1,65 @@
+"""Core: a client's doing as an event record (protocol.md, "Events upstream")."""
+
+from gateway.events.port import Record
+from gateway.sessions.session import Session
+from gateway.wire.ports import ClientEvent
+
+JSON = "application/json"
+
+
+def connected(session: Session) -> Record:
+    """The client was told "connected"."""
+    return _record(session, "connect")
+
+
+def said(session: Session, event: ClientEvent) -> Record:
+    """The client sent an event; the value is its payload's bytes, untouched."""
+    extra = {"Content-Type": event.content_type or JSON}
+    if event.event:
+        extra["X-Name"] = event.event
+    if event.id is not None:
+        extra["X-Ack"] = str(event.id)
+    guid = event.file or (session.files[0] if not event.event and len(session.files) == 1 else "")
+    return _record(session, "message", guid, event.data, extra, event.traceparent)
+
+
+def joined(session: Session, guid: str) -> Record:
+    """The session has joined a file."""
+    return _record(session, "message", guid, extra={"X-Inner": "join"})
+
+
+def left(session: Session, guid: str) -> Record:
+    """The session has left a file (not written at a disconnect, which implies it)."""
+    return _record(session, "message", guid, extra={"X-Inner": "leave"})
+
+
+def disconnected(session: Session, code: int, reason: str) -> Record:
+    """The session is gone, and why."""
+    return _record(session, "disconnect", extra={"X-Reason": f"{code} {reason}".rstrip()})
+
+
+def _record(
+    session: Session,
+    kind: str,
+    guid: str = "",
+    value: bytes = b"",
+    extra: dict[str, str] | None = None,
+    traceparent: str = "",
+) -> Record:
+    session.seq += 1
+    headers = {
+        "X-ID": str(session.sid),
+        "X-Uid": session.user,
+        "X-Event": kind,
+        "X-Auth-Type": session.identity.auth_type,
+        "X-Namespace": "/",
+        "X-Seq": str(session.seq),
+    }
+    if guid:
+        headers["X-Guid"] = guid
+    trace = traceparent or session.traceparent
+    if trace:
+        headers["traceparent"] = trace
+        headers["X-Trace-ID"] = trace.split("-")[1] if trace.count("-") >= 3 else ""
+    headers.update(extra or {})
+    return Record(guid or session.user, headers, value)

@@ -1,0 +1,109 @@
+"""A gateway's lives in the registry, one after the other.
+
+A life is over when its lease is gone or its batch guard has failed: then everything it registered counts no more, so
+its sessions are forgotten at once, their clients are closed, paced, with 1012, and a new life begins under a new epoch
+(design §4, "Lapsed": FENCED). The registry is never written by a life that is over: its guard forbids it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from gateway.closing import DRAINING
+from gateway.registering import Registering
+from gateway.sessions.index import Index
+from gateway.sessions.session import Session
+from observability.counters import Counters
+from registry.lapse import Answer, Standing
+from registry.model import Life
+from registry.registrar import StoreRegistrar, boottime
+from registry.store import StoreAway
+
+log = logging.getLogger(__name__)
+
+PACE = 200  # clients closed before others get a turn
+
+
+class Lives:
+    """Keeps this node alive in the registry. It is the `Tenure` of the node port."""
+
+    def __init__(
+        self,
+        make_registrar: Callable[[], StoreRegistrar],
+        index: Index[Session],
+        registering: Registering,
+        first: StoreRegistrar,
+        counters: Counters,
+    ) -> None:
+        self._make_registrar = make_registrar
+        self._index = index
+        self._registering = registering
+        self._registrar = first
+        self._counters = counters
+        self._ended = False
+
+    @property
+    def life(self) -> Life:
+        return self._registrar.life
+
+    def standing(self) -> Standing:
+        return self._registrar.lapse.standing(boottime())
+
+    def clock(self) -> float:
+        return boottime()
+
+    def vouched(self, answer: Answer, asked: float) -> None:
+        self._registrar.lapse.answered(answer, asked)
+
+    def unregistered(self) -> bool:
+        return self._registrar.unregistered()
+
+    async def run(self) -> None:
+        """One life after the other, until `end`. The first one has begun already."""
+        while True:
+            await self._registrar.run()
+            if self._ended:
+                return
+            self._counters.lives_lost += 1
+            log.warning("this node was fenced: its lease is gone; clients are closed and a new life begins")
+            closing = self._forget_all()
+            fresh = await self._begin_another()
+            self._registrar = self._registering.registrar = fresh
+            log.info("a new life has begun", extra={"epoch": fresh.life.epoch})
+            await close_paced(closing)
+
+    async def _begin_another(self) -> StoreRegistrar:
+        """Clients are refused until it has begun, however long the registry is away."""
+        while True:
+            fresh = self._make_registrar()
+            try:
+                await fresh.begin()
+            except StoreAway as error:
+                log.warning("no new life yet: %s", error)
+            else:
+                return fresh
+
+    async def drain(self) -> None:
+        """Say in the registry that this node takes no new clients."""
+        await self._registrar.drain()
+
+    async def end(self) -> None:
+        """Give the life back: node, machine and batch keys go at once, and `run` returns."""
+        self._ended = True
+        await self._registrar.end()
+
+    def _forget_all(self) -> list[Session]:
+        """No push and no client finds these sessions any more."""
+        sessions = list(self._index.sessions.values())
+        for session in sessions:
+            session.gone = True
+            self._index.remove(session)
+        return sessions
+
+
+async def close_paced(sessions: list[Session], per_second: float | None = None) -> None:
+    """Close clients with 1012, a few at a time, so that they do not all come back in one instant."""
+    for start in range(0, len(sessions), PACE):
+        for session in sessions[start : start + PACE]:
+            session.close(DRAINING.code, DRAINING.reason)
+        await asyncio.sleep(PACE / per_second if per_second else 0)

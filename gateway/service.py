@@ -1,0 +1,332 @@
+"""The gateway behind the door: what happens when a client arrives, speaks, falls behind and goes.
+
+It is the `House` of the door and the `Desk` of the sessions. It decides nothing about bytes (`gateway.wire`), nothing
+about identity (`gateway.identity`), and writes nothing to the registry but through `Registering`.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from gateway.closing import BAD_MESSAGES, DRAINING, NO_AUTH, SLOW, UNAUTHORIZED
+from gateway.door.ports import Arrival, Identity, Refusal
+from gateway.events import record
+from gateway.events.port import EventSink
+from gateway.heartbeat import Heartbeat
+from gateway.identity.ports import Unauthorized, Verify
+from gateway.registering import Registering
+from gateway.sessions.budget import Budget
+from gateway.sessions.index import Index
+from gateway.sessions.session import Session, Unidentified
+from gateway.tasks import Tasks
+from gateway.timer import Timer
+from gateway.wire.ports import (
+    Auth,
+    BadMessage,
+    ClientEvent,
+    ClientMessage,
+    Complaint,
+    Hello,
+    Join,
+    Leave,
+    Ping,
+)
+from observability.counters import Counters
+from registry.ids import Exhausted
+from registry.lapse import Standing
+
+log = logging.getLogger(__name__)
+
+Deadline = Callable[[float], None]
+
+
+class ClientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What every client is told or held to."""
+
+    ping_ms: int
+    max_bytes: int
+    max_files: int = 1000  # a session may have joined at once
+    auth_within: float = 5.0  # seconds for the first `auth`
+    bad_in_a_row: int = 10  # bad messages, then 4400
+
+
+class Gateway:
+    """Everything that a client's arrival, words and departure touch on this node."""
+
+    def __init__(
+        self,
+        node: str,
+        settings: ClientSettings,
+        budget: Budget,
+        verify: Verify,
+        index: Index[Session],
+        registering: Registering,
+        sink: EventSink,
+        heartbeat: Heartbeat,
+        counters: Counters,
+    ) -> None:
+        self.node = node
+        self.wait_standing: Callable[[], Awaitable[Standing]] = _always_held  # set by who can ask the routers
+        self.open = False  # whether clients may come: not while starting or draining
+        self.tasks = Tasks()
+        self._settings = settings
+        self._budget = budget
+        self._verify = verify
+        self._index = index
+        self._registering = registering
+        self._sink = sink
+        self._heartbeat = heartbeat
+        self._counters = counters
+        self._loop = asyncio.get_running_loop()
+        self.deadlines = Timer[Deadline](0.1, lambda deadline, now: deadline(now), self._loop)
+        self._emptied = asyncio.Event()
+        self._paused: set[Session] = set()  # clients that are not read while the event bus is full
+
+    # Arrivals -------------------------------------------------------------------------------------------------------
+
+    async def enter(self, arrival: Arrival) -> Unidentified | Session | Refusal:
+        """The door's question. A session's answer comes when it is registered and reachable."""
+        if not self.open:
+            return self._refuse("this gateway takes no new clients now; connect again")
+        if self._sink.full():
+            return self._refuse("client events cannot be taken now; connect again", "busy")
+        if await self.wait_standing() in (Standing.LAPSED, Standing.FENCED):
+            return self._refuse("this gateway may have lost its place in the registry; connect again")
+        if arrival.identity is None:
+            return Unidentified(self, arrival)
+        return await self._admit(arrival, arrival.identity, arrival.files)
+
+    async def _admit(self, arrival: Arrival, identity: Identity, files: Sequence[str]) -> Session | Refusal:
+        try:
+            sid = self._registering.registrar.mint.mint(time.time_ns() // 1_000_000)
+        except Exhausted:
+            return self._refuse("this gateway cannot make new ids while etcd is away; connect again")
+        session = Session(self, sid, arrival, identity, time.time_ns() // 1_000_000)
+        try:
+            await self._registering.come(session, files)
+        except BaseException:
+            self._registering.go(session)
+            raise
+        if session.gone:  # this node's life ended meanwhile
+            return self._refuse("this gateway has just lost its place in the registry; connect again")
+        return session
+
+    async def wait_empty(self) -> None:
+        """Until the last session is gone."""
+        while self._index.sessions:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    async def close(self) -> None:
+        """End every short task and timer."""
+        self.deadlines.close()
+        self._heartbeat.close()
+        await self.tasks.close()
+
+    def _refuse(self, message: str, code: str = "unavailable") -> Refusal:
+        self._counters.connections_refused += 1
+        return Refusal(503, code, message, (("Retry-After", "1"),))
+
+    def newcomer_opened(self, newcomer: Unidentified) -> None:
+        def late(_now: float) -> None:
+            if newcomer.connection is not None and not newcomer.identifying:
+                newcomer.connection.close(NO_AUTH.code, NO_AUTH.reason)
+
+        self.deadlines.schedule(late, self._loop.time() + self._settings.auth_within)
+
+    def newcomer_said(self, newcomer: Unidentified, text: bool, payload: bytes) -> None:
+        connection = newcomer.connection
+        if connection is None or newcomer.identifying:
+            return
+        try:
+            message = newcomer.arrival.codec.read(text, payload)
+            if not isinstance(message, Auth):
+                raise Unauthorized("the first message must be auth")
+            identity = self._verify(message.token, time.time())
+            refused = [guid for guid in newcomer.arrival.files if not identity.may_join(guid)]
+            if refused:
+                raise Unauthorized("the token does not grant a file that was asked for")
+        except (BadMessage, Unauthorized) as error:
+            complaint = newcomer.arrival.codec.error(Complaint("unauthorized", str(error)))
+            if complaint is not None:
+                connection.send(complaint)
+            connection.close(UNAUTHORIZED.code, UNAUTHORIZED.reason)
+            return
+        newcomer.identifying = True
+        connection.pause_reading()
+        self.tasks.start(self._identify(newcomer, identity, message.id))
+
+    async def _identify(self, newcomer: Unidentified, identity: Identity, id: int | None) -> None:
+        admitted = await self._admit(newcomer.arrival, identity, newcomer.arrival.files)
+        connection = newcomer.connection
+        if isinstance(admitted, Refusal):
+            if connection is not None:
+                connection.close(DRAINING.code, DRAINING.reason)
+            return
+        if connection is None:  # it left meanwhile
+            admitted.closed(1006, "")
+            return
+        connection.peer = admitted
+        admitted.opened(connection)
+        if id is not None:
+            admitted.tell(admitted.codec.ok(id), self._budget)
+        connection.resume_reading()
+
+    def newcomer_gone(self, newcomer: Unidentified) -> None:
+        """Nothing is kept of it; a registration under way finds its connection gone."""
+
+    # A session's life -----------------------------------------------------------------------------------------------
+
+    def session_opened(self, session: Session) -> None:
+        self._counters.connections_opened += 1
+        hello = Hello(
+            session.sid,
+            session.user,
+            self.node,
+            session.files,
+            self._settings.ping_ms,
+            self._settings.max_bytes,
+            session.registered,
+        )
+        session.tell(session.codec.hello(hello), self._budget)
+        session.release(self._budget)
+        self._heartbeat.begin(session)
+        self._sink.publish_own(record.connected(session))
+        for guid in session.files:
+            self._sink.publish_own(record.joined(session, guid))
+
+    def session_behind(self, session: Session) -> None:
+        owed = session.owed
+
+        def still_behind(_now: float) -> None:
+            if session.owed is owed:
+                session.close(SLOW.code, SLOW.reason)
+
+        self.deadlines.schedule(still_behind, self._loop.time() + self._budget.behind_s)
+
+    def session_gone(self, session: Session, code: int, reason: str) -> None:
+        self._registering.go(session)
+        self._paused.discard(session)
+        if not self._index.sessions:
+            self._emptied.set()
+        if session.seq:
+            self._counters.connections_closed += 1
+            self._heartbeat.end(session)
+            self._sink.publish_own(record.disconnected(session, code, reason))
+
+    # What a client says ---------------------------------------------------------------------------------------------
+
+    def session_said(self, session: Session, text: bool, payload: bytes) -> None:
+        try:
+            message = session.codec.read(text, payload)
+        except BadMessage as bad:
+            self._complain_of(session, bad)
+        else:
+            session.bad_in_a_row = 0
+            self._act(session, message)
+
+    def _act(self, session: Session, message: ClientMessage) -> None:
+        match message:
+            case ClientEvent():
+                self._publish(session, message)
+            case Join(file, id):
+                self._join(session, file, id)
+            case Leave(file, id):
+                self._leave(session, file, id)
+            case Ping(id):
+                self._tell(session, session.codec.pong(id))
+            case Auth(token, id):
+                self._refresh(session, token, id)
+
+    def _publish(self, session: Session, event: ClientEvent) -> None:
+        if event.file and event.file not in session.files:
+            self._complain(session, Complaint("forbidden", "this file is not joined", event.id, "file"))
+        elif not self._sink.publish(record.said(session, event)):
+            self._complain(session, Complaint("busy", "events cannot be taken now", event.id, retry_ms=1000))
+            self._hold_back(session)
+
+    def _hold_back(self, session: Session) -> None:
+        if session.connection is None:
+            return
+        session.connection.pause_reading()
+        if not self._paused:
+            self.tasks.start(self._read_again_when_there_is_room())
+        self._paused.add(session)
+
+    async def _read_again_when_there_is_room(self) -> None:
+        await self._sink.wait_room()
+        paused, self._paused = self._paused, set()
+        for session in paused:
+            if session.connection is not None:
+                session.connection.resume_reading()
+
+    def _join(self, session: Session, guid: str, id: int | None) -> None:
+        if not session.identity.may_join(guid):
+            self._complain(session, Complaint("forbidden", "the token does not grant this file", id, "file"))
+        elif len(session.files) >= self._settings.max_files and guid not in session.files:
+            text = f"at most {self._settings.max_files} files at once"
+            self._complain(session, Complaint("forbidden", text, id, "file"))
+        else:
+            self.tasks.start(self._finish_join(session, self.join(session, guid), id))
+
+    async def _finish_join(self, session: Session, joining: Awaitable[None], id: int | None) -> None:
+        await joining
+        if id is not None:
+            self._tell(session, session.codec.ok(id))
+
+    def join(self, session: Session, guid: str) -> Awaitable[None]:
+        """Join a file, by the client's own grant or at the backend's word; await it to know that it is reachable."""
+        fresh = guid not in session.files
+        commits = [] if session.gone else self._registering.join(session, guid)
+
+        async def wait() -> None:
+            if commits:
+                await self._registering.wait_reachable(commits)
+            if fresh and guid in session.files and not session.gone:
+                self._sink.publish_own(record.joined(session, guid))
+
+        return wait()
+
+    def _leave(self, session: Session, guid: str, id: int | None) -> None:
+        self.leave(session, guid)
+        if id is not None:
+            self._tell(session, session.codec.ok(id))
+
+    def leave(self, session: Session, guid: str) -> None:
+        """Leave a file; one that is not joined is no error."""
+        if self._registering.leave(session, guid):
+            self._sink.publish_own(record.left(session, guid))
+
+    def _refresh(self, session: Session, token: str, id: int | None) -> None:
+        try:
+            identity = self._verify(token, time.time())
+            if identity.user != session.user:
+                raise Unauthorized("the token is another user's")
+        except Unauthorized as error:
+            self._complain(session, Complaint("unauthorized", str(error), id, "token"))
+            session.close(UNAUTHORIZED.code, UNAUTHORIZED.reason)
+            return
+        session.identity = identity
+        if id is not None:
+            self._tell(session, session.codec.ok(id))
+
+    def _complain_of(self, session: Session, bad: BadMessage) -> None:
+        self._counters.bad_messages += 1
+        session.bad_in_a_row += 1
+        self._complain(session, Complaint("bad_message", str(bad), bad.id, bad.field))
+        if session.bad_in_a_row >= self._settings.bad_in_a_row:
+            session.close(BAD_MESSAGES.code, BAD_MESSAGES.reason)
+
+    def _complain(self, session: Session, complaint: Complaint) -> None:
+        self._tell(session, session.codec.error(complaint))
+
+    def _tell(self, session: Session, frame: bytes | None) -> None:
+        if not session.tell(frame, self._budget):
+            session.close(SLOW.code, SLOW.reason)
+
+
+async def _always_held() -> Standing:
+    return Standing.HELD

@@ -1,0 +1,58 @@
+"""Shell: one loop timer that drives a wheel."""
+
+import asyncio
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, Protocol, TypeVar
+
+from gateway.sessions.wheel import Wheel
+
+T = TypeVar("T", bound=Hashable)
+
+
+class Clock(Protocol):
+    """What a timer needs of the event loop."""
+
+    def time(self) -> float: ...
+    def call_at(self, when: float, callback: Callable[..., Any]) -> asyncio.TimerHandle: ...
+
+
+class Timer(Generic[T]):
+    """Schedules items on a wheel and calls `fire(item, now)` for each that is due. Time is the loop's."""
+
+    def __init__(self, width: float, fire: Callable[[T, float], None], loop: Clock) -> None:
+        self._loop = loop
+        self._wheel = Wheel[T](width)
+        self._fire = fire
+        self._handle: asyncio.TimerHandle | None = None
+
+    def schedule(self, item: T, at: float) -> int:
+        """Make `item` due at loop time `at`; the answer is its ticket for `cancel`."""
+        ticket = self._wheel.schedule(item, at)
+        handle = self._handle
+        due = self._wheel.next_due()
+        if due is not None and (handle is None or due < handle.when()):
+            self._arm(due)
+        return ticket
+
+    def cancel(self, item: T, ticket: int) -> None:
+        """Forget it; one that has fired already is no error."""
+        self._wheel.cancel(item, ticket)
+
+    def close(self) -> None:
+        """Fire nothing any more."""
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def _arm(self, due: float) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle = self._loop.call_at(due, self._turn)
+
+    def _turn(self) -> None:
+        self._handle = None
+        now = self._loop.time()
+        for item in self._wheel.due(now):
+            self._fire(item, now)
+        due = self._wheel.next_due()
+        if due is not None and self._handle is None:
+            self._arm(due)
