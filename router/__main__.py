@@ -1,0 +1,176 @@
+"""The router's composition root: reads the configuration, chooses the adapters, starts and stops in order."""
+
+import asyncio
+import logging
+import os
+import secrets
+import sys
+from pathlib import Path
+
+import click
+
+from observability import logs, names
+from observability.admin import Admin
+from observability.counters import counters
+from observability.metrics import Exposition
+from observability.running import CannotStart, Stop, cannot_listen, run, say_ready, split_address
+from registry.configuration import ConfigurationError, load
+from registry.etcd.store import EtcdStore
+from registry.feed import StoreRouteFeed
+from registry.model import Life, Node
+from registry.store import StoreError
+from registry.sweeper import Sweeper
+from router.api.calls import Calls
+from router.api.grpc_api import GrpcApi
+from router.config import RouterConfig
+from router.delivery.routed import Routed
+from router.hop.fencing import FencingJudge
+from router.hop.fleet import Fleet
+from router.hop.port import Hop, OnChange
+from router.hop.stream import StreamHop
+from router.memberships import Memberships
+
+log = logging.getLogger("router")
+
+GRACE = 5.0  # seconds for calls under way at a stop
+
+
+class Process:
+    """One router, put together."""
+
+    def __init__(self, settings: RouterConfig) -> None:
+        self._settings = settings
+        self._id = settings.router.id or f"{os.uname().nodename[:40]}-{secrets.token_hex(4)}"
+        self._counters = counters(names.ROUTER)
+        self._ready = False
+        self._store = EtcdStore(settings.registry.endpoints())
+        self._feed = StoreRouteFeed(self._store, settings.registry)
+        self._fencing = FencingJudge(self._feed)
+        self._fleet = Fleet(self._feed, self._make_hop)
+        self._sweeper = Sweeper(self._store, settings.registry, self._id, self._feed.table)
+        delivery = Routed(self._feed, self._fleet, self._counters)
+        memberships = Memberships(self._feed, self._fleet)
+        calls = Calls(settings.router.api, delivery, memberships, self._feed, self._fleet)
+        self._api = GrpcApi(calls)
+        gauges = {
+            "sessions": lambda: float(len(self._feed.table)),
+            "nodes": lambda: float(len(self._feed.table.lives())),
+            "sweeps": lambda: float(self._sweeper.leads),
+        }
+        self._admin = Admin(self._why_not_ready, Exposition("homing_router", names.ROUTER, self._counters, gauges))
+
+    def _make_hop(self, life: Life, node: Node, on_change: OnChange) -> Hop:
+        def batch() -> int:
+            return self._feed.table.batch(life)
+
+        settings = self._settings.router.hop
+        return StreamHop(self._id, life, node.port, settings, batch, self._fencing.judge, on_change)
+
+    def _why_not_ready(self) -> str:
+        return "" if self._ready else "starting, or stopping"
+
+    async def run(self, stop: Stop) -> None:
+        """From the first port to the last call."""
+        try:
+            await self._serve(stop)
+        finally:
+            await self._close()
+
+    async def _serve(self, stop: Stop) -> None:
+        grpc_address, http_address = await self._listen()
+        async with asyncio.TaskGroup() as group:
+            keeping = [group.create_task(self._feed.run())]
+            await self._wait_synced()
+            keeping += [group.create_task(self._fleet.run()), group.create_task(self._sweeper.run())]
+            await asyncio.sleep(0)  # the fleet dials what the table knows
+            await self._open()
+            say_ready(ready="router", id=self._id, grpc=grpc_address, http=http_address, pid=os.getpid())
+            await stop.wait()
+            self._ready = False
+            await self._api.close(GRACE)
+            for task in keeping:
+                task.cancel()
+
+    async def _close(self) -> None:
+        await self._api.close(0)
+        await self._fencing.close()
+        await self._admin.close()
+        await self._store.close()
+
+    async def _listen(self) -> tuple[str, str]:
+        settings = self._settings.router
+        host, _ = split_address(settings.grpc, "router.grpc")
+        if host not in ("127.0.0.1", "::1", "localhost"):
+            raise CannotStart(
+                f"router.grpc: {settings.grpc} is not loopback, and the API has no rights yet: anyone could push"
+            )
+        try:
+            grpc_address = await self._api.listen(settings.grpc)
+        except OSError as error:
+            raise cannot_listen("router.grpc", settings.grpc, error) from None
+        try:
+            http_address = await self._admin.listen(*split_address(settings.http, "router.http"))
+        except OSError as error:
+            raise cannot_listen("router.http", settings.http, error) from None
+        log.info("the API is open to everyone on this machine: it has no rights yet")
+        return grpc_address, http_address
+
+    async def _wait_synced(self) -> None:
+        limit = self._settings.registry.start_limit
+        try:
+            async with asyncio.timeout(limit):
+                await self._feed.wait_synced()
+        except TimeoutError:
+            where = ", ".join(self._settings.registry.endpoints().endpoints)
+            raise CannotStart(f"registry.etcd: {where} has not answered for {limit:.0f} s; is etcd running?") from None
+
+    async def _open(self) -> None:
+        """Ready: the table has reached what was registered before the streams to all living nodes were open."""
+        await self._fleet.wait_opened()
+        await self._feed.wait_caught_up()
+        self._ready = True
+        await self._api.set_ready(True)
+
+
+@click.command(name="router")
+@click.option("--config", "file", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file.")
+@click.option("--grpc", help="Where callers connect, host:port; port 0 takes a free one.")
+@click.option("--http", help="Health, readiness and metrics, host:port.")
+@click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting.")
+def command(file: Path | None, assignments: tuple[str, ...], **flags: str | None) -> int:
+    """Run one router until SIGTERM or Ctrl-C.
+
+    Example: homing router --config .homing/homing.toml --grpc 127.0.0.1:0
+    """
+    named = [f"router.{name}={value}" for name, value in flags.items() if value is not None]
+    try:
+        settings = load(RouterConfig, file, os.environ, [*assignments, *named])
+    except ConfigurationError as error:
+        print(f"configuration: {error}", file=sys.stderr)
+        return 2
+    logs.set_up(settings.log.level, service="router")
+
+    async def main(stop: Stop) -> None:
+        try:
+            await Process(settings).run(stop)
+        except* CannotStart as error:
+            raise error.exceptions[0] from None
+        except* StoreError as error:
+            raise CannotStart(f"registry.etcd: {error.exceptions[0]}") from None
+
+    return run(main)
+
+
+def main(arguments: list[str]) -> int:
+    """The command line; the answer is the exit code."""
+    try:
+        return int(command.main(arguments, prog_name="homing router", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,33 @@
+"""A router's configuration: small frozen structs, a sentence a field. Durations are seconds, sizes are bytes."""
+
+from typing import Literal
+
+import msgspec
+
+from registry.etcd.section import RegistrySection
+from router.api.calls import ApiSettings
+from router.hop.stream import HopSettings
+
+
+class ListenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[router]`: where it listens, and its bounds."""
+
+    grpc: str = "127.0.0.1:8500"  # callers; loopback only until there are rights
+    http: str = "127.0.0.1:8501"  # health, readiness, metrics
+    id: str = ""  # "" = host name and a random part
+    hop: HopSettings = HopSettings()
+    api: ApiSettings = ApiSettings()
+
+
+class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[log]`."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class RouterConfig(msgspec.Struct, frozen=True):
+    """All that a router reads."""
+
+    registry: RegistrySection = RegistrySection()
+    router: ListenSection = ListenSection()
+    log: LogSection = LogSection()

@@ -1,0 +1,60 @@
+"""One stream to one life of one gateway: the contract of the hop. The transport behind it is a decision of its own."""
+
+from asyncio import Future
+from collections.abc import Callable
+from typing import Protocol
+
+from homing.internal.v1 import node_pb2
+from registry.model import Life, Node
+
+
+class Hop(Protocol):
+    """Carries calls to one node, batched by what has gathered, in the order in which they were handed over.
+
+    Every call is answered exactly once: with the node's answer, or with None when the node did not answer (the stream
+    is down, or silent for a second) and it may or may not have been carried out. Nothing here waits, so one slow node
+    never delays what goes to another; the queue is bounded and `room` tells.
+    """
+
+    life: Life
+
+    @property
+    def reachable(self) -> bool:
+        """Whether calls are carried now. A call on an unreachable hop is answered None at once."""
+        ...
+
+    @property
+    def unregistered(self) -> bool:
+        """Whether the node says that it holds sessions or files which etcd does not know."""
+        ...
+
+    def room(self, size: int) -> bool:
+        """Whether a call with `size` bytes of payload fits into the queue now."""
+        ...
+
+    def push(self, push: node_pb2.Push) -> "Future[node_pb2.PushAnswer | None]":
+        """Hand over one push. `call` is set by the hop."""
+        ...
+
+    def membership(self, membership: node_pb2.Membership) -> "Future[node_pb2.MembershipAnswer | None]":
+        """Hand over one join or leave. `call` is set by the hop."""
+        ...
+
+    def table_holds(self, batch: int) -> None:
+        """Tell the node that this router's table holds its batch `batch`."""
+        ...
+
+    async def wait_opened(self) -> None:
+        """Until the node has answered the first dial, or that dial has failed."""
+        ...
+
+    async def run(self) -> None:
+        """Keep the stream, for ever: dial, and dial again with a back-off when it breaks."""
+        ...
+
+
+OnChange = Callable[[Hop], None]
+"""Hears, on the loop, when a hop's `reachable` or `unregistered` has changed."""
+
+MakeHop = Callable[[Life, Node, OnChange], Hop]
+"""Makes the hop to one life; it is idle until `run`."""

@@ -1,0 +1,227 @@
+"""The hop's contract, over every transport: the in-memory twin, and a real gRPC stream on a real socket."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+import grpc.aio
+import pytest
+
+from homing.internal.v1 import node_pb2, node_pb2_grpc
+from registry.model import Life
+from router.hop.memory import MemoryHop
+from router.hop.port import Hop
+from router.hop.stream import OPTIONS, HopSettings, StreamHop
+
+LIFE = Life("node", 7)
+Serve = Callable[[node_pb2.RouterMessage], node_pb2.NodeMessage]
+
+
+def agree(message: node_pb2.RouterMessage) -> node_pb2.NodeMessage:
+    """A node that carries everything out."""
+    answers = node_pb2.NodeMessage()
+    for push in message.pushes:
+        answers.pushes.add(call=push.call, verdict=node_pb2.DONE)
+    for membership in message.memberships:
+        answers.memberships.add(call=membership.call, verdict=node_pb2.DONE, sessions=1)
+    return answers
+
+
+class Far(Protocol):
+    """The other end of a hop, and the way to it."""
+
+    hop: Hop
+    heard: list[node_pb2.RouterMessage]
+    changes: list[bool]
+
+    async def start(self) -> None: ...
+    async def stall(self, stalled: bool) -> None: ...
+    async def go_down(self) -> None: ...
+    async def come_up(self) -> None: ...
+    async def say_unregistered(self, any: bool) -> None: ...
+    async def stop(self) -> None: ...
+
+
+class MemoryFar:
+    def __init__(self, queue: int) -> None:
+        self.heard: list[node_pb2.RouterMessage] = []
+        self.changes: list[bool] = []
+        self.hop = MemoryHop(LIFE, self._serve, lambda hop: self.changes.append(hop.reachable), queue)
+
+    def _serve(self, message: node_pb2.RouterMessage) -> node_pb2.NodeMessage:
+        self.heard.append(message)
+        return agree(message)
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
+    async def stall(self, stalled: bool) -> None:
+        self.hop.stall(stalled)
+
+    async def go_down(self) -> None:
+        self.hop.go_down()
+
+    async def come_up(self) -> None:
+        self.hop.come_up()
+
+    async def say_unregistered(self, any: bool) -> None:
+        self.hop.say_unregistered(any)
+
+    async def stop(self) -> None:
+        """Nothing to stop."""
+
+
+class GrpcFar(node_pb2_grpc.NodeServicer):
+    def __init__(self, queue: int) -> None:
+        self.heard: list[node_pb2.RouterMessage] = []
+        self.changes: list[bool] = []
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._say: asyncio.Queue[node_pb2.NodeMessage] = asyncio.Queue()
+        self._queue = queue
+        self._port = 0
+        self._server: grpc.aio.Server | None = None
+
+    async def Stream(self, request_iterator, context) -> None:
+        await anext(aiter(request_iterator))
+        await context.write(node_pb2.NodeMessage(hello=node_pb2.NodeHello(node="node", epoch=7)))
+        saying = asyncio.ensure_future(self._say_on(context))
+        try:
+            async for message in request_iterator:
+                if message.pushes or message.memberships:
+                    self.heard.append(message)
+                    await self._flowing.wait()
+                answers = agree(message)
+                answers.pong = message.ping
+                await context.write(answers)
+        finally:
+            saying.cancel()
+
+    async def _say_on(self, context) -> None:
+        while True:
+            await context.write(await self._say.get())
+
+    async def start(self) -> None:
+        await self.come_up()
+        settings = HopSettings(queue=self._queue, ping=0.05, back_off=0.1)
+        self.hop = StreamHop(
+            *("router", LIFE, f"127.0.0.1:{self._port}", settings, lambda: 3, self._judge),
+            lambda hop: self.changes.append(hop.reachable),
+        )
+        self._running = asyncio.ensure_future(self.hop.run())
+        await self.hop.wait_opened()
+
+    async def _judge(self, _life: Life) -> "node_pb2.Fencing.State":
+        return node_pb2.Fencing.ALIVE
+
+    async def stall(self, stalled: bool) -> None:
+        self._flowing.clear() if stalled else self._flowing.set()
+
+    async def go_down(self) -> None:
+        assert self._server is not None
+        await self._server.stop(None)
+
+    async def come_up(self) -> None:
+        self._server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", 0)])
+        node_pb2_grpc.add_NodeServicer_to_server(self, self._server)
+        self._port = self._server.add_insecure_port(f"127.0.0.1:{self._port}")
+        await self._server.start()
+
+    async def say_unregistered(self, any: bool) -> None:
+        await self._say.put(node_pb2.NodeMessage(unregistered=node_pb2.Unregistered(any=any)))
+
+    async def stop(self) -> None:
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+        await self.go_down()
+
+
+@pytest.fixture(params=[MemoryFar, GrpcFar])
+async def far(request: pytest.FixtureRequest) -> AsyncIterator[Far]:
+    made: Far = request.param(50)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+def push(data: bytes = b"{}") -> node_pb2.Push:
+    return node_pb2.Push(event="e", data=data)
+
+
+async def test_every_call_is_answered_by_its_own_answer_in_order(far: Far) -> None:
+    calls = [far.hop.push(push(b"%d" % number)) for number in range(40)]
+    joining = far.hop.membership(node_pb2.Membership(file="f"))
+    answers = await asyncio.gather(*calls)
+    assert [answer and answer.verdict for answer in answers] == [node_pb2.DONE] * 40
+    assert len({answer.call for answer in answers if answer}) == 40
+    joined = await joining
+    assert joined is not None
+    assert joined.sessions == 1
+    assert [one.data for message in far.heard for one in message.pushes] == [b"%d" % number for number in range(40)]
+
+
+async def test_down_answers_everything_open_with_none_at_once_and_up_again_carries_on(far: Far) -> None:
+    await far.stall(True)
+    stuck = far.hop.push(push())
+    await far.go_down()
+    async with asyncio.timeout(2):
+        assert await stuck is None
+    await until(lambda: not far.hop.reachable)
+    assert await far.hop.push(push()) is None
+    await far.stall(False)
+    await far.come_up()
+    await until(lambda: far.hop.reachable)
+    answer = await far.hop.push(push())
+    assert answer is not None
+    assert far.changes[-1] is True
+    assert False in far.changes
+
+
+async def test_the_queue_is_bounded_and_says_so(far: Far) -> None:
+    await far.stall(True)
+    assert far.hop.room(100)
+    calls = [far.hop.push(push()) for _ in range(50)]
+    assert not far.hop.room(100)
+    await far.stall(False)
+    assert None not in await asyncio.gather(*calls)
+    assert far.hop.room(100)
+
+
+async def test_what_the_node_says_about_unregistered_sessions(far: Far) -> None:
+    assert not far.hop.unregistered
+    await far.say_unregistered(True)
+    await until(lambda: far.hop.unregistered)
+    await far.say_unregistered(False)
+    await until(lambda: not far.hop.unregistered)
+
+
+async def test_a_caller_that_stops_waiting_harms_nobody(far: Far) -> None:
+    await far.stall(True)
+    gone = far.hop.push(push())
+    gone.cancel()
+    kept = far.hop.push(push())
+    await far.stall(False)
+    assert await kept is not None
+
+
+async def test_a_silent_stream_is_unreachable_until_it_speaks_again() -> None:
+    """Only a transport can be silent: the stream is there, and nothing comes."""
+    far = GrpcFar(50)
+    await far.start()
+    try:
+        await far.stall(True)
+        silent = far.hop.push(push())
+        async with asyncio.timeout(2):
+            assert await silent is None
+        assert not far.hop.reachable
+        await far.stall(False)
+        await until(lambda: far.hop.reachable)
+        assert await far.hop.push(push()) is not None
+    finally:
+        await far.stop()

@@ -1,0 +1,203 @@
+"""A push over hops in memory: plan, send, heal once, report."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from homing.internal.v1 import node_pb2
+from homing.v1.router_pb2 import Delivery, PushReport
+from observability import names
+from observability.counters import counters
+from registry.model import Life, Node
+from router.delivery.routed import Routed
+from router.hop.fleet import Fleet
+from router.hop.memory import MemoryHop
+from router.hop.port import OnChange
+from router.push import Refused, check_push
+from tests.support.calls import push
+from tests.support.table import TableFeed
+
+
+class World:
+    """Nodes that hold sessions, a table that may lag behind them, and a router's delivery over both."""
+
+    def __init__(self) -> None:
+        self.feed = TableFeed()
+        self.holds: dict[Life, dict[int, str]] = {}  # what each life really has: sid -> user
+        self.hops: dict[Life, MemoryHop] = {}
+        self.served: list[tuple[Life, node_pb2.Push]] = []
+        self.fleet = Fleet(self.feed, self.make_hop)
+        self.counters = counters(names.ROUTER)
+        self.routed = Routed(self.feed, self.fleet, self.counters)
+
+    def make_hop(self, life: Life, _node: Node, on_change: OnChange) -> MemoryHop:
+        self.hops[life] = MemoryHop(life, lambda message: self.serve(life, message), on_change, queue=10)
+        return self.hops[life]
+
+    def serve(self, life: Life, message: node_pb2.RouterMessage) -> node_pb2.NodeMessage:
+        answers = node_pb2.NodeMessage()
+        for one in message.pushes:
+            self.served.append((life, one))
+            found = self._find(life, one.receivers)
+            answer = answers.pushes.add(call=one.call, verdict=node_pb2.DONE if found else node_pb2.NOT_MINE)
+            for sid, user in found:
+                answer.deliveries.add(session=sid, user=user, outcome=Delivery.WRITTEN, latency_us=1000)
+            if found:
+                answer.counts.add(outcome=Delivery.WRITTEN, sessions=len(found))
+        return answers
+
+    def _find(self, life: Life, receivers: node_pb2.Receivers) -> list[tuple[int, str]]:
+        mine = self.holds.get(life, {})
+        if receivers.WhichOneof("to") == "sessions":
+            return [(sid, mine[sid]) for sid in receivers.sessions.sids if sid in mine]
+        return [(sid, user) for sid, user in mine.items() if user == receivers.user]
+
+    def come(self, life: Life, user: str, sid: int, known: bool = True) -> None:
+        """A session is there; the table learns of it now, or when it next catches up."""
+        self.holds.setdefault(life, {})[sid] = user
+        learn = lambda: self.feed.session(life, user, sid)  # noqa: E731
+        learn() if known else self.feed.later.append(learn)
+
+    def go(self, life: Life, user: str, sid: int) -> None:
+        """A session is gone, and the table has not heard of it."""
+        del self.holds[life][sid]
+        self.feed.later.append(lambda: self.feed.session_gone(life, user, sid))
+
+    async def push(self, **fields: object) -> PushReport:
+        return await self.routed.push(check_push(push(push_id="p", **fields), 1000), 0)
+
+
+@asynccontextmanager
+async def running(world: World):
+    task = asyncio.ensure_future(world.fleet.run())
+    await asyncio.sleep(0)
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def world():
+    made = World()
+    async with running(made):
+        yield made
+
+
+def facts(report: PushReport) -> tuple[dict[str, int], int, int]:
+    return dict(report.counts), report.nodes_contacted, report.owning_nodes
+
+
+async def test_one_message_to_each_owner_and_none_to_others(world: World) -> None:
+    one, two, three = (world.feed.node(name) for name in ("one", "two", "three"))
+    world.come(one, "ada", 1)
+    world.come(two, "ada", 2)
+    world.come(three, "bob", 3)
+    report = await world.push(user="ada")
+    assert facts(report) == ({"WRITTEN": 2}, 2, 2)
+    assert (report.amplification, report.healed, world.feed.reads) == (1.0, False, 0)
+    assert {life for life, _ in world.served} == {one, two}
+    assert all(one.epoch == life.epoch for life, one in world.served)
+
+
+async def test_a_miss_is_believed_only_by_a_table_that_has_caught_up(world: World) -> None:
+    one = world.feed.node("one")
+    world.come(one, "ada", 1, known=False)
+    assert facts(await world.push(session=1)) == ({"WRITTEN": 1}, 1, 1)
+    assert world.feed.reads == 1
+    assert facts(await world.push(session=2)) == ({"OFFLINE": 1}, 0, 0)
+    assert world.feed.reads == 2
+
+
+async def test_offline_is_one_delivery_without_a_session(world: World) -> None:
+    report = await world.push(user="nobody")
+    assert [(d.session, d.outcome) for d in report.deliveries] == [(0, Delivery.OFFLINE)]
+    assert report.amplification == 0.0
+
+
+async def test_a_stale_route_is_mended_inside_the_call(world: World) -> None:
+    one, two = world.feed.node("one"), world.feed.node("two")
+    world.come(one, "ada", 1)
+    world.go(one, "ada", 1)
+    world.come(two, "ada", 1, known=False)
+    report = await world.push(session=1)
+    assert facts(report) == ({"WRITTEN": 1}, 2, 1)
+    assert (report.healed, report.amplification) == (True, 2.0)
+
+
+async def test_a_session_that_just_went_is_offline_after_one_read(world: World) -> None:
+    one = world.feed.node("one")
+    world.come(one, "ada", 1)
+    world.go(one, "ada", 1)
+    report = await world.push(session=1)
+    assert (facts(report), report.healed) == (({"OFFLINE": 1}, 1, 0), False)
+
+
+async def test_who_does_not_answer_is_unknown_per_session_where_the_table_knows_them(world: World) -> None:
+    one, two = world.feed.node("one"), world.feed.node("two")
+    world.come(one, "ada", 1)
+    world.come(one, "ada", 2)
+    world.come(two, "ada", 3)
+    world.hops[one].go_down()
+    report = await world.push(user="ada")
+    assert facts(report) == ({"UNREACHABLE": 2, "WRITTEN": 1}, 2, 1)
+    assert [(d.session, d.node) for d in report.deliveries] == [(1, "one"), (2, "one"), (3, "two")]
+    world.feed.file(one, "doc")
+    report = await world.push(file="doc")
+    assert [(d.session, d.node, d.outcome) for d in report.deliveries] == [(0, "one", Delivery.UNREACHABLE)]
+
+
+async def test_a_stream_that_breaks_under_way_answers_at_once(world: World) -> None:
+    one = world.feed.node("one")
+    world.come(one, "ada", 1)
+    world.hops[one].stall(True)
+    pushing = asyncio.ensure_future(world.push(session=1))
+    await asyncio.sleep(0)
+    world.hops[one].go_down()
+    assert facts(await pushing) == ({"UNREACHABLE": 1}, 1, 0)
+
+
+async def test_a_dead_node_is_offline_once_its_key_is_gone_and_its_stream_down(world: World) -> None:
+    one = world.feed.node("one")
+    world.come(one, "ada", 1)
+    world.feed.node_gone("one")
+    assert facts(await world.push(session=1)) == ({"WRITTEN": 1}, 1, 1)  # it lingers while its stream lives
+    world.hops[one].go_down()
+    assert facts(await world.push(session=1)) == ({"OFFLINE": 1}, 0, 0)
+
+
+async def test_a_full_queue_refuses_the_push_before_anything_is_sent(world: World) -> None:
+    one, two = world.feed.node("one"), world.feed.node("two")
+    world.come(one, "ada", 1)
+    world.come(two, "ada", 2)
+    world.hops[one].stall(True)
+    stuck = [asyncio.ensure_future(world.push(session=1)) for _ in range(10)]
+    await asyncio.sleep(0)
+    with pytest.raises(Refused) as caught:
+        await world.push(user="ada")
+    assert (caught.value.code, bool(caught.value.retry_after)) == ("RESOURCE_EXHAUSTED", True)
+    assert world.served == []
+    assert facts(await world.push(session=2)) == ({"WRITTEN": 1}, 1, 1)  # a slow node delays nobody else
+    world.hops[one].stall(False)
+    assert {tuple(dict((await one).counts)) for one in stuck} == {("WRITTEN",)}
+
+
+async def test_a_node_with_unregistered_sessions_is_asked_as_well(world: World) -> None:
+    one, two = world.feed.node("one"), world.feed.node("two")
+    world.come(one, "ada", 1)
+    world.holds[two] = {2: "ada", 3: "eve"}
+    world.hops[two].say_unregistered(True)
+    assert facts(await world.push(user="ada")) == ({"WRITTEN": 2}, 2, 2)
+    assert facts(await world.push(session=3)) == ({"WRITTEN": 1}, 1, 1)
+    world.feed.readable = False
+    report = await world.push(session=99)
+    assert (facts(report), report.registry_away) == (({"OFFLINE": 1}, 1, 0), True)
+    world.hops[two].say_unregistered(False)
+    assert facts(await world.push(user="ada")) == ({"WRITTEN": 1}, 1, 1)
+
+
+async def test_a_trace_id_comes_back(world: World) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    report = await world.push(user="nobody", traceparent=f"00-{trace}-b7ad6b7169203331-01")
+    assert report.trace_id == trace
+    assert (await world.push(user="nobody", traceparent="nonsense")).trace_id == ""
