@@ -3,17 +3,71 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+CODE := homing gateway router registry observability proto/generate.py
 
-.PHONY: install proto
+.PHONY: install demo test interop-slow format lint types unit cover proto build wheel-test lock clean
 
 install: $(INSTALLED)
 
 $(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Homing needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	touch $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# A cluster, a client, a push that arrives, the report. Stays up until Ctrl-C; ONCE=1 (or CI) stops at once.
+demo: $(INSTALLED)
+	$(BIN)/python examples/first_push.py $(if $(ONCE)$(CI),--once)
+
+# Everything that must hold before a commit.
+test: lint types
+	$(BIN)/python -m pytest
+	@echo "Not run here: the tests with compiled clients (make interop-slow; last result in docs/interop.md)," \
+	  "the wheel's own test (make wheel-test)"
+
+# Foreign clients that a registry has only as source: compiled into .tools/ once, which takes minutes.
+interop-slow: $(INSTALLED)
+	test -x .tools/bin/websocat || cargo install websocat --version 1.14.1 --locked --root .tools
+	$(BIN)/python -m pytest -m compiled tests/interop
+
+unit: $(INSTALLED)
+	$(BIN)/python -m pytest -q tests/unit tests/property
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy $(CODE)
+	cd examples/shared_document && ../../$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache .
+
+cover: $(INSTALLED)
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered tests/unit tests/property tests/contract
 
 # Generated code is committed; tests/unit/test_generated.py checks that it is current.
 proto: $(INSTALLED)
 	$(BIN)/python proto/generate.py
+
+build: $(INSTALLED)
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+# The wheel in an environment of its own, run from a folder whose own packages have our services' names.
+wheel-test: build
+	.ci/wheel-test dist/homing-*.whl
+
+# The lock: what pyproject.toml asks for, pinned and hashed, without the address of any registry.
+lock: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	rm -f uv.lock
+	$(BIN)/uv export --quiet --python $(BIN)/python --format requirements.txt --all-extras --no-emit-project -o requirements.txt
+	rm -f uv.lock
+
+clean:
+	rm -rf $(VENV) .homing build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

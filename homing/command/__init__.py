@@ -1,0 +1,1 @@
+"""The command `homing`: people's verbs, and the services. Modules import what is heavy when a verb runs."""

@@ -1,0 +1,32 @@
+"""`homing listen`: be a client of the cluster and print what comes."""
+
+from pathlib import Path
+
+import click
+
+from homing.command import options
+
+
+@click.command(short_help="Be a client and print what comes.")
+@click.option("--user", required=True, metavar="UID", help="Who we are.")
+@click.option("--file", "files", multiple=True, metavar="GUID", help="Join this file; repeatable.")
+@click.option("--url", metavar="ws://HOST:PORT/ws", help="This gateway, instead of one from DIR/cluster.json.")
+@click.option("--token", metavar="TOKEN", help="This token, instead of one signed with the run-dir's key.")
+@options.run_dir
+@options.as_json
+def listen(user: str, files: tuple[str, ...], url: str | None, token: str | None, run_dir: Path, as_json: bool) -> None:
+    """Connect as a client (homing.json), join files, print each message; come back when the connection is lost.
+
+    \b
+    Examples:
+      homing listen --user ada --file notes
+      homing listen --user ada --json | jq .data
+    """
+    import asyncio
+    import contextlib
+
+    from homing.command.client import Listener
+
+    listener = Listener(user, files, url, token, run_dir, as_json)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(listener.run())

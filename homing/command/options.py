@@ -1,0 +1,87 @@
+"""Options that several verbs share: where the cluster is, whom a call is about, how long something lasts."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from homing.v1.router_pb2 import Target
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Seconds(click.ParamType[float]):
+    """A duration such as 500ms, 30s, 5m, 1h; a bare number is seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|)", str(value))
+        if found is None or float(found[1]) == 0:
+            self.fail(f"{value!r} is not a duration such as 500ms, 30s, 5m or 1h", param, ctx)
+        return float(found[1]) * UNITS[found[2]]
+
+
+SECONDS = Seconds()
+
+
+def run_dir(function: F) -> F:
+    """--run-dir, where `up` writes cluster.json."""
+    return click.option(
+        "--run-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=".homing",
+        show_default=True,
+        metavar="DIR",
+        help="The directory of the cluster that `homing up` started.",
+    )(function)
+
+
+def router(function: F) -> F:
+    """--router, to ask a router that no cluster.json names."""
+    return click.option("--router", metavar="HOST:PORT", help="A router's gRPC address, instead of DIR/cluster.json.")(
+        function
+    )
+
+
+def as_json(function: F) -> F:
+    """--json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(function)
+
+
+def target(function: F) -> F:
+    """--session, --user, --file, --everyone and --namespace: whom the call is about."""
+    for decorate in (
+        click.option("--namespace", default="", metavar="NS", help="Socket.IO namespace; '*' is all of them."),
+        click.option("--everyone", is_flag=True, help="All sessions."),
+        click.option("--file", "to_file", metavar="GUID", help="All sessions that have joined this file."),
+        click.option("--user", "to_user", metavar="UID", help="All sessions of this user."),
+        click.option("--session", "to_session", type=click.IntRange(0), metavar="SID", help="One session."),
+    ):
+        function = decorate(function)
+    return function
+
+
+def build_target(
+    to_session: int | None, to_user: str | None, to_file: str | None, everyone: bool, namespace: str
+) -> "Target":
+    """The one target that was named. click.UsageError: none, or more than one."""
+    from homing.v1.router_pb2 import Target
+
+    named = [value is not None for value in (to_session, to_user, to_file)] + [everyone]
+    if sum(named) != 1:
+        raise click.UsageError("name one target: --session SID, --user UID, --file GUID or --everyone")
+    if to_session is not None:
+        return Target(session=to_session, namespace=namespace)
+    if to_user is not None:
+        return Target(user=to_user, namespace=namespace)
+    if to_file is not None:
+        return Target(file=to_file, namespace=namespace)
+    return Target(everyone=True, namespace=namespace)

@@ -1,0 +1,25 @@
+"""`homing token`: a client's token, signed with the run-dir's development key."""
+
+import time
+from pathlib import Path
+
+import click
+
+from homing.command import options
+
+
+@click.command(short_help="Print a client's token.")
+@click.option("--user", required=True, metavar="UID", help="Whose token.")
+@click.option("--file", "files", multiple=True, metavar="GUID", help="A file it may join; 'prefix*' grants all such.")
+@click.option("--ttl", type=options.SECONDS, default="1h", show_default=True, metavar="TIME", help="How long it lasts.")
+@options.run_dir
+def token(user: str, files: tuple[str, ...], ttl: float, run_dir: Path) -> None:
+    """Print a token, alone, for a client of this cluster.
+
+    \b
+    Example:
+      websocat "ws://HOST:PORT/ws?file=notes&token=$(homing token --user ada --file notes)"
+    """
+    from homing.cluster import devtoken
+
+    click.echo(devtoken.sign(devtoken.read_key(run_dir), user, files, time.time(), ttl))

@@ -1,0 +1,85 @@
+"""`homing up`: a whole cluster on one machine."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from homing.cluster.trouble import Trouble
+from homing.command import options
+
+if TYPE_CHECKING:
+    from homing.cluster.file import Cluster
+
+
+@click.command(short_help="Start a whole cluster on this machine.")
+@click.option("--gateways", type=click.IntRange(1, 64), default=2, show_default=True, metavar="N", help="How many.")
+@click.option("--routers", type=click.IntRange(1, 16), default=1, show_default=True, metavar="N", help="How many.")
+@click.option("--etcd", metavar="HOST:PORT[,...]", help="Use this etcd instead of starting one.")
+@click.option("--redis", metavar="URL", help="Use this Redis instead of starting one.")
+@click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A homing.toml to build upon."
+)
+@options.run_dir
+@options.as_json
+def up(
+    gateways: int, routers: int, etcd: str | None, redis: str | None, config: Path | None, run_dir: Path, as_json: bool
+) -> None:
+    """Start etcd, Redis, gateways and routers here; Ctrl-C stops them all.
+
+    etcd and Redis are taken from PATH or, failing that, from wheels. Ports are free ones unless the configuration
+    names some. DIR/cluster.json tells what runs where once everything is ready, DIR/homing.toml adds to the cluster:
+    homing gateway --config DIR/homing.toml. With --json the cluster is printed as one line and nothing else.
+
+    \b
+    Examples:
+      homing up
+      homing up --gateways 3 --run-dir /tmp/trial
+    """
+    from homing.cluster import file, settings
+    from homing.cluster.lock import RunDirLock
+    from homing.cluster.supervisor import Wanted, start_cluster
+
+    user = settings.load(config)
+    wanted = Wanted(
+        run_dir=run_dir,
+        gateways=gateways,
+        routers=routers,
+        etcd=settings.endpoints(etcd or settings.given(user, "registry", "etcd")),
+        redis=redis or str(settings.given(user, "events", "url") or ""),
+        user=user,
+    )
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Trouble(f"cannot make the run-dir {run_dir}: {error.strerror}") from None
+
+    def say(line: str) -> None:
+        click.echo(line, err=as_json)
+
+    def on_ready(cluster: "Cluster") -> None:
+        if as_json:
+            import msgspec
+
+            click.echo(msgspec.json.encode(cluster))
+        else:
+            click.echo(ready_text(run_dir))
+
+    with RunDirLock(run_dir):
+        file.remove(run_dir)  # a killed `up` may have left one
+        raise SystemExit(start_cluster(wanted, say, on_ready))
+
+
+def ready_text(run_dir: Path) -> str:
+    """What a person does next, to be copied."""
+    import shlex
+
+    where = "" if str(run_dir) == ".homing" else f" --run-dir {shlex.quote(str(run_dir))}"
+    return f"""
+Ready. {run_dir}/cluster.json says what runs where. In other terminals:
+
+  homing listen{where} --user ada --file notes
+  homing push{where} --file notes --event hello --data '{{"text": "hi"}}'
+  homing token{where} --user ada --file notes
+
+Ctrl-C stops everything."""

@@ -1,0 +1,35 @@
+import jwt
+import pytest
+
+from homing.cluster import devtoken
+from homing.cluster.trouble import Trouble
+
+
+def test_a_grown_up_library_verifies_it(tmp_path):
+    devtoken.ensure_key(tmp_path)
+    key = devtoken.read_key(tmp_path)
+    token = devtoken.sign(key, "ada", ["notes", "a*"], now=1000.0, ttl=60.0)
+    claims = jwt.decode(
+        token, key, algorithms=["HS256"], audience="homing", issuer="homing-dev", options={"verify_exp": False}
+    )
+    assert claims == {
+        "sub": "ada",
+        "iss": "homing-dev",
+        "aud": "homing",
+        "iat": 1000,
+        "exp": 1060,
+        "files": ["notes", "a*"],
+    }
+
+
+def test_the_key_is_kept_and_for_nobody_else(tmp_path):
+    place = devtoken.ensure_key(tmp_path)
+    first = place.read_bytes()
+    assert devtoken.ensure_key(tmp_path).read_bytes() == first
+    assert len(first) == 64
+    assert place.stat().st_mode & 0o077 == 0
+
+
+def test_no_key_says_where_it_comes_from(tmp_path):
+    with pytest.raises(Trouble, match=r"dev\.key cannot be read; `homing up` makes one"):
+        devtoken.read_key(tmp_path)

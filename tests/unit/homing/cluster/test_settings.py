@@ -1,0 +1,97 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from homing.cluster import settings
+from homing.cluster.trouble import Trouble
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+VALUES = st.recursive(
+    st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=5,
+)
+TABLES = st.dictionaries(TEXT, VALUES | st.dictionaries(TEXT, VALUES, min_size=1), max_size=5)
+
+
+@given(TABLES)
+def test_toml_is_read_back_as_it_was(table):
+    assert tomllib.loads(settings.to_toml(table)) == table
+
+
+def test_merge_goes_down_into_tables_and_replaces_values():
+    under = {"a": {"x": 1, "y": [1]}, "b": 1}
+    over = {"a": {"y": [2], "z": 3}, "b": {"c": 1}}
+    assert settings.merge(under, over) == {"a": {"x": 1, "y": [2], "z": 3}, "b": {"c": 1}}
+
+
+def test_the_environment_goes_before_the_file():
+    table = {"registry": {"etcd": ["file:1"]}}
+    assert settings.given(table, "registry", "etcd", {}) == ["file:1"]
+    assert settings.given(table, "registry", "etcd", {"HOMING_REGISTRY__ETCD": "env:1"}) == "env:1"
+    assert settings.given({}, "registry", "etcd", {}) is None
+
+
+@pytest.mark.parametrize("value", ["a:1,b:2", '["a:1", "b:2"]', ["a:1", "b:2"], " a:1 , b:2,"])
+def test_endpoints_in_every_spelling(value):
+    assert settings.endpoints(value) == ["a:1", "b:2"]
+
+
+@pytest.mark.parametrize("value", [None, "", []])
+def test_no_endpoints(value):
+    assert settings.endpoints(value) == []
+
+
+def test_ports_count_up_from_the_one_named_and_free_ones_stay_free():
+    assert settings.shifted("0.0.0.0:4000", 2) == "0.0.0.0:4002"
+    assert settings.shifted("[::1]:4000", 1) == "[::1]:4001"
+    assert settings.shifted(None, 1) == "127.0.0.1:0"
+    with pytest.raises(Trouble, match="'localhost' is not host:port"):
+        settings.shifted("localhost", 0)
+
+
+def resolve(user):
+    return settings.resolve(user, etcd=["e:1"], redis="redis://r:2/0", key_file=Path("/run/dev.key"))
+
+
+def test_what_up_found_lies_over_what_the_user_wrote_and_the_rest_is_kept():
+    table = resolve({"registry": {"cluster": "mine", "ttl": 5, "etcd": ["old:1"]}, "log": {"level": "debug"}})
+    assert table["registry"] == {"cluster": "mine", "ttl": 5, "etcd": ["e:1"]}
+    assert table["log"] == {"level": "debug"}
+    assert table["events"] == {"bus": "redis", "url": "redis://r:2/0"}
+
+
+def test_the_users_issuers_stand_beside_the_development_issuer():
+    issuers = resolve({"auth": {"issuers": {"corp": {"algorithm": "ES256"}}}})["auth"]["issuers"]
+    assert issuers["corp"] == {"algorithm": "ES256"}
+    assert issuers["dev"] == {
+        "algorithm": "HS256",
+        "key_file": "/run/dev.key",
+        "iss": "homing-dev",
+        "aud": "homing",
+    }
+
+
+def test_one_gateways_addresses_and_name_do_not_reach_the_next():
+    table = resolve({"gateway": {"listen": "0.0.0.0:80", "node_id": "g", "advertise": "h"}, "router": {"grpc": "h:1"}})
+    anywhere = {"listen": "127.0.0.1:0", "node_listen": "127.0.0.1:0", "admin": "127.0.0.1:0"}
+    assert table["gateway"] == {"advertise": "h", **anywhere}
+    assert table["router"] == {"grpc": "127.0.0.1:0", "http": "127.0.0.1:0"}
+
+
+def test_a_configuration_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(Trouble, match=r"cannot read the configuration .*none\.toml: No such file"):
+        settings.load(tmp_path / "none.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[registry\n")
+    with pytest.raises(Trouble, match=r"broken\.toml is not TOML: .*line 1"):
+        settings.load(broken)
+
+
+def test_write_gives_a_file_that_services_can_read(tmp_path):
+    place = settings.write(tmp_path, resolve({}))
+    assert tomllib.loads(place.read_text())["registry"]["etcd"] == ["e:1"]
+    assert [path.name for path in tmp_path.iterdir()] == ["homing.toml"]

@@ -1,0 +1,65 @@
+import io
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from homing.cluster.trouble import Trouble
+from homing.command.calls import to_json
+from homing.command.locate import describe as describe_routes
+from homing.command.push import describe, read_data
+from homing.v1.router_pb2 import Delivery, LocateResponse, PushReport, PushResponse, Route
+
+
+def test_data_itself_from_a_file_and_from_stdin(tmp_path, monkeypatch):
+    (tmp_path / "cat.png").write_bytes(b"\x89PNG\xff")
+    assert read_data('{"a": "ä"}') == '{"a": "ä"}'.encode()
+    assert read_data(f"@{tmp_path}/cat.png") == b"\x89PNG\xff"
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"raw\xff")))
+    assert read_data("-") == b"raw\xff"
+    with pytest.raises(Trouble, match=r"--data: cannot read .*dog\.png: No such file"):
+        read_data(f"@{tmp_path}/dog.png")
+
+
+def test_a_report_as_a_person_reads_it():
+    report = PushReport(
+        push_id="p1",
+        counts={"WRITTEN": 2, "OFFLINE": 1},
+        nodes_contacted=2,
+        owning_nodes=2,
+        amplification=1.0,
+        healed=True,
+        deliveries=[
+            Delivery(outcome=Delivery.OFFLINE),
+            Delivery(session=7, user="ada", node="g1", outcome=Delivery.WRITTEN, latency=Duration(nanos=1_540_000)),
+        ],
+        deliveries_truncated=True,
+    )
+    assert describe(report).splitlines() == [
+        "push p1: 1 OFFLINE, 2 WRITTEN",
+        "nodes contacted 2, owning 2, amplification 1.0, healed",
+        "",
+        "SESSION  USER  NODE  OUTCOME  LATENCY",
+        "-        -     -     OFFLINE  -",
+        "7        ada   g1    WRITTEN  1.5 ms",
+        "... and more; --max-deliveries shows up to 10,000",
+    ]
+
+
+def test_json_keeps_the_names_of_the_proto_and_shows_zeros():
+    told = json.loads(to_json(PushResponse(report=PushReport(counts={"OFFLINE": 1}, deliveries=[Delivery(session=7)]))))
+    assert told["report"]["nodes_contacted"] == 0
+    assert told["report"]["counts"] == {"OFFLINE": 1}
+    assert told["report"]["deliveries"][0]["session"] == "7"
+
+
+def test_routes_as_a_table_and_none_in_words():
+    answer = LocateResponse(routes=[Route(node="g1", epoch=12, source=Route.TABLE)], registry_away=True)
+    assert describe_routes(answer).splitlines() == [
+        "the registry is away: this is the last that was known",
+        "NODE  EPOCH  SESSIONS  SOURCE",
+        "g1    12     -         TABLE",
+    ]
+    assert describe_routes(LocateResponse(why="no live session of user 'x'")) == "no live session of user 'x'"

@@ -1,0 +1,45 @@
+import pytest
+
+from homing.command.reconnect import Backoff, after_close, after_refusal
+
+
+@pytest.mark.parametrize("code", [1012, 1011, 4408, None, 1006, 4401])
+def test_codes_that_ask_to_come_back_at_once(code):
+    assert after_close(code)[:2] == (True, 0.0)
+
+
+@pytest.mark.parametrize("code", [1013, 4429])
+def test_codes_that_ask_for_five_seconds(code):
+    assert after_close(code)[:2] == (True, 5.0)
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 4400, 4403, 4409])
+def test_codes_that_end_it(code):
+    assert not after_close(code).again
+
+
+def test_a_handshake_refused_for_now_and_for_good():
+    assert after_refusal(503)[:2] == (True, 5.0)
+    assert after_refusal(401).again
+    assert not after_refusal(403).again
+    assert not after_refusal(404).again
+
+
+def test_the_ceiling_doubles_up_to_thirty_seconds():
+    backoff = Backoff()
+    assert [backoff.next_delay(1.0) for _ in range(8)] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+
+
+def test_dice_choose_between_nought_and_the_ceiling():
+    assert Backoff().next_delay(0.0) == 0.0
+    assert Backoff().next_delay(0.5, at_least=5.0) == 5.25
+
+
+def test_thirty_seconds_up_start_it_again():
+    backoff = Backoff()
+    for _ in range(5):
+        backoff.next_delay(1.0)
+    backoff.lost(29.9)
+    assert backoff.next_delay(1.0) == 16.0
+    backoff.lost(30.0)
+    assert backoff.next_delay(1.0) == 0.5
