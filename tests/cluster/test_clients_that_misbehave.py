@@ -1,0 +1,91 @@
+"""Clients that never speak, never read, or go without a word: each ends as the table says, and nobody else notices."""
+
+import asyncio
+import json
+import socket
+import time
+
+import pytest
+import websockets
+
+from tests.support.calls import push
+from tests.support.cluster import Cluster, connect
+from tests.support.heads import head
+
+pytestmark = pytest.mark.timeout(60)
+JSON = [websockets.Subprotocol("homing.json")]
+
+
+@pytest.fixture
+async def one(cluster: Cluster) -> Cluster:
+    """One gateway with short bounds, and a router."""
+    cluster.write_config(
+        heartbeat={"interval": 0.6, "timeout": 0.5},
+        slow={"unsent_bytes": 200_000, "behind_s": 3.0},
+    )
+    await cluster.start_gateway()
+    await cluster.start_router()
+    return cluster
+
+
+async def test_row_33_no_auth_in_time_is_4408(one: Cluster) -> None:
+    began = time.monotonic()
+    async with websockets.connect(one.gateways[0].url, subprotocols=JSON) as silent:
+        await silent.wait_closed()
+    assert (silent.close_code, silent.close_reason) == (4408, "auth")
+    assert 4.9 < time.monotonic() - began < 7
+
+
+async def test_row_33_another_first_message_is_4401(one: Cluster) -> None:
+    async with websockets.connect(one.gateways[0].url, subprotocols=JSON) as rude:
+        await rude.send('{"type": "event", "event": "e", "data": 1}')
+        assert json.loads(await rude.recv())["code"] == "unauthorized"
+        await rude.wait_closed()
+    assert rude.close_code == 4401
+
+
+async def test_a_dead_client_is_found_by_its_heartbeat(one: Cluster) -> None:
+    """It is there for TCP, and answers nothing."""
+    gateway = one.gateways[0]
+    host, port = gateway.url.removeprefix("ws://").removesuffix("/ws").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(head(f"/ws?token={one.token('dead')}"))
+    await reader.readuntil(b"\r\n\r\n")
+    async with connect(one, gateway, "alive") as alive:
+        rest = await asyncio.wait_for(reader.read(), 10)
+        assert rest.startswith(b"\x89\x00")  # the ping it did not answer
+        assert b"\x88\x0b\x11\x38heartbeat" in rest
+        assert (await alive.ask(type="ping"))["type"] == "pong"
+        assert dict((await one.router().Push(push(user="dead"))).report.counts) == {"OFFLINE": 1}
+    writer.close()
+
+
+async def test_row_53_who_never_reads_is_queued_then_dropped_then_closed_and_delays_nobody(one: Cluster) -> None:
+    gateway, router = one.gateways[0], one.router()
+    host, port = gateway.url.removeprefix("ws://").removesuffix("/ws").split(":")
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+    await asyncio.get_running_loop().sock_sendall(sock, head(f"/ws?token={one.token('slow', 'doc')}&file=doc"))
+    async with connect(one, gateway, "quick", "doc") as quick:
+        data = b'"' + b"x" * 60_000 + b'"'
+        seen: list[str] = []
+        async with asyncio.timeout(30):
+            while "DROPPED_SLOW" not in seen and "OFFLINE" not in seen:
+                began = time.monotonic()
+                other = asyncio.ensure_future(router.Push(push(user="quick")))
+                report = (await router.Push(push(user="slow", data=data))).report
+                seen += report.counts
+                assert dict((await other).report.counts) == {"WRITTEN": 1}
+                await quick.receive()
+                if "QUEUED" in report.counts:
+                    assert 0.9 < time.monotonic() - began < 2.5
+        assert seen[0] == "WRITTEN"
+        assert "QUEUED" in seen
+        assert seen[-1] == "DROPPED_SLOW" or seen.count("QUEUED") >= 2
+        async with asyncio.timeout(10):
+            while dict((await router.Push(push(user="slow"))).report.counts) != {"OFFLINE": 1}:
+                await asyncio.sleep(0.05)
+        assert dict((await router.Push(push(file="doc"))).report.counts) == {"WRITTEN": 1}
+    sock.close()

@@ -1,0 +1,91 @@
+"""A service that cannot start says where and what to do, in one line, and no stack trace."""
+
+import asyncio
+import socket
+import time
+
+import pytest
+
+from tests.support.cluster import Cluster
+from tests.support.servers import free_port
+
+pytestmark = pytest.mark.timeout(60)
+ANYWHERE = {
+    "gateway": ("--listen", "127.0.0.1:0", "--node-listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
+    "router": ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"),
+}
+
+
+async def start(cluster: Cluster, kind: str, *flags: str) -> tuple[int, str, float]:
+    """Exit code, what a person reads last, and how long it took."""
+    began = time.monotonic()
+    process = await cluster.spawn(kind, *ANYWHERE[kind], *flags)
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    text = err.decode()
+    assert out == b""
+    assert "Traceback" not in text, text
+    assert process.returncode is not None
+    return process.returncode, text.strip().splitlines()[-1], time.monotonic() - began
+
+
+@pytest.mark.parametrize("kind", ["gateway", "router"])
+async def test_etcd_not_reachable_is_retried_and_named(cluster: Cluster, kind: str) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    flags = ("--set", f'registry.etcd=["{nobody}"]', "--set", "registry.start_limit=2")
+    code, words, took = await start(cluster, kind, *flags)
+    assert (code, nobody in words) == (1, True)
+    assert took > 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "flag", "field"),
+    [
+        ("gateway", "--listen", "gateway.listen"),
+        ("gateway", "--node-listen", "gateway.node_listen"),
+        ("gateway", "--admin", "gateway.admin"),
+        ("router", "--grpc", "router.grpc"),
+        ("router", "--http", "router.http"),
+    ],
+)
+async def test_a_port_in_use_is_named(cluster: Cluster, kind: str, flag: str, field: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, words, _ = await start(cluster, kind, flag, address)
+    assert code == 1
+    assert address in words
+    assert field in words
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting", "words"),
+    [
+        ("gateway", "gateway.prot=1", "gateway: Object contains unknown field `prot`"),
+        ("gateway", "gatway.listen=1", "unknown section [gatway]"),
+        ("gateway", "auth.issuers.test.key_file=/nowhere", "auth.issuers.test.key_file: /nowhere"),
+        ("router", "registry.ttl=soon", "registry.ttl"),
+    ],
+)
+async def test_a_mistake_in_the_configuration_is_code_2(cluster: Cluster, kind: str, setting: str, words: str) -> None:
+    code, said, _ = await start(cluster, kind, "--set", setting)
+    assert code == 2
+    assert words in said
+
+
+async def test_a_router_is_open_on_loopback_only(cluster: Cluster) -> None:
+    code, words, _ = await start(cluster, "router", "--grpc", "0.0.0.0:0")
+    assert code == 1
+    assert "not loopback" in words
+
+
+async def test_a_store_of_another_layout_is_refused(cluster: Cluster) -> None:
+    from registry.etcd.client import EtcdSettings
+    from registry.etcd.store import EtcdStore
+    from registry.keys import Keys
+    from registry.store import Put
+
+    store = EtcdStore(EtcdSettings(endpoints=(cluster.etcd,)))
+    await store.transaction([], [Put(Keys(cluster.name).layout, b"something else")])
+    await store.close()
+    code, words, _ = await start(cluster, "gateway")
+    assert code == 1
+    assert "layout" in words

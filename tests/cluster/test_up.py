@@ -1,0 +1,82 @@
+"""`homing up` as a process of its own: start, files, stop, and what is left when it is killed."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.support.up import HOMING, Up, wait_gone
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def test_a_cluster_from_start_to_stop(tmp_path):
+    with Up(tmp_path, "--gateways", "2") as up:
+        cluster, pids = up.cluster, up.pids
+        assert len(cluster["gateways"]) == 2
+        assert len(cluster["routers"]) == 1
+        assert set(cluster["servers"]) == {"etcd", "redis"}
+        assert len(set(pids)) == 5
+
+        second = subprocess.run([*HOMING, "up", "--run-dir", up.run_dir], capture_output=True, text=True, timeout=20)
+        assert second.returncode == 1
+        assert f"in use by `homing up` with pid {up.process.pid}" in second.stderr
+
+        assert up.stop() == 0
+        wait_gone(pids, within=0.5)
+        assert not (up.run_dir / "cluster.json").exists()
+        assert "Traceback" not in up.log.read_text()
+        for log in (up.run_dir / "logs").iterdir():
+            assert "Traceback" not in log.read_text(), log
+
+
+def test_killed_up_leaves_nothing_running_and_the_next_one_starts(tmp_path):
+    with Up(tmp_path, "--gateways", "1") as up:
+        pids = up.pids
+        up.process.kill()
+        up.process.wait()
+        wait_gone(pids)
+        assert (up.run_dir / "cluster.json").exists(), "nobody was there to remove it"
+    again = subprocess.Popen(
+        [*HOMING, "up", "--gateways", "1", "--run-dir", up.run_dir, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    told = json.loads(again.stdout.readline())
+    assert told == up.cluster
+    assert not set(up.pids) & set(pids)
+    again.send_signal(signal.SIGTERM)
+    assert again.communicate(timeout=25)[0] == b"", "with --json nothing else is printed"
+    assert again.returncode == 0
+
+
+def test_a_killed_server_ends_the_cluster_with_its_name(tmp_path):
+    with Up(tmp_path, "--gateways", "1") as up:
+        pids = up.pids
+        os.kill(up.cluster["servers"]["redis"], signal.SIGKILL)
+        assert up.process.wait(25) == 1
+        wait_gone(pids)
+        assert "redis died: signal SIGKILL; stopping the rest" in up.log.read_text()
+
+
+def test_etcd_that_does_not_answer_is_named(tmp_path):
+    command = [*HOMING, "up", "--run-dir", tmp_path / "run", "--etcd", "127.0.0.1:1", "--config", tmp_path / "c.toml"]
+    (tmp_path / "c.toml").write_text("[registry]\nstart_limit = 0.5\n")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=40)
+    assert done.returncode == 1
+    assert "127.0.0.1:1" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run" / "cluster.json").exists()
+
+
+def test_a_port_in_use_is_named(tmp_path, shared_up):
+    taken = shared_up.cluster["gateways"][0]["url"].split("/")[2]
+    (tmp_path / "c.toml").write_text(f'[gateway]\nlisten = "{taken}"\n')
+    command = [*HOMING, "up", "--gateways", "1", "--run-dir", tmp_path / "run", "--config", tmp_path / "c.toml"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=40)
+    assert done.returncode == 1
+    assert taken.partition(":")[2] in done.stderr
+    assert "in use" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,136 @@
+"""People's verbs against a real cluster: push, locate, token, listen."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.support.up import HOMING, Listening
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def test_a_push_to_viewers_on_two_of_three_gateways_contacts_two(shared_up):
+    urls = [gateway["url"] for gateway in shared_up.cluster["gateways"]]
+    viewer = ("--user", "ada", "--file", "verbs-1", "--url")
+    with Listening(shared_up, *viewer, urls[0]) as one, Listening(shared_up, *viewer, urls[1]) as two:
+        for listening in (one, two):
+            listening.wait("ok")
+        report = shared_up.json("push", "--file", "verbs-1", "--event", "e", "--data", '{"a": [1]}')["report"]
+        assert (report["nodes_contacted"], report["owning_nodes"], report["amplification"]) == (2, 2, 1.0)
+        assert report["counts"] == {"WRITTEN": 2}
+        for listening in (one, two):
+            event = listening.wait("event")
+            assert (event["event"], event["data"], event["file"]) == ("e", {"a": [1]}, "verbs-1")
+            assert event["push"] == report["push_id"]
+        routes = shared_up.json("locate", "--file", "verbs-1")["routes"]
+        assert sorted(route["node"] for route in routes) == sorted(
+            gateway["node_id"] for gateway in shared_up.cluster["gateways"][:2]
+        )
+
+
+def test_a_user_without_a_session_is_offline_and_nobody_is_contacted(shared_up):
+    report = shared_up.json("push", "--user", "nobody", "--event", "e")["report"]
+    assert report["counts"] == {"OFFLINE": 1}
+    assert (report["nodes_contacted"], report["owning_nodes"]) == (0, 0)
+    assert "OFFLINE" in shared_up.run("push", "--user", "nobody", "--event", "e").stdout
+    assert shared_up.json("locate", "--user", "nobody")["routes"] == []
+
+
+def test_a_session_and_everyone_but_one(shared_up):
+    with Listening(shared_up, "--user", "bob") as bob, Listening(shared_up, "--user", "eve") as eve:
+        sessions = {name: listening.wait("hello")["session"] for name, listening in (("bob", bob), ("eve", eve))}
+        report = shared_up.json("push", "--session", sessions["bob"], "--event", "one")["report"]
+        assert [delivery["user"] for delivery in report["deliveries"]] == ["bob"]
+        report = shared_up.json("push", "--everyone", "--except", sessions["bob"], "--event", "all")["report"]
+        assert sessions["bob"] not in [delivery["session"] for delivery in report["deliveries"]]
+        assert eve.wait("event")["event"] == "all"
+        assert bob.wait("event")["event"] == "one"
+
+
+def test_data_from_stdin_and_of_another_type(shared_up):
+    with Listening(shared_up, "--user", "carl") as carl:
+        carl.wait("hello")
+        arguments = ("push", "--user", "carl", "--event", "raw", "--data", "-", "--content-type", "text/plain")
+        assert shared_up.run(*arguments, stdin="plain words").returncode == 0
+        event = carl.wait("event")
+        assert (event["content_type"], event["data"]) == ("text/plain", "cGxhaW4gd29yZHM=")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (("--user", "ada", "--event", "homing:x"), "event"),
+        (("--user", "ada", "--event", "e", "--data", "{"), "data"),
+        (("--user", "", "--event", "e"), "target"),
+    ],
+)
+def test_a_refused_push_names_the_field(shared_up, arguments, field):
+    done = shared_up.run("push", *arguments, "--json")
+    error = json.loads(done.stdout)["error"]
+    assert done.returncode == 1
+    assert error["code"] == "INVALID_ARGUMENT"
+    assert error["field"].startswith(field)
+    told = shared_up.run("push", *arguments)
+    assert told.returncode == 1
+    assert told.stderr.startswith("homing: refused: ")
+    assert field in told.stderr
+
+
+def test_too_much_data_is_refused_by_its_field(shared_up, tmp_path):
+    (tmp_path / "big").write_text(json.dumps("x" * 1_000_001))
+    done = shared_up.run("push", "--user", "ada", "--event", "e", "--data", f"@{tmp_path}/big", "--json")
+    assert json.loads(done.stdout)["error"]["field"] == "data"
+
+
+def test_wrong_usage_is_status_two(shared_up):
+    done = shared_up.run("push", "--event", "e")
+    assert done.returncode == 2
+    assert "name one target" in done.stderr
+
+
+def test_no_router_there_is_one_line():
+    command = [*HOMING, "push", "--router", "127.0.0.1:1", "--user", "ada", "--event", "e"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert done.stderr.startswith("homing: no router answers at 127.0.0.1:1 (")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_token_without_a_grant_cannot_join(shared_up):
+    token = shared_up.run("token", "--user", "ada").stdout.strip()
+    assert token.count(".") == 2
+    with Listening(shared_up, "--user", "ada", "--file", "secret", "--token", token) as ada:
+        assert ada.wait("error")["code"] == "forbidden"
+
+
+def test_a_bad_token_ends_listen_with_a_line(shared_up):
+    done = shared_up.run("listen", "--user", "ada", "--token", "no.such.token")
+    assert done.returncode == 1
+    assert "token" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_listen_comes_back_when_its_gateway_dies(tmp_path, shared_up):
+    added = subprocess.Popen(
+        [*HOMING, "gateway", "--config", shared_up.run_dir / "homing.toml"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = json.loads(added.stdout.readline())["url"]
+        with Listening(shared_up, "--user", "dora", "--url", url) as dora:
+            first = dora.wait("hello")
+            port = url.split("/")[2]
+            added.kill()
+            added.communicate()
+            added = subprocess.Popen(
+                [*HOMING, "gateway", "--config", shared_up.run_dir / "homing.toml", "--listen", port],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            second = dora.wait("hello")
+            assert second["node"] != first["node"]
+    finally:
+        added.terminate()
+        added.communicate(timeout=20)

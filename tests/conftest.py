@@ -1,0 +1,44 @@
+"""Servers that many tests share: started once, when the first test asks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.support.cluster import Cluster
+from tests.support.servers import Server, start_etcd, start_redis
+
+
+@pytest.fixture(scope="session")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real etcd. Tests share it, so each takes a cluster name or key prefix of its own."""
+    with start_etcd(tmp_path_factory.mktemp("etcd")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real Valkey. Tests share it, so each takes keys of its own."""
+    with start_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def cluster(tmp_path: Path, etcd: Server, redis: Server) -> AsyncIterator[Cluster]:
+    """A cluster of one's own, empty: for tests that break something."""
+    made = Cluster(tmp_path, etcd.endpoint, redis.endpoint)
+    yield made
+    await made.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def three(tmp_path_factory: pytest.TempPathFactory, etcd: Server, redis: Server) -> AsyncIterator[Cluster]:
+    """Three gateways, g0 to g2, and a router, shared by a module whose tests take users and files of their own."""
+    made = Cluster(tmp_path_factory.mktemp("three"), etcd.endpoint, redis.endpoint)
+    await asyncio.gather(*(made.start_gateway("--node-id", f"g{number}") for number in range(3)))
+    made.gateways.sort(key=lambda gateway: gateway.node)
+    await made.start_router()
+    yield made
+    await made.stop()
