@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import click
-import grpc.aio
 
 from gateway import config
+from gateway.delivery.node_server import NodeServer
 from gateway.delivery.nodeport import NodePort
 from gateway.delivery.reach import Reach
 from gateway.door.admission import Origins
@@ -23,7 +23,6 @@ from gateway.service import ClientSettings, Gateway
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session
 from gateway.wire.messages import Limits
-from homing.internal.v1 import node_pb2_grpc
 from observability import logs, names
 from observability.admin import Admin
 from observability.counters import counters
@@ -40,7 +39,6 @@ log = logging.getLogger("gateway")
 
 VERSION = "0.1.0"
 FIRST_ROUTER = 1.0  # seconds a new gateway waits for a router's stream, so that its first clients are reachable
-MAX_MESSAGE = 64 * 1024 * 1024  # bytes on the node port: a router's whole queue may be one message
 
 
 class Process:
@@ -87,13 +85,7 @@ class Process:
             "unregistered": lambda: float(self._lives.unregistered()),
         }
         self._admin = Admin(self._why_not_ready, Exposition("homing_gateway", names.GATEWAY, self._counters, gauges))
-        self._server = grpc.aio.server(
-            options=[
-                ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", MAX_MESSAGE),
-                ("grpc.max_send_message_length", MAX_MESSAGE),
-            ]
-        )
+        self._server = NodeServer(self._port)
         self._addresses = {"client": "", "port": "", "admin": ""}
 
     def _make_registrar(self) -> StoreRegistrar:
@@ -140,14 +132,12 @@ class Process:
         except OSError as error:
             raise cannot_listen("gateway.listen", settings.listen, error) from None
         self._addresses["client"] = f"ws://{advertised or host}:{port}/ws"
-        node_pb2_grpc.add_NodeServicer_to_server(self._port, self._server)  # type: ignore[no-untyped-call]
-        node_host, _ = split_address(settings.node_listen, "gateway.node_listen")
+        node_host, node_port = split_address(settings.node_listen, "gateway.node_listen")
         try:
-            node_port = self._server.add_insecure_port(settings.node_listen)
-        except RuntimeError as error:
-            raise CannotStart(f"gateway.node_listen: cannot listen on {settings.node_listen}: {error}") from None
+            node_port = await self._server.listen(node_host, node_port)
+        except OSError as error:
+            raise cannot_listen("gateway.node_listen", settings.node_listen, error) from None
         self._addresses["port"] = f"{advertised or node_host}:{node_port}"
-        await self._server.start()
         try:
             admin = await self._admin.listen(*split_address(settings.admin, "gateway.admin"))
         except OSError as error:
@@ -194,7 +184,7 @@ class Process:
         await self._doorway.close()
         await self._gateway.close()
         await self._sink.close()
-        await self._server.stop(0.2)
+        await self._server.close()
         await self._admin.close()
         await self._store.close()
 

@@ -5,6 +5,7 @@ from collections import deque
 
 from gateway.delivery.transit import Transit
 from homing.internal.v1 import node_pb2
+from registry.model import Life
 
 OPEN_CALLS = 8192  # calls a router may have open on one stream before we stop reading from it
 
@@ -24,6 +25,11 @@ class Link:
         self._open = 0
         self._ask = 0  # the number of the last fencing question
         self._asked: float | None = None  # when it left, while it is open
+
+    def hello(self, life: Life) -> None:
+        """Say who is here: the first thing that a router hears."""
+        self._out.hello.node, self._out.hello.epoch = life
+        self._some.set()
 
     def opened(self, calls: int) -> None:
         """So many calls have arrived that want an answer."""

@@ -1,4 +1,4 @@
-"""Shell: the node port. Routers' streams come in here; pushes go to the fan-out, answers gather and go back.
+"""The node port: what routers say comes in here; pushes go to the fan-out, answers gather and go back.
 
 A push is written under the life it was planned with, or refused as OLD_EPOCH. While this node's lease may be over it
 writes nothing: what a router says is held until that router has answered whether the node is still alive (design §4,
@@ -9,11 +9,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 from functools import partial
 from typing import Protocol
-
-import grpc.aio
 
 from gateway.closing import SLOW
 from gateway.delivery.fanout import DUE_NS, Fanout, Job
@@ -23,7 +21,7 @@ from gateway.service import Gateway
 from gateway.sessions.budget import Budget
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session
-from homing.internal.v1 import node_pb2, node_pb2_grpc
+from homing.internal.v1 import node_pb2
 from observability.counters import Counters
 from registry.lapse import Answer, Standing
 from registry.model import Life
@@ -50,8 +48,8 @@ class Tenure(Protocol):
     def unregistered(self) -> bool: ...
 
 
-class NodePort(node_pb2_grpc.NodeServicer):
-    """Serves every router's stream of this node."""
+class NodePort:
+    """Everything that routers say to this node, whatever carries it (`gateway.delivery.node_server`)."""
 
     def __init__(
         self,
@@ -95,54 +93,33 @@ class NodePort(node_pb2_grpc.NodeServicer):
         for link in self._links:
             link.unregistered(any)
 
-    async def Stream(
-        self,
-        request_iterator: AsyncIterator[node_pb2.RouterMessage],
-        context: "grpc.aio.ServicerContext[node_pb2.RouterMessage, node_pb2.NodeMessage]",
-    ) -> None:
-        """One router's stream, until either side ends it."""
-        first = await anext(aiter(request_iterator), None)
-        life = self._tenure.life
-        if first is None or not first.HasField("hello"):
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be hello")
-        assert first is not None
-        link = Link(first.hello.router, first.hello.epoch)
-        await context.write(node_pb2.NodeMessage(hello=node_pb2.NodeHello(node=life.node, epoch=life.epoch)))
-        self._open(link, first)
-        writer = self._loop.create_task(self._write(link, context))
-        try:
-            async for message in request_iterator:
-                self._read(link, message)
-                await link.wait_room()
-        finally:
-            self._close(link)
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+    # A router's stream ----------------------------------------------------------------------------------------------
 
-    def _open(self, link: Link, first: node_pb2.RouterMessage) -> None:
+    def open(self, first: node_pb2.RouterMessage) -> Link:
+        """A router has said hello. What it will hear gathers in the link, hello first."""
+        life = self._tenure.life
+        link = Link(first.hello.router, first.hello.epoch)
+        link.hello(life)
         log.info("router %s has opened its stream", link.router)
         self._links.add(link)
         link.transit.seen(first.sent_ns, time.monotonic_ns())
-        if link.epoch == self._tenure.life.epoch:
+        if link.epoch == life.epoch:
             self._reach.opened(link, first.table_batch)
             self._somebody.set()
         if self._tenure.unregistered():
             link.unregistered(True)
+        return link
 
-    def _close(self, link: Link) -> None:
+    def close(self, link: Link) -> None:
+        """The stream has ended, whoever ended it."""
         log.info("router %s is gone", link.router)
         self._links.discard(link)
         self._reach.closed(link)
 
-    async def _write(
-        self, link: Link, context: "grpc.aio.ServicerContext[node_pb2.RouterMessage, node_pb2.NodeMessage]"
-    ) -> None:
-        while True:
-            await context.write(await link.gathered())
-
     # What a router says ---------------------------------------------------------------------------------------------
 
-    def _read(self, link: Link, message: node_pb2.RouterMessage) -> None:
+    def read(self, link: Link, message: node_pb2.RouterMessage) -> None:
+        """One message of a router. Answers gather in the link; reading on waits for `link.wait_room`."""
         link.transit.seen(message.sent_ns, time.monotonic_ns())
         if message.ping:
             link.pong(message.ping)

@@ -30,6 +30,7 @@ SHELLS = {
     "gateway.__main__",
     "gateway.config",
     "gateway.delivery.link",
+    "gateway.delivery.node_server",
     "gateway.delivery.nodeport",
     "gateway.delivery.reach",
     "gateway.door.door",
