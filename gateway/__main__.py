@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gateway import config
+from gateway.delivery.acks import Acks
 from gateway.delivery.node_server import NodeServer
 from gateway.delivery.nodeport import NodePort
 from gateway.delivery.reach import Reach
@@ -22,7 +23,11 @@ from gateway.registering import Registering
 from gateway.service import ClientSettings, Gateway
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session
+from gateway.wire.bare import Bare
+from gateway.wire.envelope_json import JsonEnvelope
+from gateway.wire.envelope_msgpack import MsgpackEnvelope
 from gateway.wire.messages import Limits
+from homing.internal.v1 import node_pb2
 from observability import logs, names
 from observability.admin import Admin
 from observability.counters import counters
@@ -55,6 +60,7 @@ class Process:
         self._heartbeat = Heartbeat(settings.gateway.heartbeat, self._counters, asyncio.get_running_loop())
         first = self._make_registrar()
         self._registering = Registering(self._index, self._reach, first, self._counters)
+        acks = Acks()
         self._gateway = Gateway(
             self._node_id,
             ClientSettings(
@@ -68,17 +74,26 @@ class Process:
             self._registering,
             self._sink,
             self._heartbeat,
+            acks,
             self._counters,
         )
         self._lives = Lives(self._make_registrar, self._index, self._registering, first, self._counters)
         self._first = first
         self._port = NodePort(
-            self._lives, self._gateway, self._index, self._reach, settings.gateway.slow, self._counters
+            self._lives,
+            self._gateway,
+            self._index,
+            self._reach,
+            acks,
+            settings.gateway.slow,
+            self._counters,
+            self._stats,
         )
         self._gateway.wait_standing = self._port.wait_standing
         origins = Origins(frozenset(settings.auth.origins), settings.auth.local_origins)
         door = DoorSettings(origins=origins, limits=Limits(max_message=settings.gateway.max_message))
-        self._doorway = Doorway(door, self._gateway, tokens.verify)
+        codecs = (Bare(), JsonEnvelope(), MsgpackEnvelope())
+        self._doorway = Doorway(door, self._gateway, tokens.verify, codecs)
         gauges = {
             "sessions": lambda: float(len(self._index.sessions)),
             "files": lambda: float(len(self._index.files())),
@@ -92,6 +107,10 @@ class Process:
         registrar = StoreRegistrar(self._store, self._settings.registry, self._node_id, self._node)
         registrar.on_unregistered = lambda any: self._port.say_unregistered(any)
         return registrar
+
+    def _stats(self) -> node_pb2.Stats:
+        counted = {counter.name: getattr(self._counters, counter.name) for counter in names.GATEWAY}
+        return node_pb2.Stats(sessions=len(self._index.sessions), files=len(self._index.files()), counters=counted)
 
     def _node(self, machine: int) -> Node:
         where = self._addresses

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from gateway.closing import DRAINING
 from gateway.registering import Registering
+from gateway.sessions.budget import Budget
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session
 from observability.counters import Counters
@@ -21,6 +22,7 @@ from registry.store import StoreAway
 
 log = logging.getLogger(__name__)
 
+AFTER_MS = 1000  # within which clients of a draining gateway should come back, at a random moment
 PACE = 200  # clients closed before others get a turn
 
 
@@ -105,5 +107,6 @@ async def close_paced(sessions: list[Session], per_second: float | None = None) 
     """Close clients with 1012, a few at a time, so that they do not all come back in one instant."""
     for start in range(0, len(sessions), PACE):
         for session in sessions[start : start + PACE]:
+            session.tell(session.codec.reconnect(AFTER_MS, DRAINING.reason), Budget())
             session.close(DRAINING.code, DRAINING.reason)
         await asyncio.sleep(PACE / per_second if per_second else 0)

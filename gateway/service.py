@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from gateway.closing import BAD_MESSAGES, DRAINING, NO_AUTH, SLOW, UNAUTHORIZED
+from gateway.delivery.acks import Acks
 from gateway.door.ports import Arrival, Identity, Refusal
 from gateway.events import record
 from gateway.events.port import EventSink
@@ -21,9 +22,9 @@ from gateway.registering import Registering
 from gateway.sessions.budget import Budget
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session, Unidentified
-from gateway.tasks import Tasks
 from gateway.timer import Timer
 from gateway.wire.ports import (
+    Ack,
     Auth,
     BadMessage,
     ClientEvent,
@@ -35,6 +36,7 @@ from gateway.wire.ports import (
     Ping,
 )
 from observability.counters import Counters
+from observability.tasks import Tasks
 from registry.ids import Exhausted
 from registry.lapse import Standing
 
@@ -66,6 +68,7 @@ class Gateway:
         registering: Registering,
         sink: EventSink,
         heartbeat: Heartbeat,
+        acks: Acks,
         counters: Counters,
     ) -> None:
         self.node = node
@@ -79,6 +82,7 @@ class Gateway:
         self._registering = registering
         self._sink = sink
         self._heartbeat = heartbeat
+        self._acks = acks
         self._counters = counters
         self._loop = asyncio.get_running_loop()
         self.deadlines = Timer[Deadline](0.1, lambda deadline, now: deadline(now), self._loop)
@@ -232,12 +236,14 @@ class Gateway:
         match message:
             case ClientEvent():
                 self._publish(session, message)
+            case Ack(ack, data, content_type):
+                self._acks.acked(session, ack, data, content_type)
             case Join(file, id):
                 self._join(session, file, id)
             case Leave(file, id):
                 self._leave(session, file, id)
             case Ping(id):
-                self._tell(session, session.codec.pong(id))
+                self.tell(session, session.codec.pong(id))
             case Auth(token, id):
                 self._refresh(session, token, id)
 
@@ -275,7 +281,7 @@ class Gateway:
     async def _finish_join(self, session: Session, joining: Awaitable[None], id: int | None) -> None:
         await joining
         if id is not None:
-            self._tell(session, session.codec.ok(id))
+            self.tell(session, session.codec.ok(id))
 
     def join(self, session: Session, guid: str) -> Awaitable[None]:
         """Join a file, by the client's own grant or at the backend's word; await it to know that it is reachable."""
@@ -293,7 +299,7 @@ class Gateway:
     def _leave(self, session: Session, guid: str, id: int | None) -> None:
         self.leave(session, guid)
         if id is not None:
-            self._tell(session, session.codec.ok(id))
+            self.tell(session, session.codec.ok(id))
 
     def leave(self, session: Session, guid: str) -> None:
         """Leave a file; one that is not joined is no error."""
@@ -311,7 +317,7 @@ class Gateway:
             return
         session.identity = identity
         if id is not None:
-            self._tell(session, session.codec.ok(id))
+            self.tell(session, session.codec.ok(id))
 
     def _complain_of(self, session: Session, bad: BadMessage) -> None:
         self._counters.bad_messages += 1
@@ -321,11 +327,14 @@ class Gateway:
             session.close(BAD_MESSAGES.code, BAD_MESSAGES.reason)
 
     def _complain(self, session: Session, complaint: Complaint) -> None:
-        self._tell(session, session.codec.error(complaint))
+        self.tell(session, session.codec.error(complaint))
 
-    def _tell(self, session: Session, frame: bytes | None) -> None:
-        if not session.tell(frame, self._budget):
-            session.close(SLOW.code, SLOW.reason)
+    def tell(self, session: Session, frame: bytes | None) -> bool:
+        """Send a message of the gateway's own. False: it asks and never reads, and is closed for it."""
+        if session.tell(frame, self._budget):
+            return True
+        session.close(SLOW.code, SLOW.reason)
+        return False
 
 
 async def _always_held() -> Standing:

@@ -28,7 +28,6 @@ from router.hop.fencing import FencingJudge
 from router.hop.fleet import Fleet
 from router.hop.port import Hop, OnChange
 from router.hop.stream import StreamHop
-from router.memberships import Memberships
 
 log = logging.getLogger("router")
 
@@ -48,9 +47,8 @@ class Process:
         self._fencing = FencingJudge(self._feed)
         self._fleet = Fleet(self._feed, self._make_hop)
         self._sweeper = Sweeper(self._store, settings.registry, self._id, self._feed.table)
-        delivery = Routed(self._feed, self._fleet, self._counters)
-        memberships = Memberships(self._feed, self._fleet)
-        calls = Calls(settings.router.api, delivery, memberships, self._feed, self._fleet)
+        self._delivery = Routed(self._feed, self._fleet, self._counters)
+        calls = Calls(settings.router.api, self._delivery, self._feed, self._fleet)
         self._api = GrpcApi(calls)
         gauges = {
             "sessions": lambda: float(len(self._feed.table)),
@@ -93,6 +91,7 @@ class Process:
 
     async def _close(self) -> None:
         await self._api.close(0)
+        await self._delivery.close()
         await self._fencing.close()
         await self._admin.close()
         await self._store.close()

@@ -15,6 +15,7 @@ MAX_NAME = 256  # bytes of a user or a guid
 MAX_EXCEPT = 1000
 DEFAULT_TTL = 30.0  # seconds
 MAX_TTL = 86_400.0
+MAX_ACK_TIMEOUT = 60.0
 DEFAULT_DELIVERIES = 100
 MAX_DELIVERIES = 10_000
 JSON = "application/json"
@@ -58,6 +59,7 @@ class CheckedPush(msgspec.Struct, frozen=True):
     content_type: str  # "" = JSON
     push_id: str
     ttl: float
+    ack_timeout: float  # 0: no ack wanted
     except_sessions: tuple[int, ...]
     max_deliveries: int
     traceparent: str
@@ -88,15 +90,14 @@ def check_push(request: router_pb2.PushRequest, max_data: int) -> CheckedPush:
     target = check_target(request.target)
     if request.durable:
         raise Refused("FAILED_PRECONDITION", "durable: there is no durable log yet; send it as a plain push", "durable")
-    if request.HasField("ack_timeout"):
-        raise Refused("UNIMPLEMENTED", "ack_timeout: clients' acks are not there yet", "ack_timeout")
     return CheckedPush(
         target,
         _event(request.event),
-        _data(request.data, request.content_type, max_data),
-        _content_type(request.content_type),
+        check_data(request.data, request.content_type, max_data),
+        check_content_type(request.content_type),
         _push_id(request.push_id),
         _ttl(request),
+        _ack_timeout(request),
         _except_sessions(request),
         _max_deliveries(request),
         request.traceparent,
@@ -111,7 +112,8 @@ def _event(event: str) -> str:
     return event
 
 
-def _data(data: bytes, content_type: str, max_data: int) -> bytes:
+def check_data(data: bytes, content_type: str, max_data: int) -> bytes:
+    """A payload: within the limit, and JSON unless its type says otherwise."""
     if len(data) > max_data:
         raise bad("data", f"{len(data)} bytes; at most {max_data}")
     if content_type in ("", JSON):
@@ -122,7 +124,8 @@ def _data(data: bytes, content_type: str, max_data: int) -> bytes:
     return data
 
 
-def _content_type(content_type: str) -> str:
+def check_content_type(content_type: str) -> str:
+    """ "" for JSON, else a type that can stand in a header."""
     if content_type in ("", JSON):
         return ""
     if not _match_content_type(content_type):
@@ -143,6 +146,15 @@ def _ttl(request: router_pb2.PushRequest) -> float:
     if not 0 < ttl <= MAX_TTL:
         raise bad("ttl", f"must be more than 0 and at most {MAX_TTL:.0f} seconds")
     return ttl
+
+
+def _ack_timeout(request: router_pb2.PushRequest) -> float:
+    if not request.HasField("ack_timeout"):
+        return 0.0
+    timeout = request.ack_timeout.seconds + request.ack_timeout.nanos / 1e9
+    if not 0 < timeout <= MAX_ACK_TIMEOUT:
+        raise bad("ack_timeout", f"must be more than 0 and at most {MAX_ACK_TIMEOUT:.0f} seconds")
+    return timeout
 
 
 def _except_sessions(request: router_pb2.PushRequest) -> tuple[int, ...]:

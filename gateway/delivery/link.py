@@ -17,6 +17,7 @@ class Link:
         self.router = router
         self.epoch = epoch
         self.transit = Transit()
+        self.wants_stats = False
         self.held: deque[node_pb2.RouterMessage] = deque()  # read while the lease may be over
         self._out = node_pb2.NodeMessage()
         self._some = asyncio.Event()
@@ -45,9 +46,14 @@ class Link:
         self._out.pushes.append(answer)
         self._answered()
 
-    def answer_membership(self, call: int, verdict: node_pb2.Verdict, sessions: int) -> None:
-        self._out.memberships.add(call=call, verdict=verdict, sessions=sessions)
+    def answer_ask(self, answer: node_pb2.AskAnswer) -> None:
+        self._out.asks.append(answer)
         self._answered()
+
+    def say_stats(self, stats: node_pb2.Stats) -> None:
+        """What this node counts, for a router that wants it."""
+        self._out.stats.CopyFrom(stats)
+        self._some.set()
 
     def pong(self, ping: int) -> None:
         self._out.pong = ping

@@ -9,12 +9,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Protocol
 
 from gateway.closing import SLOW
-from gateway.delivery.fanout import DUE_NS, Fanout, Job
+from gateway.delivery.acks import Acks
+from gateway.delivery.asks import Asks
+from gateway.delivery.fanout import Fanout, Job
 from gateway.delivery.link import Link
 from gateway.delivery.reach import Reach
 from gateway.service import Gateway
@@ -57,13 +59,19 @@ class NodePort:
         gateway: Gateway,
         index: Index[Session],
         reach: Reach,
+        acks: Acks,
         budget: Budget,
         counters: Counters,
+        stats: Callable[[], node_pb2.Stats],
     ) -> None:
         self._tenure = tenure
         self._gateway = gateway
         self._index = index
         self._reach = reach
+        self._acks = acks
+        self._asks = Asks(gateway, index, self._receivers)
+        self._stats = stats
+        self._saying = False  # statistics, to somebody, each second
         self._budget = budget
         self._counters = counters
         self._loop = asyncio.get_running_loop()
@@ -127,8 +135,12 @@ class NodePort:
             self._reach.acknowledged(link, message.table_batch)
         for fencing in message.fencing:
             self._hear_fencing(link, fencing)
-        if message.pushes or message.memberships:
-            link.opened(len(message.pushes) + len(message.memberships))
+        if message.HasField("want_stats"):
+            link.wants_stats = message.want_stats
+            if link.wants_stats and not self._saying:
+                self._say_stats(0.0)
+        if message.pushes or message.asks:
+            link.opened(len(message.pushes) + len(message.asks))
             link.held.append(message)
         if link.held:
             self._act_if_alive(link)
@@ -148,8 +160,8 @@ class NodePort:
             message = link.held.popleft()
             for push in message.pushes:
                 self._take_push(link, push)
-            for membership in message.memberships:
-                self._take_membership(link, membership)
+            for ask in message.asks:
+                self._take_ask(link, ask)
         if not self._pumping:
             self._pump()
 
@@ -174,7 +186,17 @@ class NodePort:
             link.answer_push(node_pb2.PushAnswer(call=push.call, verdict=node_pb2.NOT_MINE))
             return
         age = link.transit.age(push.received_ns, time.monotonic_ns())
-        self._fanout.add(Job(push, receivers, age, time.monotonic_ns, link.answer_push))
+        if not push.ack_timeout_ms:
+            self._fanout.add(Job(push, receivers, age, time.monotonic_ns, link.answer_push))
+            return
+        ack = self._acks.next()
+        job = Job(push, receivers, age, time.monotonic_ns, partial(self._answer_acked, link, ack), ack)
+        self._acks.wait(ack, job)
+        self._fanout.add(job)
+
+    def _answer_acked(self, link: Link, ack: int, answer: node_pb2.PushAnswer) -> None:
+        self._acks.forget(ack)
+        link.answer_push(answer)
 
     def _receivers(self, receivers: node_pb2.Receivers) -> Collection[Session]:
         match receivers.WhichOneof("to"):
@@ -199,32 +221,34 @@ class NodePort:
             job, slow = turn
             for session in slow:
                 session.close(SLOW.code, SLOW.reason)
-            if job.written_all and job.owing:
-                due = self._loop.time() + DUE_NS / 1e9
-                self._gateway.deadlines.schedule(partial(_close_books, job), due)
+            if job.written_all and not job.answered:
+                due = (job.due_ns() - time.monotonic_ns()) / 1e9
+                self._gateway.deadlines.schedule(partial(_close_books, job), self._loop.time() + max(0.0, due))
             if self._loop.time() > until:
                 self._pumping = True
                 self._loop.call_soon(self._pump)
                 return
 
-    # Join and leave at the backend's word ---------------------------------------------------------------------------
+    # Everything but pushes ------------------------------------------------------------------------------------------
 
-    def _take_membership(self, link: Link, membership: node_pb2.Membership) -> None:
-        if not self._current(link, membership.epoch):
-            link.answer_membership(membership.call, node_pb2.OLD_EPOCH, 0)
-            return
-        self._gateway.tasks.start(
-            self._change_membership(link, membership, list(self._receivers(membership.receivers)))
-        )
-
-    async def _change_membership(self, link: Link, membership: node_pb2.Membership, sessions: list[Session]) -> None:
-        if membership.leave:
-            for session in sessions:
-                self._gateway.leave(session, membership.file)
+    def _take_ask(self, link: Link, ask: node_pb2.Ask) -> None:
+        if self._current(link, ask.epoch):
+            self._gateway.tasks.start(self._answer_ask(link, ask))
         else:
-            await asyncio.gather(*(self._gateway.join(session, membership.file) for session in sessions))
-        verdict = node_pb2.DONE if sessions else node_pb2.NOT_MINE
-        link.answer_membership(membership.call, verdict, len(sessions))
+            link.answer_ask(node_pb2.AskAnswer(call=ask.call, verdict=node_pb2.OLD_EPOCH))
+
+    async def _answer_ask(self, link: Link, ask: node_pb2.Ask) -> None:
+        link.answer_ask(await self._asks.answer(ask))
+
+    def _say_stats(self, _now: float) -> None:
+        """Each second, to routers that want it."""
+        wanting = [link for link in self._links if link.wants_stats]
+        self._saying = bool(wanting)
+        if wanting:
+            stats = self._stats()
+            for link in wanting:
+                link.say_stats(stats)
+            self._gateway.deadlines.schedule(self._say_stats, self._loop.time() + 1.0)
 
 
 def _close_books(job: Job, _now: float) -> None:

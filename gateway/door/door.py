@@ -22,7 +22,7 @@ from gateway.door.ports import Arrival, House, Refusal
 from gateway.door.upgrade import Handshake, judge_upgrade
 from gateway.identity.ports import Verify
 from gateway.wire.bare import Bare
-from gateway.wire.envelope import JsonEnvelope
+from gateway.wire.envelope_json import JsonEnvelope
 from gateway.wire.messages import Limits
 from gateway.wire.ports import Codec, Peer
 from gateway.wire.websocket import WebSocketConnection

@@ -8,11 +8,15 @@ class Bare:
     """The codec of a connection without a subprotocol: it hears pushes only."""
 
     name = ""
+    acks = False
 
     def push(self, pushed: Pushed) -> bytes:
         return text_frame(pushed.data) if _is_text(pushed.content_type, pushed.data) else binary_frame(pushed.data)
 
     def hello(self, hello: Hello) -> None:
+        return None
+
+    def reply(self, id: int, data: bytes, content_type: str) -> None:
         return None
 
     def ok(self, id: int) -> None:
@@ -22,6 +26,9 @@ class Bare:
         return None
 
     def pong(self, id: int | None) -> None:
+        return None
+
+    def reconnect(self, after_ms: int, reason: str) -> None:
         return None
 
     def read(self, text: bool, payload: bytes) -> ClientMessage:

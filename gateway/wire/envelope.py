@@ -1,21 +1,18 @@
-"""Core: the envelope of `homing.json`: one JSON object a text frame (protocol.md, "The envelope").
+"""Core: the envelope of `homing.json` and `homing.msgpack`: one object or map a message (protocol.md, "The envelope").
 
-A payload is only carried: `data` is spliced into a frame as it is, and cut out of one as its raw bytes. msgspec checks
-the syntax of what it skips, so a payload that is no JSON never passes, and neither does one nested past all sense.
+What the two have in common stands here: the messages, their rules, and which field is to blame. How bytes become
+messages and messages frames is theirs (`gateway.wire.envelope_json`, `envelope_msgpack`). A payload is only carried:
+JSON data is spliced into a frame as it is, and cut out of one as its raw bytes.
 """
 
-import base64
-import binascii
-import json
 import re
-from collections.abc import Callable
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, Protocol
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from gateway.wire.frames import text_frame
 from gateway.wire.ports import (
+    Ack,
     Auth,
     BadMessage,
     ClientEvent,
@@ -31,15 +28,18 @@ from gateway.wire.ports import (
 MAX_EVENT = 128  # bytes of an event's name
 MAX_FILE = 256  # bytes of a guid
 
-_Id = Annotated[int, Meta(ge=0, lt=2**53)]  # what a JSON number holds in every language
-_Type = Annotated[str, Meta(pattern=r"^[\x20-\x7e]{1,128}\Z")]  # it becomes a header upstream
+Id = Annotated[int, Meta(ge=0, lt=2**53)]  # what a JSON number holds in every language
+ContentType = Annotated[str, Meta(pattern=r"^[\x20-\x7e]{1,128}\Z")]  # it becomes a header upstream
+
+match_traceparent = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
+_find_field = re.compile(r"at `\$\.(\w+)|field `(\w+)`").search
 
 
-class _Down(Struct, tag_field="type", omit_defaults=True):
+class Down(Struct, tag_field="type", omit_defaults=True):
     """Base of what goes down: what is unset is absent."""
 
 
-class _Hello(_Down, tag="hello", omit_defaults=False):
+class HelloDown(Down, tag="hello", omit_defaults=False):
     session: str
     user: str
     node: str
@@ -49,9 +49,9 @@ class _Hello(_Down, tag="hello", omit_defaults=False):
     registered: bool
 
 
-class _EventDown(_Down, tag="event"):
+class EventDown(Down, tag="event"):
     event: str
-    data: Raw | str
+    data: Raw | str | bytes
     push: str
     content_type: str = ""
     file: str = ""
@@ -59,11 +59,17 @@ class _EventDown(_Down, tag="event"):
     traceparent: str = ""
 
 
-class _Ok(_Down, tag="ok"):
+class ReplyDown(Down, tag="reply"):
+    id: int
+    data: Raw | str | bytes | UnsetType = UNSET
+    content_type: str = ""
+
+
+class OkDown(Down, tag="ok"):
     id: int
 
 
-class _Error(_Down, tag="error"):
+class ErrorDown(Down, tag="error"):
     code: str
     message: str
     id: int | None = None
@@ -71,68 +77,64 @@ class _Error(_Down, tag="error"):
     retry_ms: int | None = None
 
 
-class _Pong(_Down, tag="pong"):
+class PongDown(Down, tag="pong"):
     id: int | None = None
 
 
-class _Auth(Struct, tag_field="type", tag="auth"):
+class ReconnectDown(Down, tag="reconnect"):
+    after_ms: int
+    reason: str
+
+
+class AuthUp(Struct, tag_field="type", tag="auth"):
     token: str
-    id: _Id | UnsetType = UNSET
+    id: Id | UnsetType = UNSET
 
 
-class _EventUp(Struct, tag_field="type", tag="event"):
-    event: str
-    data: Raw
-    content_type: _Type | UnsetType = UNSET
-    file: str | UnsetType = UNSET
-    id: _Id | UnsetType = UNSET
-    traceparent: str = ""
-
-
-class _Join(Struct, tag_field="type", tag="join"):
+class JoinUp(Struct, tag_field="type", tag="join"):
     file: str
-    id: _Id | UnsetType = UNSET
+    id: Id | UnsetType = UNSET
 
 
-class _Leave(Struct, tag_field="type", tag="leave"):
+class LeaveUp(Struct, tag_field="type", tag="leave"):
     file: str
-    id: _Id | UnsetType = UNSET
+    id: Id | UnsetType = UNSET
 
 
-class _Ping(Struct, tag_field="type", tag="ping"):
-    id: _Id | UnsetType = UNSET
+class PingUp(Struct, tag_field="type", tag="ping"):
+    id: Id | UnsetType = UNSET
 
 
-_Up = _Auth | _EventUp | _Join | _Leave | _Ping
+class Carrier(Protocol):
+    """How one of the two carries messages and payloads."""
+
+    def frame(self, down: Down) -> bytes:
+        """A finished frame."""
+        ...
+
+    def data(self, data: bytes, content_type: str) -> Raw | str | bytes:
+        """A payload as it stands in a message that goes down."""
+        ...
 
 
-class _OnlyId(Struct):
-    id: _Id | None = None
+class Envelope:
+    """What goes down, for both: a codec is this and `read`."""
 
+    acks = True  # its clients can answer a push
 
-_encode = msgspec.json.Encoder().encode
-_decode: Callable[[bytes], _Up] = msgspec.json.Decoder(_Up).decode
-_decode_keys = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_id = msgspec.json.Decoder(_OnlyId).decode
-_decode_text = msgspec.json.Decoder(str).decode
-_match_traceparent = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
-_find_field = re.compile(r"at `\$\.(\w+)|field `(\w+)`").search
-
-
-class JsonEnvelope:
-    """The codec of the subprotocol `homing.json`."""
-
-    name = "homing.json"
+    def __init__(self, carrier: Carrier) -> None:
+        self._frame = carrier.frame
+        self._data = carrier.data
 
     def push(self, pushed: Pushed) -> bytes:
-        data = base64.b64encode(pushed.data).decode() if pushed.content_type else Raw(pushed.data)
-        down = _EventDown(
+        data = self._data(pushed.data, pushed.content_type)
+        down = EventDown(
             pushed.event, data, pushed.push_id, pushed.content_type, pushed.file, pushed.ack, pushed.traceparent
         )
-        return text_frame(_encode(down))
+        return self._frame(down)
 
     def hello(self, hello: Hello) -> bytes:
-        down = _Hello(
+        down = HelloDown(
             str(hello.session),
             hello.user,
             hello.node,
@@ -141,93 +143,68 @@ class JsonEnvelope:
             hello.max_bytes,
             hello.registered,
         )
-        return text_frame(_encode(down))
+        return self._frame(down)
+
+    def reply(self, id: int, data: bytes, content_type: str) -> bytes:
+        return self._frame(ReplyDown(id, self._data(data, content_type) if data else UNSET, content_type))
 
     def ok(self, id: int) -> bytes:
-        return text_frame(_encode(_Ok(id)))
+        return self._frame(OkDown(id))
 
     def error(self, complaint: Complaint) -> bytes:
-        down = _Error(complaint.code, complaint.message, complaint.id, complaint.field, complaint.retry_ms)
-        return text_frame(_encode(down))
+        down = ErrorDown(complaint.code, complaint.message, complaint.id, complaint.field, complaint.retry_ms)
+        return self._frame(down)
 
     def pong(self, id: int | None) -> bytes:
-        return text_frame(_encode(_Pong(id)))
+        return self._frame(PongDown(id))
 
-    def read(self, text: bool, payload: bytes) -> ClientMessage:
-        if not text:
-            raise BadMessage("homing.json takes text frames")
-        try:
-            up = _decode(payload)
-            _refuse_repeated_keys(payload)
-        except msgspec.ValidationError as error:
-            _refuse(str(error), payload)
-        except msgspec.DecodeError as error:
-            raise BadMessage(str(error)) from None
-        except RecursionError:
-            raise BadMessage("the message is nested too deeply") from None
-        id = None if up.id is UNSET else up.id
-        match up:
-            case _EventUp():
-                return _read_event(up, id)
-            case _Auth():
-                return Auth(up.token, id)
-            case _Join():
-                return Join(_judge_file(up.file, id), id)
-            case _Leave():
-                return Leave(_judge_file(up.file, id), id)
-            case _Ping():
-                return Ping(id)
+    def reconnect(self, after_ms: int, reason: str) -> bytes:
+        return self._frame(ReconnectDown(after_ms, reason))
 
 
-def _read_event(up: _EventUp, id: int | None) -> ClientEvent:
-    if not 0 < len(up.event.encode()) <= MAX_EVENT:
+def judge_event(
+    event: str, data: bytes, content_type: str, file: str | UnsetType, id: int | None, traceparent: str
+) -> ClientEvent:
+    """The rules of an event; BadMessage names the field."""
+    if not 0 < len(event.encode()) <= MAX_EVENT:
         raise BadMessage(f"an event's name has 1 to {MAX_EVENT} bytes", "event", id)
-    file = "" if up.file is UNSET else _judge_file(up.file, id)
+    guid = "" if file is UNSET else judge_file(file, id)
     # A malformed traceparent is as good as none (W3C Trace Context §3.2.2.3): it must not cost the client its event.
-    traceparent = up.traceparent if _match_traceparent(up.traceparent) else ""
-    if up.content_type is UNSET:
-        return ClientEvent(up.event, bytes(up.data), "", file, id, traceparent)
-    try:
-        data = base64.b64decode(_decode_text(up.data), validate=True)
-    except (msgspec.DecodeError, binascii.Error, ValueError):
-        raise BadMessage("data with a content_type is a base64 string", "data", id) from None
-    return ClientEvent(up.event, data, up.content_type, file, id, traceparent)
+    return ClientEvent(event, data, content_type, guid, id, traceparent if match_traceparent(traceparent) else "")
 
 
-def _judge_file(file: str, id: int | None) -> str:
+def judge_file(file: str, id: int | None) -> str:
+    """The rule of a guid."""
     if not 0 < len(file.encode()) <= MAX_FILE:
         raise BadMessage(f"a file's name has 1 to {MAX_FILE} bytes", "file", id)
     return file
 
 
-def _refuse(message: str, payload: bytes) -> NoReturn:
-    """A message that is JSON but not of the envelope: name the field, and the id if that much can be read."""
+def judge_simple(up: AuthUp | JoinUp | LeaveUp | PingUp) -> ClientMessage:
+    """The messages that carry no payload."""
+    id = None if up.id is UNSET else up.id
+    match up:
+        case AuthUp():
+            return Auth(up.token, id)
+        case JoinUp():
+            return Join(judge_file(up.file, id), id)
+        case LeaveUp():
+            return Leave(judge_file(up.file, id), id)
+        case PingUp():
+            return Ping(id)
+
+
+def judge_ack(ack: int, data: bytes, content_type: str) -> Ack:
+    """A client's answer to a push."""
+    return Ack(ack, data, content_type)
+
+
+def refuse(message: str, id: int | None) -> NoReturn:
+    """A message that can be read but is not of the envelope: msgspec's words name the field."""
     found = _find_field(message)
-    field = (found[1] or found[2]) if found else ""
-    try:
-        id = _decode_id(payload).id
-    except msgspec.DecodeError:
-        id = None
-    raise BadMessage(message, field, id) from None
+    raise BadMessage(message, (found[1] or found[2]) if found else "", id) from None
 
 
-def _refuse_repeated_keys(payload: bytes) -> None:
-    """Two readers may differ on which of two equal keys counts, so there must not be two.
-
-    The parser keeps one of them. So where what it kept, written again in one of the two usual ways, is the message,
-    there was no other; a message that is written in another way is read once more.
-    """
-    pairs = [(key.encode(), value) for key, value in _decode_keys(payload).items()]
-    if payload in (
-        b"{%b}" % b",".join([b'"%b":%b' % pair for pair in pairs]),
-        b"{%b}" % b", ".join([b'"%b": %b' % pair for pair in pairs]),
-    ):
-        return
-
-    def judge(found: list[tuple[str, object]]) -> dict[str, object]:
-        return {"repeated": len(dict(found)) != len(found)}
-
-    # Numbers stay strings: a thousand digits are none of our business here.
-    again = json.loads(payload, object_pairs_hook=judge, parse_int=str, parse_float=str)
-    if again["repeated"]:
-        raise BadMessage("a key stands twice in the message")
+def decode_error(error: msgspec.MsgspecError | RecursionError) -> BadMessage:
+    """A message that cannot be read at all."""
+    return BadMessage("the message is nested too deeply" if isinstance(error, RecursionError) else str(error))

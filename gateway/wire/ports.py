@@ -74,7 +74,15 @@ class Ping(msgspec.Struct, frozen=True):
     id: int | None = None
 
 
-ClientMessage = Auth | ClientEvent | Join | Leave | Ping
+class Ack(msgspec.Struct, frozen=True):
+    """A client's answer to the push that carried this `ack`."""
+
+    ack: int
+    data: bytes = b""
+    content_type: str = ""
+
+
+ClientMessage = Auth | ClientEvent | Ack | Join | Leave | Ping
 
 
 class BadMessage(Exception):
@@ -94,12 +102,15 @@ class Codec(Protocol):
     """
 
     name: str  # the subprotocol, "" for bare
+    acks: bool  # whether its clients can answer a push
 
     def push(self, pushed: Pushed) -> bytes: ...
     def hello(self, hello: Hello) -> bytes | None: ...
+    def reply(self, id: int, data: bytes, content_type: str) -> bytes | None: ...
     def ok(self, id: int) -> bytes | None: ...
     def error(self, complaint: Complaint) -> bytes | None: ...
     def pong(self, id: int | None) -> bytes | None: ...
+    def reconnect(self, after_ms: int, reason: str) -> bytes | None: ...
 
     def read(self, text: bool, payload: bytes) -> ClientMessage:
         """One whole message from the client; raises BadMessage."""

@@ -2,45 +2,57 @@
 
 import secrets
 import time
+from collections.abc import AsyncIterator
 
 import msgspec
 
+from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
-from registry.model import SessionRoute
 from registry.ports import RouteFeed
-from router.delivery.plan import Plan, missed, plan
+from router.asking import Answers, Asking
+from router.delivery.plan import Plan, missed, plan, receivers
 from router.delivery.port import Delivery
 from router.hop.fleet import Fleet
-from router.memberships import Memberships
-from router.push import Refused, Target, bad, check_file, check_push, check_target
+from router.presence import Presence
+from router.push import (
+    Refused,
+    Target,
+    bad,
+    check_content_type,
+    check_data,
+    check_file,
+    check_push,
+    check_target,
+)
+from router.watching import Watching
 
-MAX_PAGE = 1000
-DEFAULT_PAGE = 100
+MAX_REASON = 123  # bytes that a close frame holds (RFC 6455 §5.5)
 
 
 class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[router.api]`: limits of the public API."""
 
     max_data: int = 1_000_000  # bytes of one push's data
+    stream_pushes: int = 4096  # of one PushStream that may be under way; more are refused, one by one
 
 
 class Calls:
     """Each method is one call: a request in, a response out, or Refused."""
 
-    def __init__(
-        self, settings: ApiSettings, delivery: Delivery, memberships: Memberships, feed: RouteFeed, fleet: Fleet
-    ) -> None:
-        self._settings = settings
-        self._delivery = delivery
-        self._memberships = memberships
+    def __init__(self, settings: ApiSettings, delivery: Delivery, feed: RouteFeed, fleet: Fleet) -> None:
+        self.settings = settings
+        self.delivery = delivery
         self._feed = feed
         self._fleet = fleet
+        self._asking = Asking(feed, fleet)
+        self._presence = Presence(feed, self._asking)
+        self._watching = Watching(feed, fleet)
 
     async def push(self, request: router_pb2.PushRequest) -> router_pb2.PushResponse:
         received = time.monotonic_ns()
         request.push_id = request.push_id or secrets.token_urlsafe(16)
-        push = check_push(request, self._settings.max_data)
-        return router_pb2.PushResponse(report=await self._delivery.push(push, received))
+        push = check_push(request, self.settings.max_data)
+        return router_pb2.PushResponse(report=await self.delivery.push(push, received))
 
     async def locate(self, request: router_pb2.LocateRequest) -> router_pb2.LocateResponse:
         target = check_target(request.target)
@@ -60,32 +72,80 @@ class Calls:
         return response
 
     async def presence(self, request: router_pb2.PresenceRequest) -> router_pb2.PresenceResponse:
-        kind = request.WhichOneof("of")
-        if kind == "file":
-            raise Refused("UNIMPLEMENTED", "file: a file's presence is not there yet; ask for a user's", "file")
-        if not request.user:
-            raise bad("user", "must not be empty")
-        if request.page_size > MAX_PAGE:
-            raise bad("page_size", f"{request.page_size}; at most {MAX_PAGE}")
-        routes = self._feed.table.user(request.user)
-        if not routes:
-            await self._feed.wait_caught_up()
-            routes = self._feed.table.user(request.user)
-        return _page(routes, request.page_size or DEFAULT_PAGE, request.page_token)
+        return await self._presence.answer(request)
 
     async def join(self, request: router_pb2.JoinRequest) -> router_pb2.JoinResponse:
-        sessions = await self._change(request.target, request.file, leave=False)
+        sessions = await self._change_membership(request.target, request.file, leave=False)
         return router_pb2.JoinResponse(sessions=sessions)
 
     async def leave(self, request: router_pb2.LeaveRequest) -> router_pb2.LeaveResponse:
-        sessions = await self._change(request.target, request.file, leave=True)
+        sessions = await self._change_membership(request.target, request.file, leave=True)
         return router_pb2.LeaveResponse(sessions=sessions)
 
-    async def _change(self, target: router_pb2.Target, file: str, leave: bool) -> int:
+    async def disconnect(self, request: router_pb2.DisconnectRequest) -> router_pb2.DisconnectResponse:
+        target = check_target(request.target)
+        if len(request.reason.encode()) > MAX_REASON:
+            raise bad("reason", f"longer than {MAX_REASON} bytes")
+
+        def make() -> node_pb2.Ask:
+            wanted = node_pb2.Disconnect(
+                receivers=receivers(target), reason=request.reason, allow_reconnect=request.allow_reconnect
+            )
+            return node_pb2.Ask(disconnect=wanted)
+
+        return router_pb2.DisconnectResponse(sessions=_total(await self._asking.ask(target, make)))
+
+    async def reply(self, request: router_pb2.ReplyRequest) -> router_pb2.ReplyResponse:
+        if not request.session:
+            raise bad("session", "must be the event's X-ID")
+        message = self._reply(request)
+        answers = await self._asking.ask(Target(session=request.session), lambda: _copy(message))
+        outcomes = [answer.outcome for _, answer in answers if answer is not None and answer.verdict == node_pb2.DONE]
+        if outcomes:
+            return router_pb2.ReplyResponse(outcome=outcomes[-1])  # type: ignore[arg-type]
+        silent = any(answer is None for _, answer in answers)
+        outcome = router_pb2.Delivery.UNREACHABLE if silent else router_pb2.Delivery.OFFLINE
+        return router_pb2.ReplyResponse(outcome=outcome)
+
+    def watch(self, request: router_pb2.WatchRequest) -> AsyncIterator[router_pb2.WatchResponse]:
+        return self._watching.watch(request)
+
+    def _reply(self, request: router_pb2.ReplyRequest) -> node_pb2.Reply:
+        reply = node_pb2.Reply(session=request.session, ack=request.ack)
+        if request.HasField("error"):
+            error = request.error
+            if not error.code:
+                raise bad("error.code", "must not be empty")
+            reply.error_code, reply.error_message, reply.error_field = error.code, error.message, error.field
+            reply.retry_ms = max(0, error.retry_after.ToMilliseconds())
+            return reply
+        if request.data:
+            reply.data = check_data(request.data, request.content_type, self.settings.max_data)
+            reply.content_type = check_content_type(request.content_type)
+        return reply
+
+    async def _change_membership(self, target: router_pb2.Target, file: str, leave: bool) -> int:
         checked = check_target(target)
         if not (checked.session or checked.user):
             raise bad("target", "must be a session or a user")
-        return await self._memberships.change(checked, check_file(file), leave)
+        guid = check_file(file)
+
+        def make() -> node_pb2.Ask:
+            return node_pb2.Ask(membership=node_pb2.Membership(receivers=receivers(checked), file=guid, leave=leave))
+
+        return _total(await self._asking.ask(checked, make))
+
+
+def _copy(reply: node_pb2.Reply) -> node_pb2.Ask:
+    return node_pb2.Ask(reply=reply)
+
+
+def _total(answers: Answers) -> int:
+    """For how many sessions it was done. UNAVAILABLE when a node did not answer: asking again is safe."""
+    silent = [leg.life.node for leg, answer in answers if answer is None]
+    if silent:
+        raise Refused("UNAVAILABLE", f"node {silent[0]} did not answer; ask again", retry_after=1.0)
+    return sum(answer.sessions for _, answer in answers if answer is not None)
 
 
 def _why(target: Target, legs: Plan, caught_up: bool) -> str:
@@ -96,23 +156,3 @@ def _why(target: Target, legs: Plan, caught_up: bool) -> str:
     if not caught_up:
         return f"etcd could not be read, and this router's table knows no live session of {what}"
     return f"no live session of {what}, by a table that holds everything committed before this call"
-
-
-def _page(routes: list[SessionRoute], size: int, token: str) -> router_pb2.PresenceResponse:
-    """One page in sid order; a token is the last sid of the page before."""
-    if token and not token.isascii():
-        raise bad("page_token", "not one that this API gave")
-    try:
-        after = int(token or 0)
-    except ValueError:
-        raise bad("page_token", "not one that this API gave") from None
-    rest = sorted((route for route in routes if route.sid > after), key=lambda route: route.sid)
-    response = router_pb2.PresenceResponse(total=len(routes))
-    for route in rest[:size]:
-        present = response.sessions.add(
-            session=route.sid, user=route.user, node=route.life.node, namespace=route.info.namespace
-        )
-        present.connected_at.FromMilliseconds(route.info.connected_at)
-    if len(rest) > size:
-        response.next_page_token = str(rest[size - 1].sid)
-    return response

@@ -1,7 +1,8 @@
 """Shell: the API over gRPC, with health and reflection."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -11,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from homing.v1 import router_pb2, router_pb2_grpc
 from router.api.calls import Calls
+from router.api.push_stream import PushStreamCall
 from router.push import Refused
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,14 @@ class RouterServicer(router_pb2_grpc.RouterServicer):
             request.traceparent = str(traceparent)
         return await _answer(self._calls.push, request, context)
 
+    async def PushStream(self, requests: AsyncIterator[router_pb2.PushStreamRequest], context: Context) -> None:
+        call = PushStreamCall(self._calls.settings, self._calls.delivery)
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(_read_all(requests, call))
+            while (reports := await call.reports()) is not None:
+                await context.write(reports)
+            reading.cancel()
+
     async def Locate(self, request: router_pb2.LocateRequest, context: Context) -> router_pb2.LocateResponse:
         return await _answer(self._calls.locate, request, context)
 
@@ -46,16 +56,44 @@ class RouterServicer(router_pb2_grpc.RouterServicer):
     async def Leave(self, request: router_pb2.LeaveRequest, context: Context) -> router_pb2.LeaveResponse:
         return await _answer(self._calls.leave, request, context)
 
+    async def Disconnect(
+        self, request: router_pb2.DisconnectRequest, context: Context
+    ) -> router_pb2.DisconnectResponse:
+        return await _answer(self._calls.disconnect, request, context)
+
+    async def Reply(self, request: router_pb2.ReplyRequest, context: Context) -> router_pb2.ReplyResponse:
+        return await _answer(self._calls.reply, request, context)
+
+    async def Watch(self, request: router_pb2.WatchRequest, context: Context) -> None:
+        try:
+            changes = self._calls.watch(request)
+        except Refused as refused:
+            await _refuse(refused, context)
+            raise
+        async for change in changes:
+            await context.write(change)
+
+
+async def _read_all(requests: AsyncIterator[router_pb2.PushStreamRequest], call: PushStreamCall) -> None:
+    async for request in requests:
+        call.take(request)
+        await call.wait_room()
+    call.close()
+
 
 async def _answer(call: Callable[[Q], Awaitable[A]], request: Q, context: Context) -> A:
     try:
         return await call(request)
     except Refused as refused:
-        trailing = [("homing-field", refused.field)] if refused.field else []
-        if refused.retry_after is not None:
-            trailing.append(("retry-after-ms", str(round(refused.retry_after * 1000))))
-        await context.abort(grpc.StatusCode[refused.code], str(refused), trailing_metadata=tuple(trailing))
+        await _refuse(refused, context)
         raise  # abort has raised already; this is for readers and type checkers
+
+
+async def _refuse(refused: Refused, context: Context) -> None:
+    trailing = [("homing-field", refused.field)] if refused.field else []
+    if refused.retry_after is not None:
+        trailing.append(("retry-after-ms", str(round(refused.retry_after * 1000))))
+    await context.abort(grpc.StatusCode[refused.code], str(refused), trailing_metadata=tuple(trailing))
 
 
 class GrpcApi:

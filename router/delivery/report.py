@@ -70,7 +70,7 @@ class Report:
         if not known:
             self._deliveries.append(router_pb2.Delivery(node=leg.life.node, outcome=outcome))
 
-    def finish(self, trace_id: str = "") -> router_pb2.PushReport:
+    def finish(self) -> router_pb2.PushReport:
         """The report; without any session's outcome the target was OFFLINE, counted once.
 
         But for a target whose every session was excepted: it was there, and nobody was meant.
@@ -91,11 +91,17 @@ class Report:
             amplification=self.contacted / max(1, len(self._owning)),
             healed=self.healed,
             registry_away=self.registry_away,
-            trace_id=trace_id,
+            trace_id=trace_id(self._push.traceparent),
         )
 
     def _count(self, outcome: Outcome, sessions: int) -> None:
         self._counts[outcome] = self._counts.get(outcome, 0) + sessions
+
+
+def trace_id(traceparent: str) -> str:
+    """The 32 hex digits of a W3C traceparent; "" for none."""
+    parts = traceparent.split("-")
+    return parts[1] if len(parts) == 4 and len(parts[1]) == 32 else ""
 
 
 def _outcome(number: int) -> Outcome:

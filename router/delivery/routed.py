@@ -1,23 +1,47 @@
 """Routed delivery: each push goes to exactly the nodes that own its receivers, and comes back as a report.
 
-Plan, send, and at most one retry inside the call: an owner that says NOT_MINE or OLD_EPOCH shows that the table was
-behind, so the table catches up with one linearizable read and the push goes to owners that were not asked yet
-(design §5, "Healing").
+A push whose owners the table knows is handed to their hops at once, without a task: what one caller sends to one target
+stays in its order because hops keep theirs. Two things make a push wait, and then everything later to the same target
+waits behind it, in its *lane* (design §5, "Healing" and "Order"): a target that the table does not know, and an owner
+that says NOT_MINE or OLD_EPOCH, which shows that the table was behind. One linearizable read lets the table catch up;
+then the lane is sent on its way in order. A push is healed at most once.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections import deque
+from functools import partial
+from typing import TypeAlias
 
 from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
 from observability.counters import Counters
+from observability.tasks import Tasks
 from registry.ports import RouteFeed
 from router.delivery.plan import Leg, Plan, missed, plan, receivers
+from router.delivery.port import Done
 from router.delivery.report import Report
 from router.hop.fleet import Fleet
 from router.push import CheckedPush, Refused, Target
 
-ANSWER_LIMIT = 3.0  # seconds; an owner's report is due 1 s after its last write, so past this it did not answer
+LANE = 1000  # pushes to one target that may wait behind one that heals
+
+Answer: TypeAlias = "asyncio.Future[node_pb2.PushAnswer | None]"
+
+
+class Flight:
+    """One push from its plan to its report."""
+
+    __slots__ = ("asked", "done", "healing", "open", "push", "received_ns", "report", "stale")
+
+    def __init__(self, push: CheckedPush, received_ns: int, done: Done) -> None:
+        self.push = push
+        self.received_ns = received_ns
+        self.done = done
+        self.report = Report(push)
+        self.asked: set[object] = set()  # lives that were sent to
+        self.open = 0  # answers that are still to come
+        self.stale = False  # an owner turned out not to be one
+        self.healing = False  # it has been through that once
 
 
 class Routed:
@@ -27,86 +51,142 @@ class Routed:
         self._feed = feed
         self._fleet = fleet
         self._counters = counters
+        self._lanes: dict[Target, deque[Flight]] = {}
+        self._tasks = Tasks()
 
-    async def push(self, push: CheckedPush, received_ns: int) -> router_pb2.PushReport:
+    def start(self, push: CheckedPush, received_ns: int, done: Done) -> None:
         self._counters.pushes += 1
-        report = Report(push)
+        flight = Flight(push, received_ns, done)
+        if push.target in self._lanes:
+            self._wait_in_lane(flight)
+            return
         legs = plan(push.target, self._feed.table, self._fleet.scattering())
         if missed(legs):
-            legs = await self._plan_again(push.target, report)
-        self._refuse_if_full(legs.values(), len(push.data))
-        if await self._send(push, legs.values(), received_ns, report):
-            fresh = await self._plan_again(push.target, report)
-            await self._heal(push, [leg for life, leg in fresh.items() if life not in legs], received_ns, report)
-        return report.finish(_trace_id(push.traceparent))
+            self._counters.misses += 1
+            self._wait_in_lane(flight)
+        else:
+            self._send(flight, legs)
 
-    async def _plan_again(self, target: Target, report: Report) -> Plan:
-        """The plan by a table that holds everything committed before now, if etcd can be read."""
-        self._counters.misses += 1
-        if not await self._feed.wait_caught_up():
-            self._counters.registry_away += 1
-            report.registry_away = True
-        return plan(target, self._feed.table, self._fleet.scattering())
+    async def push(self, push: CheckedPush, received_ns: int) -> router_pb2.PushReport:
+        future: asyncio.Future[router_pb2.PushReport] = asyncio.get_running_loop().create_future()
+        self.start(push, received_ns, partial(_resolve, future))
+        return await future
 
-    def _refuse_if_full(self, legs: Iterable[Leg], size: int) -> None:
-        for leg in legs:
-            hop = self._fleet.hop(leg.life)
-            if hop is not None and not hop.room(size):
-                self._counters.pushes_refused += 1
-                text = f"the queue to node {leg.life.node} is full; nothing was sent"
-                raise Refused("RESOURCE_EXHAUSTED", text, retry_after=0.1)
+    async def close(self) -> None:
+        await self._tasks.close()
 
-    async def _heal(self, push: CheckedPush, legs: list[Leg], received_ns: int, report: Report) -> None:
-        if legs:
-            self._counters.healed += 1
-            report.healed = True
-            await self._send(push, legs, received_ns, report)
+    # Sending --------------------------------------------------------------------------------------------------------
 
-    async def _send(self, push: CheckedPush, legs: Iterable[Leg], received_ns: int, report: Report) -> bool:
-        """Send one message to each leg and gather the answers; True when an owner turned out not to be one."""
-        asked = [(leg, self._hand_over(push, leg, received_ns)) for leg in legs]
-        report.contacted += len(asked)
-        self._counters.nodes_contacted += len(asked)
-        stale = False
-        for leg, answer in await self._answers(asked):
-            if answer is None:
-                self._counters.unreachable += 1
-                report.add_unreachable(leg)
+    def _send(self, flight: Flight, legs: Plan) -> None:
+        """Hand the push to the hop of each leg; the report is made when the last has answered."""
+        full = self._full(flight, legs)
+        if full is not None:
+            self._counters.pushes_refused += 1
+            flight.done(full)
+            return
+        flight.open = len(legs)
+        flight.report.contacted += len(legs)
+        self._counters.nodes_contacted += len(legs)
+        for life, leg in legs.items():
+            flight.asked.add(life)
+            hop = self._fleet.hop(life)
+            if hop is None:
+                self._take(flight, leg, None)
             else:
-                report.add_answer(leg.life, answer)
-                stale = stale or (answer.verdict != node_pb2.DONE and not leg.scatter)
-        return stale
+                answer = hop.push(_message(flight, leg))
+                answer.add_done_callback(partial(self._answered, flight, leg))
+        if not legs:
+            flight.done(flight.report.finish())
 
-    def _hand_over(
-        self, push: CheckedPush, leg: Leg, received_ns: int
-    ) -> "asyncio.Future[node_pb2.PushAnswer | None] | None":
-        hop = self._fleet.hop(leg.life)
-        if hop is None:
-            return None
-        message = node_pb2.Push(
-            epoch=leg.life.epoch,
-            receivers=receivers(push.target),
-            event=push.event,
-            data=push.data,
-            content_type=push.content_type,
-            push_id=push.push_id,
-            ttl_ms=round(push.ttl * 1000),
-            except_sessions=push.except_sessions,
-            traceparent=push.traceparent,
-            max_deliveries=push.max_deliveries,
-            received_ns=received_ns,
-        )
-        return hop.push(message)
+    def _full(self, flight: Flight, legs: Plan) -> Refused | None:
+        for life in legs:
+            hop = self._fleet.hop(life)
+            if hop is not None and not hop.room(len(flight.push.data)):
+                text = f"the queue to node {life.node} is full; nothing was sent"
+                return Refused("RESOURCE_EXHAUSTED", text, retry_after=0.1)
+        return None
 
-    async def _answers(
-        self, asked: "list[tuple[Leg, asyncio.Future[node_pb2.PushAnswer | None] | None]]"
-    ) -> list[tuple[Leg, node_pb2.PushAnswer | None]]:
-        waiting = [future for _, future in asked if future is not None and not future.done()]
-        if waiting:
-            await asyncio.wait(waiting, timeout=ANSWER_LIMIT)
-        return [(leg, future.result() if future is not None and future.done() else None) for leg, future in asked]
+    def _answered(self, flight: Flight, leg: Leg, answer: Answer) -> None:
+        self._take(flight, leg, None if answer.cancelled() else answer.result())
+
+    def _take(self, flight: Flight, leg: Leg, answer: node_pb2.PushAnswer | None) -> None:
+        if answer is None:
+            self._counters.unreachable += 1
+            flight.report.add_unreachable(leg)
+        else:
+            flight.report.add_answer(leg.life, answer)
+            if answer.verdict != node_pb2.DONE and not leg.scatter:
+                flight.stale = True
+        flight.open -= 1
+        if flight.open == 0:
+            self._land(flight)
+
+    def _land(self, flight: Flight) -> None:
+        if flight.stale and not flight.healing:
+            flight.healing, flight.stale = True, False
+            self._wait_in_lane(flight)
+        else:
+            flight.done(flight.report.finish())
+
+    # Waiting for the table ------------------------------------------------------------------------------------------
+
+    def _wait_in_lane(self, flight: Flight) -> None:
+        target = flight.push.target
+        lane = self._lanes.get(target)
+        if lane is None:
+            self._lanes[target] = deque((flight,))
+            self._tasks.start(self._catch_up(target))
+        elif len(lane) < LANE or flight.healing:
+            lane.append(flight)
+        else:
+            self._counters.pushes_refused += 1
+            text = f"{LANE} pushes to this target wait already; nothing was sent"
+            flight.done(Refused("RESOURCE_EXHAUSTED", text, retry_after=0.1))
+
+    async def _catch_up(self, target: Target) -> None:
+        """Let the table catch up, then send the lane on its way, in its order."""
+        current = await self._feed.wait_caught_up()
+        if not current:
+            self._counters.registry_away += 1
+        lane = self._lanes.pop(target)
+        for flight in lane:
+            flight.report.registry_away = not current
+            legs = plan(target, self._feed.table, self._fleet.scattering())
+            if flight.healing:
+                self._send_to_the_rest(flight, legs)
+            else:
+                self._send(flight, legs)
+
+    def _send_to_the_rest(self, flight: Flight, legs: Plan) -> None:
+        rest = {life: leg for life, leg in legs.items() if life not in flight.asked}
+        if rest:
+            self._counters.healed += 1
+            flight.report.healed = True
+        self._send(flight, rest)
 
 
-def _trace_id(traceparent: str) -> str:
-    parts = traceparent.split("-")
-    return parts[1] if len(parts) == 4 and len(parts[1]) == 32 else ""
+def _message(flight: Flight, leg: Leg) -> node_pb2.Push:
+    push = flight.push
+    return node_pb2.Push(
+        epoch=leg.life.epoch,
+        receivers=receivers(push.target),
+        event=push.event,
+        data=push.data,
+        content_type=push.content_type,
+        push_id=push.push_id,
+        ttl_ms=round(push.ttl * 1000),
+        ack_timeout_ms=round(push.ack_timeout * 1000),
+        except_sessions=push.except_sessions,
+        traceparent=push.traceparent,
+        max_deliveries=push.max_deliveries,
+        received_ns=flight.received_ns,
+    )
+
+
+def _resolve(future: "asyncio.Future[router_pb2.PushReport]", result: router_pb2.PushReport | Refused) -> None:
+    if future.done():
+        return
+    if isinstance(result, Refused):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

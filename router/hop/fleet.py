@@ -6,6 +6,7 @@ stream is down or silent too: only then do its routes end (design §4, "Dead").
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from registry.model import Life, Node
 from registry.ports import RouteFeed
@@ -25,10 +26,25 @@ class Fleet:
         self._tasks: dict[Life, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._scattering: frozenset[Life] = frozenset()
+        self._wanting = 0  # watchers that want nodes' statistics
+        self.listeners: set[Callable[[], None]] = set()  # hear that the table or a hop may have changed
 
     def hop(self, life: Life) -> Hop | None:
         """The hop to this life; None for one that is over."""
         return self._hops.get(life)
+
+    def want_stats(self) -> None:
+        """Somebody wants every node's statistics, each second; `unwant_stats` ends it."""
+        self._wanting += 1
+        self._tell_wanted()
+
+    def unwant_stats(self) -> None:
+        self._wanting -= 1
+        self._tell_wanted()
+
+    def _tell_wanted(self) -> None:
+        for hop in self._hops.values():
+            hop.want_stats(self._wanting > 0)
 
     def scattering(self) -> frozenset[Life]:
         """Lives that hold sessions or files which etcd does not know."""
@@ -58,6 +74,11 @@ class Fleet:
             hop = self._hops.get(life)
             if hop is not None:
                 hop.table_holds(batch)
+        self._tell_listeners()
+
+    def _tell_listeners(self) -> None:
+        for listener in list(self.listeners):
+            listener()
 
     def _dial(self, life: Life, node: Node) -> None:
         if self._group is None or life in self._hops:
@@ -66,6 +87,8 @@ class Fleet:
         hop = self._make_hop(life, node, self._hop_changed)
         self._hops[life] = hop
         self._tasks[life] = self._group.create_task(hop.run())
+        if self._wanting:
+            hop.want_stats(True)
 
     def _key_gone(self, life: Life) -> None:
         hop = self._hops.get(life)
@@ -88,3 +111,4 @@ class Fleet:
         self._scattering = self._scattering | {life} if hop.unregistered else self._scattering - {life}
         if not hop.reachable and life in self._hops and not self._feed.table.present(life):
             self._end(life)
+        self._tell_listeners()

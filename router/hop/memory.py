@@ -18,6 +18,7 @@ class MemoryHop:
 
     def __init__(self, life: Life, serve: Serve, on_change: OnChange, queue: int = 8192) -> None:
         self.life = life
+        self.stats: node_pb2.Stats | None = None
         self.holds = 0  # the newest batch that the router said its table holds
         self._serve = serve
         self._on_change = on_change
@@ -26,7 +27,7 @@ class MemoryHop:
         self._stalled = False
         self._unregistered = False
         self._calls = 0
-        self._open: dict[int, asyncio.Future[node_pb2.PushAnswer | node_pb2.MembershipAnswer | None]] = {}
+        self._open: dict[int, asyncio.Future[node_pb2.PushAnswer | node_pb2.AskAnswer | None]] = {}
         self._waiting: list[node_pb2.RouterMessage] = []
 
     @property
@@ -45,10 +46,14 @@ class MemoryHop:
         push.call = self._calls
         return self._carry(node_pb2.RouterMessage(pushes=[push]))  # type: ignore[return-value]
 
-    def membership(self, membership: node_pb2.Membership) -> "asyncio.Future[node_pb2.MembershipAnswer | None]":
+    def ask(self, ask: node_pb2.Ask) -> "asyncio.Future[node_pb2.AskAnswer | None]":
         self._calls += 1
-        membership.call = self._calls
-        return self._carry(node_pb2.RouterMessage(memberships=[membership]))  # type: ignore[return-value]
+        ask.call = self._calls
+        return self._carry(node_pb2.RouterMessage(asks=[ask]))  # type: ignore[return-value]
+
+    def want_stats(self, want: bool) -> None:
+        self.stats = node_pb2.Stats(sessions=1) if want else None
+        self._on_change(self)
 
     def table_holds(self, batch: int) -> None:
         self.holds = batch
@@ -89,9 +94,9 @@ class MemoryHop:
 
     def _carry(
         self, message: node_pb2.RouterMessage
-    ) -> "asyncio.Future[node_pb2.PushAnswer | node_pb2.MembershipAnswer | None]":
+    ) -> "asyncio.Future[node_pb2.PushAnswer | node_pb2.AskAnswer | None]":
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[node_pb2.PushAnswer | node_pb2.MembershipAnswer | None] = loop.create_future()
+        future: asyncio.Future[node_pb2.PushAnswer | node_pb2.AskAnswer | None] = loop.create_future()
         if self._up:
             self._open[self._calls] = future
             loop.call_soon(self._turn, message)
@@ -104,7 +109,7 @@ class MemoryHop:
             self._waiting.append(message)
             return
         answers = self._serve(message)
-        listed: list[node_pb2.PushAnswer | node_pb2.MembershipAnswer] = [*answers.pushes, *answers.memberships]
+        listed: list[node_pb2.PushAnswer | node_pb2.AskAnswer] = [*answers.pushes, *answers.asks]
         for answer in listed:
             future = self._open.pop(answer.call, None)
             if future is not None and not future.done():

@@ -36,8 +36,17 @@ class Hop(Protocol):
         """Hand over one push. `call` is set by the hop."""
         ...
 
-    def membership(self, membership: node_pb2.Membership) -> "Future[node_pb2.MembershipAnswer | None]":
-        """Hand over one join or leave. `call` is set by the hop."""
+    def ask(self, ask: node_pb2.Ask) -> "Future[node_pb2.AskAnswer | None]":
+        """Hand over one question that is no push. `call` is set by the hop."""
+        ...
+
+    def want_stats(self, want: bool) -> None:
+        """Whether the node should say its counters each second."""
+        ...
+
+    @property
+    def stats(self) -> node_pb2.Stats | None:
+        """What the node counted last, while wanted."""
         ...
 
     def table_holds(self, batch: int) -> None:
@@ -54,7 +63,7 @@ class Hop(Protocol):
 
 
 OnChange = Callable[[Hop], None]
-"""Hears, on the loop, when a hop's `reachable` or `unregistered` has changed."""
+"""Hears, on the loop, when a hop's `reachable`, `unregistered` or `stats` has changed."""
 
 MakeHop = Callable[[Life, Node, OnChange], Hop]
 """Makes the hop to one life; it is idle until `run`."""

@@ -23,7 +23,7 @@ from router.hop.port import OnChange
 
 log = logging.getLogger(__name__)
 
-Answer = node_pb2.PushAnswer | node_pb2.MembershipAnswer
+Answer = node_pb2.PushAnswer | node_pb2.AskAnswer
 Stream: TypeAlias = "grpc.aio.StreamStreamCall[node_pb2.RouterMessage, node_pb2.NodeMessage]"
 MAX_MESSAGE = 64 * 1024 * 1024  # bytes; a queue of pushes may become one message
 OPTIONS = [
@@ -60,6 +60,8 @@ class StreamHop:
     ) -> None:
         self.life = life
         self.unregistered = False
+        self.stats: node_pb2.Stats | None = None
+        self._wants_stats = False
         self._router = router
         self._address = address
         self._settings = settings
@@ -97,12 +99,17 @@ class StreamHop:
             self._some.set()
         return future  # type: ignore[return-value]  # a push's call is answered with a PushAnswer
 
-    def membership(self, membership: node_pb2.Membership) -> "asyncio.Future[node_pb2.MembershipAnswer | None]":
-        membership.call, future = self._call()
+    def ask(self, ask: node_pb2.Ask) -> "asyncio.Future[node_pb2.AskAnswer | None]":
+        ask.call, future = self._call()
         if not future.done():
-            self._out.memberships.append(membership)
+            self._out.asks.append(ask)
             self._some.set()
-        return future  # type: ignore[return-value]  # a membership's call is answered with a MembershipAnswer
+        return future  # type: ignore[return-value]  # an ask's call is answered with an AskAnswer
+
+    def want_stats(self, want: bool) -> None:
+        self._wants_stats = self._out.want_stats = want
+        self.stats = self.stats if want else None
+        self._some.set()
 
     def table_holds(self, batch: int) -> None:
         self._out.table_batch = batch
@@ -154,6 +161,7 @@ class StreamHop:
     async def _converse(self, stream: Stream) -> None:
         self._connected, self._dialling, self._missed = True, False, 0
         self.table_holds(self._batch())
+        self._out.want_stats = self._wants_stats
         self._opened.set()
         self._on_change(self)
         async with asyncio.TaskGroup() as group:
@@ -198,7 +206,7 @@ class StreamHop:
 
     def _hear(self, message: node_pb2.NodeMessage) -> None:
         was_silent, self._missed = self._missed >= 3, 0
-        answers: list[Answer] = [*message.pushes, *message.memberships]
+        answers: list[Answer] = [*message.pushes, *message.asks]
         for answer in answers:
             future = self._open.pop(answer.call, None)
             if future is not None and not future.done():
@@ -206,6 +214,8 @@ class StreamHop:
         changed = message.HasField("unregistered") and message.unregistered.any != self.unregistered
         if changed:
             self.unregistered = message.unregistered.any
+        if message.HasField("stats"):
+            self.stats, changed = message.stats, True
         if changed or was_silent:
             self._on_change(self)
         for ask in message.fencing_asks:

@@ -22,8 +22,8 @@ def agree(message: node_pb2.RouterMessage) -> node_pb2.NodeMessage:
     answers = node_pb2.NodeMessage()
     for push in message.pushes:
         answers.pushes.add(call=push.call, verdict=node_pb2.DONE)
-    for membership in message.memberships:
-        answers.memberships.add(call=membership.call, verdict=node_pb2.DONE, sessions=1)
+    for ask in message.asks:
+        answers.asks.add(call=ask.call, verdict=node_pb2.DONE, sessions=1)
     return answers
 
 
@@ -78,6 +78,7 @@ class GrpcFar(node_pb2_grpc.NodeServicer):
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._say: asyncio.Queue[node_pb2.NodeMessage] = asyncio.Queue()
+        self._writing = asyncio.Lock()
         self._queue = queue
         self._port = 0
         self._server: grpc.aio.Server | None = None
@@ -88,18 +89,23 @@ class GrpcFar(node_pb2_grpc.NodeServicer):
         saying = asyncio.ensure_future(self._say_on(context))
         try:
             async for message in request_iterator:
-                if message.pushes or message.memberships:
+                if message.pushes or message.asks:
                     self.heard.append(message)
                     await self._flowing.wait()
                 answers = agree(message)
                 answers.pong = message.ping
-                await context.write(answers)
+                if message.want_stats:
+                    answers.stats.sessions = 1
+                async with self._writing:
+                    await context.write(answers)
         finally:
             saying.cancel()
 
     async def _say_on(self, context) -> None:
         while True:
-            await context.write(await self._say.get())
+            message = await self._say.get()
+            async with self._writing:  # grpc.aio carries one write at a time
+                await context.write(message)
 
     async def start(self) -> None:
         await self.come_up()
@@ -156,7 +162,7 @@ def push(data: bytes = b"{}") -> node_pb2.Push:
 
 async def test_every_call_is_answered_by_its_own_answer_in_order(far: Far) -> None:
     calls = [far.hop.push(push(b"%d" % number)) for number in range(40)]
-    joining = far.hop.membership(node_pb2.Membership(file="f"))
+    joining = far.hop.ask(node_pb2.Ask(membership=node_pb2.Membership(file="f")))
     answers = await asyncio.gather(*calls)
     assert [answer and answer.verdict for answer in answers] == [node_pb2.DONE] * 40
     assert len({answer.call for answer in answers if answer}) == 40
@@ -199,6 +205,15 @@ async def test_what_the_node_says_about_unregistered_sessions(far: Far) -> None:
     await until(lambda: far.hop.unregistered)
     await far.say_unregistered(False)
     await until(lambda: not far.hop.unregistered)
+
+
+async def test_stats_come_while_they_are_wanted(far: Far) -> None:
+    assert far.hop.stats is None
+    far.hop.want_stats(True)
+    await until(lambda: far.hop.stats is not None)
+    assert far.hop.stats == node_pb2.Stats(sessions=1)
+    far.hop.want_stats(False)
+    assert far.hop.stats is None
 
 
 async def test_a_caller_that_stops_waiting_harms_nobody(far: Far) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.door.ports import Arrival, Identity
 from gateway.sessions.session import Session, Unidentified
-from gateway.wire.envelope import JsonEnvelope
+from gateway.wire.envelope_json import JsonEnvelope
 from gateway.wire.ports import Codec, Peer
 
 

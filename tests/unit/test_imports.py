@@ -29,6 +29,7 @@ PORTS = {"registry.ports", "router.hop.port"}
 SHELLS = {
     "gateway.__main__",
     "gateway.config",
+    "gateway.delivery.asks",
     "gateway.delivery.link",
     "gateway.delivery.node_server",
     "gateway.delivery.nodeport",
@@ -40,7 +41,7 @@ SHELLS = {
     "gateway.lives",
     "gateway.registering",
     "gateway.service",
-    "gateway.tasks",
+    "observability.tasks",
     "gateway.timer",
     "gateway.wire.websocket",
     "observability.admin",
@@ -67,7 +68,10 @@ SHELLS = {
     "router.hop.fleet",
     "router.hop.memory",
     "router.hop.stream",
-    "router.memberships",
+    "router.api.push_stream",
+    "router.asking",
+    "router.presence",
+    "router.watching",
 }
 """Modules that wait, write, read a clock or speak to a server. Everything else below the services is core."""
 

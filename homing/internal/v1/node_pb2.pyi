@@ -19,22 +19,24 @@ NOT_MINE: Verdict
 OLD_EPOCH: Verdict
 
 class RouterMessage(_message.Message):
-    __slots__ = ("hello", "pushes", "memberships", "table_batch", "ping", "fencing", "sent_ns")
+    __slots__ = ("hello", "pushes", "asks", "table_batch", "ping", "fencing", "sent_ns", "want_stats")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     PUSHES_FIELD_NUMBER: _ClassVar[int]
-    MEMBERSHIPS_FIELD_NUMBER: _ClassVar[int]
+    ASKS_FIELD_NUMBER: _ClassVar[int]
     TABLE_BATCH_FIELD_NUMBER: _ClassVar[int]
     PING_FIELD_NUMBER: _ClassVar[int]
     FENCING_FIELD_NUMBER: _ClassVar[int]
     SENT_NS_FIELD_NUMBER: _ClassVar[int]
+    WANT_STATS_FIELD_NUMBER: _ClassVar[int]
     hello: RouterHello
     pushes: _containers.RepeatedCompositeFieldContainer[Push]
-    memberships: _containers.RepeatedCompositeFieldContainer[Membership]
+    asks: _containers.RepeatedCompositeFieldContainer[Ask]
     table_batch: int
     ping: int
     fencing: _containers.RepeatedCompositeFieldContainer[Fencing]
     sent_ns: int
-    def __init__(self, hello: _Optional[_Union[RouterHello, _Mapping]] = ..., pushes: _Optional[_Iterable[_Union[Push, _Mapping]]] = ..., memberships: _Optional[_Iterable[_Union[Membership, _Mapping]]] = ..., table_batch: _Optional[int] = ..., ping: _Optional[int] = ..., fencing: _Optional[_Iterable[_Union[Fencing, _Mapping]]] = ..., sent_ns: _Optional[int] = ...) -> None: ...
+    want_stats: bool
+    def __init__(self, hello: _Optional[_Union[RouterHello, _Mapping]] = ..., pushes: _Optional[_Iterable[_Union[Push, _Mapping]]] = ..., asks: _Optional[_Iterable[_Union[Ask, _Mapping]]] = ..., table_batch: _Optional[int] = ..., ping: _Optional[int] = ..., fencing: _Optional[_Iterable[_Union[Fencing, _Mapping]]] = ..., sent_ns: _Optional[int] = ..., want_stats: bool = ...) -> None: ...
 
 class RouterHello(_message.Message):
     __slots__ = ("router", "node", "epoch")
@@ -96,35 +98,89 @@ class Push(_message.Message):
     received_ns: int
     def __init__(self, call: _Optional[int] = ..., epoch: _Optional[int] = ..., receivers: _Optional[_Union[Receivers, _Mapping]] = ..., event: _Optional[str] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., push_id: _Optional[str] = ..., ttl_ms: _Optional[int] = ..., ack_timeout_ms: _Optional[int] = ..., except_sessions: _Optional[_Iterable[int]] = ..., traceparent: _Optional[str] = ..., max_deliveries: _Optional[int] = ..., received_ns: _Optional[int] = ...) -> None: ...
 
-class Membership(_message.Message):
-    __slots__ = ("call", "epoch", "receivers", "file", "leave")
+class Ask(_message.Message):
+    __slots__ = ("call", "epoch", "membership", "disconnect", "reply", "presence")
     CALL_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
+    DISCONNECT_FIELD_NUMBER: _ClassVar[int]
+    REPLY_FIELD_NUMBER: _ClassVar[int]
+    PRESENCE_FIELD_NUMBER: _ClassVar[int]
+    call: int
+    epoch: int
+    membership: Membership
+    disconnect: Disconnect
+    reply: Reply
+    presence: FilePresence
+    def __init__(self, call: _Optional[int] = ..., epoch: _Optional[int] = ..., membership: _Optional[_Union[Membership, _Mapping]] = ..., disconnect: _Optional[_Union[Disconnect, _Mapping]] = ..., reply: _Optional[_Union[Reply, _Mapping]] = ..., presence: _Optional[_Union[FilePresence, _Mapping]] = ...) -> None: ...
+
+class Membership(_message.Message):
+    __slots__ = ("receivers", "file", "leave")
     RECEIVERS_FIELD_NUMBER: _ClassVar[int]
     FILE_FIELD_NUMBER: _ClassVar[int]
     LEAVE_FIELD_NUMBER: _ClassVar[int]
-    call: int
-    epoch: int
     receivers: Receivers
     file: str
     leave: bool
-    def __init__(self, call: _Optional[int] = ..., epoch: _Optional[int] = ..., receivers: _Optional[_Union[Receivers, _Mapping]] = ..., file: _Optional[str] = ..., leave: bool = ...) -> None: ...
+    def __init__(self, receivers: _Optional[_Union[Receivers, _Mapping]] = ..., file: _Optional[str] = ..., leave: bool = ...) -> None: ...
+
+class Disconnect(_message.Message):
+    __slots__ = ("receivers", "reason", "allow_reconnect")
+    RECEIVERS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_RECONNECT_FIELD_NUMBER: _ClassVar[int]
+    receivers: Receivers
+    reason: str
+    allow_reconnect: bool
+    def __init__(self, receivers: _Optional[_Union[Receivers, _Mapping]] = ..., reason: _Optional[str] = ..., allow_reconnect: bool = ...) -> None: ...
+
+class Reply(_message.Message):
+    __slots__ = ("session", "ack", "data", "content_type", "error_code", "error_message", "error_field", "retry_ms")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    ACK_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_CODE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_FIELD_NUMBER: _ClassVar[int]
+    RETRY_MS_FIELD_NUMBER: _ClassVar[int]
+    session: int
+    ack: int
+    data: bytes
+    content_type: str
+    error_code: str
+    error_message: str
+    error_field: str
+    retry_ms: int
+    def __init__(self, session: _Optional[int] = ..., ack: _Optional[int] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., error_code: _Optional[str] = ..., error_message: _Optional[str] = ..., error_field: _Optional[str] = ..., retry_ms: _Optional[int] = ...) -> None: ...
+
+class FilePresence(_message.Message):
+    __slots__ = ("file", "after", "limit")
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    file: str
+    after: int
+    limit: int
+    def __init__(self, file: _Optional[str] = ..., after: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class NodeMessage(_message.Message):
-    __slots__ = ("hello", "pushes", "memberships", "pong", "unregistered", "fencing_asks")
+    __slots__ = ("hello", "pushes", "asks", "pong", "unregistered", "fencing_asks", "stats")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     PUSHES_FIELD_NUMBER: _ClassVar[int]
-    MEMBERSHIPS_FIELD_NUMBER: _ClassVar[int]
+    ASKS_FIELD_NUMBER: _ClassVar[int]
     PONG_FIELD_NUMBER: _ClassVar[int]
     UNREGISTERED_FIELD_NUMBER: _ClassVar[int]
     FENCING_ASKS_FIELD_NUMBER: _ClassVar[int]
+    STATS_FIELD_NUMBER: _ClassVar[int]
     hello: NodeHello
     pushes: _containers.RepeatedCompositeFieldContainer[PushAnswer]
-    memberships: _containers.RepeatedCompositeFieldContainer[MembershipAnswer]
+    asks: _containers.RepeatedCompositeFieldContainer[AskAnswer]
     pong: int
     unregistered: Unregistered
     fencing_asks: _containers.RepeatedCompositeFieldContainer[FencingAsk]
-    def __init__(self, hello: _Optional[_Union[NodeHello, _Mapping]] = ..., pushes: _Optional[_Iterable[_Union[PushAnswer, _Mapping]]] = ..., memberships: _Optional[_Iterable[_Union[MembershipAnswer, _Mapping]]] = ..., pong: _Optional[int] = ..., unregistered: _Optional[_Union[Unregistered, _Mapping]] = ..., fencing_asks: _Optional[_Iterable[_Union[FencingAsk, _Mapping]]] = ...) -> None: ...
+    stats: Stats
+    def __init__(self, hello: _Optional[_Union[NodeHello, _Mapping]] = ..., pushes: _Optional[_Iterable[_Union[PushAnswer, _Mapping]]] = ..., asks: _Optional[_Iterable[_Union[AskAnswer, _Mapping]]] = ..., pong: _Optional[int] = ..., unregistered: _Optional[_Union[Unregistered, _Mapping]] = ..., fencing_asks: _Optional[_Iterable[_Union[FencingAsk, _Mapping]]] = ..., stats: _Optional[_Union[Stats, _Mapping]] = ...) -> None: ...
 
 class NodeHello(_message.Message):
     __slots__ = ("node", "epoch")
@@ -176,15 +232,48 @@ class Delivered(_message.Message):
     ack_content_type: str
     def __init__(self, session: _Optional[int] = ..., user: _Optional[str] = ..., outcome: _Optional[int] = ..., latency_us: _Optional[int] = ..., ack_data: _Optional[bytes] = ..., ack_content_type: _Optional[str] = ...) -> None: ...
 
-class MembershipAnswer(_message.Message):
-    __slots__ = ("call", "verdict", "sessions")
+class AskAnswer(_message.Message):
+    __slots__ = ("call", "verdict", "sessions", "outcome", "present")
     CALL_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    PRESENT_FIELD_NUMBER: _ClassVar[int]
     call: int
     verdict: Verdict
     sessions: int
-    def __init__(self, call: _Optional[int] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., sessions: _Optional[int] = ...) -> None: ...
+    outcome: int
+    present: _containers.RepeatedCompositeFieldContainer[Present]
+    def __init__(self, call: _Optional[int] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., sessions: _Optional[int] = ..., outcome: _Optional[int] = ..., present: _Optional[_Iterable[_Union[Present, _Mapping]]] = ...) -> None: ...
+
+class Present(_message.Message):
+    __slots__ = ("session", "user", "namespace", "connected_at_ms")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    session: int
+    user: str
+    namespace: str
+    connected_at_ms: int
+    def __init__(self, session: _Optional[int] = ..., user: _Optional[str] = ..., namespace: _Optional[str] = ..., connected_at_ms: _Optional[int] = ...) -> None: ...
+
+class Stats(_message.Message):
+    __slots__ = ("sessions", "files", "counters")
+    class CountersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    COUNTERS_FIELD_NUMBER: _ClassVar[int]
+    sessions: int
+    files: int
+    counters: _containers.ScalarMap[str, int]
+    def __init__(self, sessions: _Optional[int] = ..., files: _Optional[int] = ..., counters: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class FencingAsk(_message.Message):
     __slots__ = ("ask",)

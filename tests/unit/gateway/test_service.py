@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.delivery.acks import Acks
 from gateway.delivery.reach import Reach
 from gateway.door.ports import Arrival, Identity, Refusal
 from gateway.events.port import Record
@@ -17,7 +18,7 @@ from gateway.sessions.budget import Budget
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session, Unidentified
 from gateway.wire.bare import Bare
-from gateway.wire.envelope import JsonEnvelope
+from gateway.wire.envelope_json import JsonEnvelope
 from observability import names
 from observability.counters import counters
 from registry.lapse import Standing
@@ -67,7 +68,7 @@ class Rig:
         settings = ClientSettings(ping_ms=25_000, max_bytes=65_536, max_files=3)
         self.gateway = Gateway(
             *("node-1", settings, Budget(unsent_bytes=10_000), self.verify),
-            *(self.index, self.registering, self.sink, heartbeat, self.counters),  # type: ignore[arg-type]
+            *(self.index, self.registering, self.sink, heartbeat, Acks(), self.counters),
         )
         self.gateway.open = True
 

@@ -10,7 +10,7 @@ from gateway.delivery.outcome import DROPPED_SLOW, EXPIRED, OFFLINE, QUEUED, WRI
 from gateway.sessions.budget import Budget
 from gateway.sessions.session import Session
 from gateway.wire.bare import Bare
-from gateway.wire.envelope import JsonEnvelope
+from gateway.wire.envelope_json import JsonEnvelope
 from gateway.wire.ports import Pushed
 from homing.internal.v1 import node_pb2
 from observability import names

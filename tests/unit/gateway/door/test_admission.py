@@ -7,7 +7,7 @@ from gateway.door.head import Head, HeadReader
 from gateway.door.ports import Arrival, Identity, Refusal
 from gateway.identity.ports import Unauthorized
 from gateway.wire.bare import Bare
-from gateway.wire.envelope import JsonEnvelope
+from gateway.wire.envelope_json import JsonEnvelope
 from tests.support.heads import head
 
 BARE, JSON = Bare(), JsonEnvelope()

@@ -4,7 +4,7 @@ from gateway.delivery.outcome import DROPPED_SLOW, OFFLINE, WRITTEN
 from gateway.door.ports import Arrival
 from gateway.sessions.budget import Budget
 from gateway.sessions.session import Session, Unidentified
-from gateway.wire.envelope import JsonEnvelope
+from gateway.wire.envelope_json import JsonEnvelope
 from tests.support.wire import RecordingConnection, RecordingDesk, connection_of, make_session, open_session
 
 BUDGET = Budget(unsent_bytes=100, behind_s=10)

@@ -1,4 +1,4 @@
-"""The owner of the gateway's short tasks: each is kept, its failure is logged, and all end with the owner."""
+"""The owner of short tasks: each is kept, its failure is logged, and all end with the owner."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 
 
 class Tasks:
-    """Tasks that one client or one call started; one that fails must not take the others down."""
+    """Tasks that one client or one call started: one that fails must not take the others down."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
@@ -34,4 +34,4 @@ class Tasks:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.error("a client's task failed", exc_info=task.exception())
+            log.error("a task failed", exc_info=task.exception())

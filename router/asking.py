@@ -1,0 +1,57 @@
+"""Asks owning nodes what is no push: join, leave, disconnect, reply, presence. One call a node, healed once."""
+
+import asyncio
+from collections.abc import Callable
+
+from homing.internal.v1 import node_pb2
+from registry.ports import RouteFeed
+from router.delivery.plan import Leg, Plan, missed, plan
+from router.hop.fleet import Fleet
+from router.push import Target
+
+ANSWER_LIMIT = 5.0  # seconds; a join waits for the registry's commit (3 s) and the routers' tables
+
+MakeAsk = Callable[[], node_pb2.Ask]
+Answers = list[tuple[Leg, node_pb2.AskAnswer | None]]
+
+
+class Asking:
+    """Carries questions over the fleet."""
+
+    def __init__(self, feed: RouteFeed, fleet: Fleet) -> None:
+        self._feed = feed
+        self._fleet = fleet
+
+    async def ask(self, target: Target, make: MakeAsk) -> Answers:
+        """What each owner of the target answered; None for one that did not. `make` makes the question, once a node.
+
+        An owner that turns out not to be one makes the table catch up, and owners that were not asked are asked.
+        """
+        legs = self._plan(target)
+        if missed(legs):
+            await self._feed.wait_caught_up()
+            legs = self._plan(target)
+        answers = await self._ask_all(legs, make)
+        if any(answer is not None and answer.verdict != node_pb2.DONE for leg, answer in answers if not leg.scatter):
+            await self._feed.wait_caught_up()
+            rest = {life: leg for life, leg in self._plan(target).items() if life not in legs}
+            answers += await self._ask_all(rest, make)
+        return answers
+
+    def _plan(self, target: Target) -> Plan:
+        return plan(target, self._feed.table, self._fleet.scattering())
+
+    async def _ask_all(self, legs: Plan, make: MakeAsk) -> Answers:
+        answers = await asyncio.gather(*(self._ask_one(leg, make()) for leg in legs.values()))
+        return list(zip(legs.values(), answers, strict=True))
+
+    async def _ask_one(self, leg: Leg, ask: node_pb2.Ask) -> node_pb2.AskAnswer | None:
+        hop = self._fleet.hop(leg.life)
+        if hop is None:
+            return None
+        ask.epoch = leg.life.epoch
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT):
+                return await hop.ask(ask)
+        except TimeoutError:
+            return None
