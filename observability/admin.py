@@ -1,10 +1,14 @@
 """Shell: a service's own HTTP listener: `/livez`, `/readyz`, `/metrics`. For the cluster's network only."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from observability.metrics import Exposition
+
+MAX_BODY = 16 * 1024 * 1024  # bytes of one request
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Admin:
@@ -14,11 +18,15 @@ class Admin:
         """`ready` answers "" when traffic may come, else the reason in words."""
         self._ready = ready
         self._exposition = exposition
-        app = web.Application()
-        app.router.add_get("/livez", self._livez)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._app = web.Application(client_max_size=MAX_BODY)
+        self.add("GET", "/livez", self._livez)
+        self.add("GET", "/readyz", self._readyz)
+        self.add("GET", "/metrics", self._metrics)
+        self._runner = web.AppRunner(self._app, access_log=None)
+
+    def add(self, method: str, path: str, handler: Handler) -> None:
+        """One more route, before `listen`."""
+        self._app.router.add_route(method, path, handler)
 
     async def listen(self, host: str, port: int) -> str:
         """Open the port (0: a free one); the answer is host:port. Raises OSError when it is in use."""

@@ -22,6 +22,7 @@ from registry.store import StoreError
 from registry.sweeper import Sweeper
 from router.api.calls import Calls
 from router.api.grpc_api import GrpcApi
+from router.api.http_api import HttpApi
 from router.config import RouterConfig
 from router.delivery.routed import Routed
 from router.hop.fencing import FencingJudge
@@ -31,6 +32,7 @@ from router.hop.stream import StreamHop
 
 log = logging.getLogger("router")
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 GRACE = 5.0  # seconds for calls under way at a stop
 
 
@@ -56,6 +58,7 @@ class Process:
             "sweeps": lambda: float(self._sweeper.leads),
         }
         self._admin = Admin(self._why_not_ready, Exposition("homing_router", names.ROUTER, self._counters, gauges))
+        HttpApi(calls, self._admin)
 
     def _make_hop(self, life: Life, node: Node, on_change: OnChange) -> Hop:
         def batch() -> int:
@@ -98,11 +101,10 @@ class Process:
 
     async def _listen(self) -> tuple[str, str]:
         settings = self._settings.router
-        host, _ = split_address(settings.grpc, "router.grpc")
-        if host not in ("127.0.0.1", "::1", "localhost"):
-            raise CannotStart(
-                f"router.grpc: {settings.grpc} is not loopback, and the API has no rights yet: anyone could push"
-            )
+        for field, address in (("grpc", settings.grpc), ("http", settings.http)):
+            if split_address(address, f"router.{field}")[0] not in LOOPBACK:
+                why = "is not loopback, and the API has no rights yet: anyone could push"
+                raise CannotStart(f"router.{field}: {address} {why}")
         try:
             grpc_address = await self._api.listen(settings.grpc)
         except OSError as error:

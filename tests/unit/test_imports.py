@@ -68,6 +68,7 @@ SHELLS = {
     "router.hop.fleet",
     "router.hop.memory",
     "router.hop.stream",
+    "router.api.http_api",
     "router.api.push_stream",
     "router.asking",
     "router.presence",

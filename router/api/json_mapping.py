@@ -1,0 +1,95 @@
+"""Core: the API's messages as JSON: protobuf's JSON mapping, with JSON payloads in place (api.md, "HTTP").
+
+In place of `data` a request may carry `json`, any JSON value, carried as it stands; in place of `ack_data` a report
+shows `ack_json` when the ack is JSON. Names are the proto's own (snake_case); camelCase is read too.
+"""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from homing.v1 import router_pb2
+from router.push import Refused, bad
+
+M = TypeVar("M", bound=Message)
+
+_decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_many = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_find_unknown = re.compile(r'no field named "([^"]+)"').search
+_find_failed = re.compile(r"Failed to parse (\w+) field").search
+
+
+def read(body: bytes, into: M) -> M:
+    """The request that a body holds. Refused (INVALID_ARGUMENT) names the field."""
+    fields = _names(body)
+    payload = _take_json(fields)
+    _fill(fields, into)
+    if payload is not None:
+        into.data = payload  # type: ignore[attr-defined]  # only messages with data have json
+    return into
+
+
+def read_batch(body: bytes) -> list[router_pb2.PushRequest]:
+    """The pushes of a batch: {"pushes": [...]}."""
+    fields = _names(body)
+    unknown = sorted(set(fields) - {"pushes"})
+    if unknown:
+        raise bad(unknown[0], "no such field")
+    try:
+        bodies = _decode_many(fields.get("pushes", b"[]"))
+    except msgspec.DecodeError:
+        raise bad("pushes", "must be a list") from None
+    return [read(bytes(one), router_pb2.PushRequest()) for one in bodies]
+
+
+def write(message: Message) -> bytes:
+    """A response as JSON. Every field is there, also zeros: a reader need not know the defaults."""
+    fields = json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    reports = [fields["report"]] if "report" in fields else fields.get("reports", [])
+    originals = [message.report] if "report" in fields else getattr(message, "reports", [])  # type: ignore[attr-defined]
+    for shown, report in zip(reports, originals, strict=True):
+        for delivery, original in zip(shown.get("deliveries", []), report.deliveries, strict=True):
+            _show_ack(delivery, original)
+    return msgspec.json.encode(fields)
+
+
+def _show_ack(shown: dict[str, Any], delivery: router_pb2.Delivery) -> None:
+    if not delivery.ack_data:
+        shown.pop("ack_data", None)
+        shown.pop("ack_content_type", None)
+    elif not delivery.ack_content_type:
+        del shown["ack_data"]
+        shown["ack_json"] = msgspec.Raw(delivery.ack_data)
+
+
+def _names(body: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return _decode_names(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Refused("INVALID_ARGUMENT", f"the body is no JSON object: {error}") from None
+
+
+def _take_json(fields: dict[str, msgspec.Raw]) -> bytes | None:
+    if "json" not in fields:
+        return None
+    if "data" in fields:
+        raise bad("json", "either json or data, not both")
+    if fields.get("content_type", b'""') not in (b'""', b'"application/json"'):
+        raise bad("content_type", "json is application/json")
+    return bytes(fields.pop("json"))
+
+
+def _fill(fields: dict[str, msgspec.Raw], into: Message) -> None:
+    try:
+        json_format.ParseDict({name: msgspec.json.decode(value) for name, value in fields.items()}, into)
+    except json_format.ParseError as error:
+        text = str(error)
+        found = _find_unknown(text) or _find_failed(text)
+        if found is None:
+            raise Refused("INVALID_ARGUMENT", text) from None
+        raise bad(found[1], "no such field" if _find_unknown(text) else text) from None
