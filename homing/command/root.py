@@ -7,7 +7,7 @@ import click
 
 from homing import __version__
 from homing.cluster.trouble import Trouble
-from homing.command import listen, locate, push, services, token, up
+from homing.command import listen, locate, presence, push, services, token, up
 
 
 class Verbs(click.Group):
@@ -36,6 +36,7 @@ for command in (
     listen.listen,
     push.push,
     locate.locate,
+    presence.presence,
     services.gateway,
     services.router,
 ):

@@ -1,4 +1,4 @@
-"""Core: the API's messages as JSON: protobuf's JSON mapping, with JSON payloads in place (api.md, "HTTP").
+"""The API's messages as JSON: protobuf's JSON mapping, with JSON payloads in place (api.md, "HTTP").
 
 In place of `data` a request may carry `json`, any JSON value, carried as it stands; in place of `ack_data` a report
 shows `ack_json` when the ack is JSON. Names are the proto's own (snake_case); camelCase is read too.

@@ -37,6 +37,22 @@ def test_a_user_without_a_session_is_offline_and_nobody_is_contacted(shared_up):
     assert shared_up.json("locate", "--user", "nobody")["routes"] == []
 
 
+def test_who_is_there(shared_up):
+    urls = [gateway["url"] for gateway in shared_up.cluster["gateways"]]
+    viewer = ("--user", "pia", "--file", "presence-1", "--url")
+    with Listening(shared_up, *viewer, urls[0]) as one, Listening(shared_up, *viewer, urls[1]) as two:
+        sids = sorted(listening.wait("hello")["session"] for listening in (one, two))
+        for listening in (one, two):
+            listening.wait("ok")
+        for target in (("--user", "pia"), ("--file", "presence-1")):
+            present = shared_up.json("presence", *target)
+            assert sorted(one["session"] for one in present["sessions"]) == sids
+            assert (present["total"], present["incomplete_nodes"]) == (2, [])
+            assert sids[0] in shared_up.run("presence", *target).stdout
+    assert shared_up.run("presence", "--user", "nobody").stdout == "nobody\n"
+    assert shared_up.run("presence").returncode == 2
+
+
 def test_a_session_and_everyone_but_one(shared_up):
     with Listening(shared_up, "--user", "bob") as bob, Listening(shared_up, "--user", "eve") as eve:
         sessions = {name: listening.wait("hello")["session"] for name, listening in (("bob", bob), ("eve", eve))}

@@ -23,7 +23,7 @@ NOT_FOR_CORE = {"asyncio", "logging", "os", "random", "selectors", "signal", "so
 NOT_FOR_CORE |= {"time", "urllib.request", "http.client", "multiprocessing", "concurrent", "secrets"}
 CORE_LIBRARIES = {"msgspec"}
 
-PORTS = {"registry.ports", "router.hop.port"}
+PORTS = {"gateway.door.ports", "registry.ports", "router.hop.port"}
 """Contracts whose signatures name asyncio.Future; they run nothing, so core may import them."""
 
 SHELLS = {
@@ -35,6 +35,7 @@ SHELLS = {
     "gateway.delivery.nodeport",
     "gateway.delivery.reach",
     "gateway.door.door",
+    "gateway.door.pages",
     "gateway.events.redis_stream",
     "gateway.heartbeat",
     "gateway.identity.tokens",
@@ -69,6 +70,7 @@ SHELLS = {
     "router.hop.memory",
     "router.hop.stream",
     "router.api.http_api",
+    "router.api.json_mapping",
     "router.api.push_stream",
     "router.asking",
     "router.presence",
