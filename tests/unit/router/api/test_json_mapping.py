@@ -1,0 +1,69 @@
+"""Requests and reports as JSON."""
+
+import json
+
+import pytest
+
+from homing.v1 import router_pb2 as pb
+from router.api.json_mapping import read, read_batch, write
+from router.push import Refused
+
+
+def request(body: str) -> pb.PushRequest:
+    return read(body.encode(), pb.PushRequest())
+
+
+def test_a_json_payload_is_carried_to_the_byte() -> None:
+    body = (
+        '{"target": {"file": "f"}, "event": "e", "json": {"a" : 1.0e2,  "b":[ ]}, "ttl": "1.5s", "max_deliveries": 0}'
+    )
+    message = request(body)
+    assert message.data == b'{"a" : 1.0e2,  "b":[ ]}'
+    assert (message.ttl.ToMilliseconds(), message.HasField("max_deliveries")) == (1500, True)
+
+
+def test_camel_case_and_64_bit_numbers_as_strings() -> None:
+    message = request('{"target": {"session": "9007199254740993"}, "pushId": "p", "data": "AP8="}')
+    assert (message.target.session, message.push_id, message.data) == (9007199254740993, "p", b"\x00\xff")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ('{"json": 1, "data": "MQ=="}', "json"),
+        ('{"json": 1, "content_type": "text/plain"}', "content_type"),
+        ('{"evnt": "e"}', "evnt"),
+        ('{"target": {"usr": "u"}}', "usr"),
+        ('{"ttl": "soon"}', "ttl"),
+        ("{", ""),
+        ('"text"', ""),
+        ("[" * 5000 + "]" * 5000, ""),
+    ],
+)
+def test_a_mistake_is_named(body: str, field: str) -> None:
+    with pytest.raises(Refused) as caught:
+        request(body)
+    assert (caught.value.code, caught.value.field) == ("INVALID_ARGUMENT", field)
+
+
+def test_a_batch() -> None:
+    first, second = read_batch(b'{"pushes": [{"event": "a", "json": [1]}, {"event": "b"}]}')
+    assert (first.event, first.data, second.event) == ("a", b"[1]", "b")
+    assert read_batch(b"{}") == []
+    with pytest.raises(Refused):
+        read_batch(b'{"pushs": []}')
+
+
+def test_a_report_shows_every_field_and_a_json_ack_in_place() -> None:
+    report = pb.PushReport(push_id="p", counts={"ACKED": 2})
+    report.deliveries.add(session=7, outcome=pb.Delivery.ACKED, ack_data=b'{"x" : 1}')
+    report.deliveries.add(session=8, outcome=pb.Delivery.ACKED, ack_data=b"\xff", ack_content_type="image/png")
+    report.deliveries.add(session=9, outcome=pb.Delivery.WRITTEN)
+    text = write(pb.PushResponse(report=report)).decode()
+    assert '"ack_json":{"x" : 1}' in text
+    one, two, three = json.loads(text)["report"]["deliveries"]
+    assert (one["session"], "ack_data" in one) == ("7", False)
+    assert (two["ack_data"], two["ack_content_type"]) == ("/w==", "image/png")
+    assert {"ack_data", "ack_json", "ack_content_type"}.isdisjoint(three)
+    assert json.loads(text)["report"]["healed"] is False
+    assert json.loads(write(pb.ReplyResponse(outcome=pb.Delivery.OFFLINE))) == {"outcome": "OFFLINE"}
