@@ -1,7 +1,7 @@
 """One router's stream on this node: what has gathered for it, and what its clock tells."""
 
-import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from gateway.delivery.transit import Transit
 from homing.internal.v1 import node_pb2
@@ -10,8 +10,12 @@ from registry.model import Life
 OPEN_CALLS = 8192  # calls a router may have open on one stream before we stop reading from it
 
 
+def _nobody() -> None:
+    """Nothing carries the link yet."""
+
+
 class Link:
-    """Answers gather here while the previous message is being written."""
+    """Answers gather here while the previous message is being written. What carries the link sets its two hooks."""
 
     def __init__(self, router: str, epoch: int) -> None:
         self.router = router
@@ -19,28 +23,27 @@ class Link:
         self.transit = Transit()
         self.wants_stats = False
         self.held: deque[node_pb2.RouterMessage] = deque()  # read while the lease may be over
+        self.open_calls = 0
+        self.on_some: Callable[[], None] = _nobody  # something has gathered
+        self.on_room: Callable[[], None] = _nobody  # `room` is true again
         self._out = node_pb2.NodeMessage()
-        self._some = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
-        self._open = 0
         self._ask = 0  # the number of the last fencing question
         self._asked: float | None = None  # when it left, while it is open
 
     def hello(self, life: Life) -> None:
         """Say who is here: the first thing that a router hears."""
         self._out.hello.node, self._out.hello.epoch = life
-        self._some.set()
+        self.on_some()
 
     def opened(self, calls: int) -> None:
-        """So many calls have arrived that want an answer."""
-        self._open += calls
-        if self._open >= OPEN_CALLS:
-            self._room.clear()
+        """So many calls are being carried out. Those that are held count only when they are taken: the word that
+        frees them comes on the same stream, so reading must go on."""
+        self.open_calls += calls
 
-    async def wait_room(self) -> None:
-        """Until the router has few enough open calls that more may be read."""
-        await self._room.wait()
+    @property
+    def room(self) -> bool:
+        """Whether the router has few enough open calls that more may be read."""
+        return self.open_calls < OPEN_CALLS
 
     def answer_push(self, answer: node_pb2.PushAnswer) -> None:
         self._out.pushes.append(answer)
@@ -53,16 +56,16 @@ class Link:
     def say_stats(self, stats: node_pb2.Stats) -> None:
         """What this node counts, for a router that wants it."""
         self._out.stats.CopyFrom(stats)
-        self._some.set()
+        self.on_some()
 
     def pong(self, ping: int) -> None:
         self._out.pong = ping
-        self._some.set()
+        self.on_some()
 
     def unregistered(self, any: bool) -> None:
         """Say whether this node holds sessions or files that etcd does not know."""
         self._out.unregistered.any = any
-        self._some.set()
+        self.on_some()
 
     def ask_fencing(self, now: float) -> bool:
         """Ask whether this node is still alive; False when the last question is still open."""
@@ -71,7 +74,7 @@ class Link:
         self._ask += 1
         self._asked = now
         self._out.fencing_asks.add(ask=self._ask)
-        self._some.set()
+        self.on_some()
         return True
 
     def fencing_answered(self, ask: int) -> float | None:
@@ -81,15 +84,13 @@ class Link:
         asked, self._asked = self._asked, None
         return asked
 
-    async def gathered(self) -> node_pb2.NodeMessage:
-        """What has gathered, as soon as there is something."""
-        await self._some.wait()
-        self._some.clear()
+    def take(self) -> node_pb2.NodeMessage:
+        """What has gathered."""
         out, self._out = self._out, node_pb2.NodeMessage()
         return out
 
     def _answered(self) -> None:
-        self._open -= 1
-        if self._open < OPEN_CALLS:
-            self._room.set()
-        self._some.set()
+        self.open_calls -= 1
+        if self.open_calls == OPEN_CALLS - 1:
+            self.on_room()
+        self.on_some()

@@ -1,63 +1,98 @@
-"""Shell: carries the node port over gRPC (grpc.aio)."""
+"""Shell: carries the node port over gRPC (`streams`)."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from typing import TypeAlias
-
-import grpc.aio
+from google.protobuf.message import DecodeError
 
 from gateway.delivery.link import Link
-from gateway.delivery.nodeport import NodePort
-from homing.internal.v1 import node_pb2, node_pb2_grpc
+from gateway.delivery.nodeport import NodePort, NotThisLife
+from homing.internal.v1 import node_pb2
+from streams.call import Call
+from streams.messages import LARGEST
+from streams.server import Server
+from streams.status import FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT, StreamEnded
+from streams.turn import Turn
 
-MAX_MESSAGE = 64 * 1024 * 1024  # bytes; a router's whole queue may be one message
-Context: TypeAlias = "grpc.aio.ServicerContext[node_pb2.RouterMessage, node_pb2.NodeMessage]"
+PATH = "/homing.internal.v1.Node/Stream"
 
 
-class NodeServer(node_pb2_grpc.NodeServicer):
+class NodeServer:
     """The listening server of the node port."""
 
     def __init__(self, port: NodePort) -> None:
-        self._port = port
-        self._server = grpc.aio.server(
-            options=[
-                ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", MAX_MESSAGE),
-                ("grpc.max_send_message_length", MAX_MESSAGE),
-            ]
-        )
-        node_pb2_grpc.add_NodeServicer_to_server(self, self._server)  # type: ignore[no-untyped-call]
+        self._server = Server({PATH: lambda call: RouterEar(port, call)})
 
     async def listen(self, host: str, port: int) -> int:
         """Open the port (0: a free one); the answer is its number. Raises OSError when it is in use."""
-        try:
-            number = self._server.add_insecure_port(f"{host}:{port}")
-        except RuntimeError as error:
-            raise OSError(str(error)) from None
-        await self._server.start()
-        return number
+        return await self._server.listen(host, port)
 
     async def close(self) -> None:
         """End every stream."""
-        await self._server.stop(0.2)
+        await self._server.close(0.2)
 
-    async def Stream(self, request_iterator: AsyncIterator[node_pb2.RouterMessage], context: Context) -> None:
-        """One router's stream, until either side ends it."""
-        first = await anext(aiter(request_iterator), None)
-        if first is None or not first.HasField("hello"):
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be hello")
-        assert first is not None
-        link = self._port.open(first)
-        writer = asyncio.get_running_loop().create_task(self._write(link, context))
+
+class RouterEar:
+    """One router's stream, until either side ends it. Until hello has come there is no link."""
+
+    def __init__(self, port: NodePort, call: Call) -> None:
+        self._port = port
+        self._call = call
+        self._link: Link | None = None
+        self._finished = False
+        self._turn = Turn(self._write)
+
+    def message(self, message: bytes) -> None:
         try:
-            async for message in request_iterator:
-                self._port.read(link, message)
-                await link.wait_room()
-        finally:
-            self._port.close(link)
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+            heard = node_pb2.RouterMessage.FromString(message)
+        except DecodeError:
+            raise StreamEnded(INTERNAL, "a message that is no RouterMessage") from None
+        if self._link is None:
+            self._begin(heard)
+            return
+        self._port.read(self._link, heard)
+        if not self._link.room:
+            self._call.stop_reading()
 
-    async def _write(self, link: Link, context: Context) -> None:
-        while True:
-            await context.write(await link.gathered())
+    def _begin(self, first: node_pb2.RouterMessage) -> None:
+        if not first.HasField("hello"):
+            raise StreamEnded(INVALID_ARGUMENT, "the first message must be hello")
+        try:
+            link = self._link = self._port.open(first)
+        except NotThisLife as error:
+            raise StreamEnded(FAILED_PRECONDITION, str(error)) from None
+        link.on_some, link.on_room = self._turn.want, self._call.read_on
+        self._turn.carried_by(self._call)
+        self._turn.want()
+
+    def _write(self, call: Call) -> None:
+        assert self._link is not None
+        for part in _in_parts(self._link.take()):
+            if part:
+                call.send(part)
+        if self._finished and not self._link.open_calls:
+            call.end()
+
+    def writable(self) -> None:
+        self._turn.again()
+
+    def finished(self) -> None:
+        """The router says no more: what it has asked is answered still."""
+        self._finished = True
+        if self._link is None:
+            self._call.end(INVALID_ARGUMENT, "the first message must be hello")
+        self._turn.want()
+
+    def ended(self, how: StreamEnded) -> None:
+        self._turn.carried_by(None)
+        if self._link is not None:
+            link, self._link = self._link, None
+            self._port.close(link)
+
+
+def _in_parts(message: node_pb2.NodeMessage) -> list[bytes]:
+    """Answers with long lists, gathered while a router did not read, may be more than one message can carry."""
+    whole = message.SerializeToString()
+    if len(whole) <= LARGEST or len(message.pushes) < 2:
+        return [whole]
+    half = len(message.pushes) // 2
+    later = node_pb2.NodeMessage(pushes=message.pushes[half:])
+    del message.pushes[half:]
+    return _in_parts(message) + _in_parts(later)

@@ -19,12 +19,14 @@ from gateway.delivery.asks import Asks
 from gateway.delivery.fanout import Fanout, Job
 from gateway.delivery.link import Link
 from gateway.delivery.reach import Reach
+from gateway.delivery.traces import PushTrace
 from gateway.service import Gateway
 from gateway.sessions.budget import Budget
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session
 from homing.internal.v1 import node_pb2
 from observability.counters import Counters
+from observability.tracing import OFF, Tracer
 from registry.lapse import Answer, Standing
 from registry.model import Life
 
@@ -39,11 +41,15 @@ ANSWERS = {
 }
 
 
+class NotThisLife(Exception):
+    """A stream that means another life of this node."""
+
+
 class Tenure(Protocol):
     """What the node port asks about this node's life."""
 
     @property
-    def life(self) -> Life: ...
+    def life(self) -> Life | None: ...
     def standing(self) -> Standing: ...
     def clock(self) -> float: ...
     def vouched(self, answer: Answer, asked: float) -> None: ...
@@ -63,7 +69,9 @@ class NodePort:
         budget: Budget,
         counters: Counters,
         stats: Callable[[], node_pb2.Stats],
+        tracer: Tracer = OFF,
     ) -> None:
+        self._tracer = tracer
         self._tenure = tenure
         self._gateway = gateway
         self._index = index
@@ -78,12 +86,7 @@ class NodePort:
         self._fanout = Fanout()
         self._pumping = False
         self._links: set[Link] = set()
-        self._somebody = asyncio.Event()
         self._heard = asyncio.Event()  # a router has said whether this node is still alive
-
-    async def wait_linked(self) -> None:
-        """Until a router has opened a stream."""
-        await self._somebody.wait()
 
     async def wait_standing(self) -> Standing:
         """What this node may do; while its lease may be over, what the routers say, if one does in time."""
@@ -104,18 +107,21 @@ class NodePort:
     # A router's stream ----------------------------------------------------------------------------------------------
 
     def open(self, first: node_pb2.RouterMessage) -> Link:
-        """A router has said hello. What it will hear gathers in the link, hello first."""
+        """A router has said hello. What it will hear gathers in the link, hello first.
+
+        Raises NotThisLife for one that means another life of this node, also one that has not quite begun: its
+        acknowledgements would count for nobody. The router dials again.
+        """
         life = self._tenure.life
+        if life is None or first.hello.epoch != life.epoch:
+            raise NotThisLife(f"this node's life is {life or 'about to begin'}")
         link = Link(first.hello.router, first.hello.epoch)
         link.hello(life)
         log.info("router %s has opened its stream", link.router)
         self._links.add(link)
         link.transit.seen(first.sent_ns, time.monotonic_ns())
-        if link.epoch == life.epoch:
-            self._reach.opened(link, first.table_batch)
-            self._somebody.set()
-        if self._tenure.unregistered():
-            link.unregistered(True)
+        self._reach.opened(link, first.table_batch)
+        link.unregistered(self._tenure.unregistered())
         return link
 
     def close(self, link: Link) -> None:
@@ -127,7 +133,7 @@ class NodePort:
     # What a router says ---------------------------------------------------------------------------------------------
 
     def read(self, link: Link, message: node_pb2.RouterMessage) -> None:
-        """One message of a router. Answers gather in the link; reading on waits for `link.wait_room`."""
+        """One message of a router. Answers gather in the link; reading on waits for `link.room`."""
         link.transit.seen(message.sent_ns, time.monotonic_ns())
         if message.ping:
             link.pong(message.ping)
@@ -140,7 +146,6 @@ class NodePort:
             if link.wants_stats and not self._saying:
                 self._say_stats(0.0)
         if message.pushes or message.asks:
-            link.opened(len(message.pushes) + len(message.asks))
             link.held.append(message)
         if link.held:
             self._act_if_alive(link)
@@ -158,6 +163,7 @@ class NodePort:
             return
         while link.held:
             message = link.held.popleft()
+            link.opened(len(message.pushes) + len(message.asks))
             for push in message.pushes:
                 self._take_push(link, push)
             for ask in message.asks:
@@ -170,29 +176,47 @@ class NodePort:
             self._counters.fencing_asked += 1
 
     def _current(self, link: Link, epoch: int) -> bool:
-        if epoch == link.epoch == self._tenure.life.epoch and self._tenure.standing() is not Standing.FENCED:
+        life = self._tenure.life
+        if life is not None and epoch == link.epoch == life.epoch and self._tenure.standing() is not Standing.FENCED:
             return True
         self._counters.old_epoch += 1
         return False
 
     def _take_push(self, link: Link, push: node_pb2.Push) -> None:
         self._counters.pushes_received += 1
+        trace = self._trace(link, push) if push.traceparent else None
         if not self._current(link, push.epoch):
-            link.answer_push(node_pb2.PushAnswer(call=push.call, verdict=node_pb2.OLD_EPOCH))
+            self._refuse(link, push, node_pb2.OLD_EPOCH, trace)
             return
         receivers = self._receivers(push.receivers)
         if not receivers:
             self._counters.not_mine += 1
-            link.answer_push(node_pb2.PushAnswer(call=push.call, verdict=node_pb2.NOT_MINE))
+            self._refuse(link, push, node_pb2.NOT_MINE, trace)
             return
         age = link.transit.age(push.received_ns, time.monotonic_ns())
-        if not push.ack_timeout_ms:
-            self._fanout.add(Job(push, receivers, age, time.monotonic_ns, link.answer_push))
-            return
-        ack = self._acks.next()
-        job = Job(push, receivers, age, time.monotonic_ns, partial(self._answer_acked, link, ack), ack)
-        self._acks.wait(ack, job)
+        ack, answer = None, link.answer_push
+        if push.ack_timeout_ms:
+            ack = self._acks.next()
+            answer = partial(self._answer_acked, link, ack)
+        if trace is None:
+            job = Job(push, receivers, age, time.monotonic_ns, answer, ack)
+        else:
+            job = trace.job(receivers, age, time.monotonic_ns, answer, ack)
+        if ack is not None:
+            self._acks.wait(ack, job)
         self._fanout.add(job)
+
+    def _trace(self, link: Link, push: node_pb2.Push) -> PushTrace | None:
+        context = self._tracer.continued(push.traceparent)
+        if context is None:
+            return None
+        return PushTrace(self._tracer, context, push, link.router, self._gateway.node)
+
+    def _refuse(self, link: Link, push: node_pb2.Push, verdict: node_pb2.Verdict, trace: PushTrace | None) -> None:
+        answer = node_pb2.PushAnswer(call=push.call, verdict=verdict)
+        if trace is not None:
+            trace.refused(answer)
+        link.answer_push(answer)
 
     def _answer_acked(self, link: Link, ack: int, answer: node_pb2.PushAnswer) -> None:
         self._acks.forget(ack)
@@ -218,7 +242,9 @@ class NodePort:
         self._pumping = False
         until = self._loop.time() + TURN
         while (turn := self._fanout.turn(self._budget, self._counters)) is not None:
-            job, slow = turn
+            job, slow, error = turn
+            if error is not None:
+                log.error("a push could not be written", exc_info=error)
             for session in slow:
                 session.close(SLOW.code, SLOW.reason)
             if job.written_all and not job.answered:
@@ -238,7 +264,11 @@ class NodePort:
             link.answer_ask(node_pb2.AskAnswer(call=ask.call, verdict=node_pb2.OLD_EPOCH))
 
     async def _answer_ask(self, link: Link, ask: node_pb2.Ask) -> None:
-        link.answer_ask(await self._asks.answer(ask))
+        answer = node_pb2.AskAnswer(call=ask.call)  # without a verdict, should this fail: the router must not wait
+        try:
+            answer = await self._asks.answer(ask)
+        finally:
+            link.answer_ask(answer)
 
     def _say_stats(self, _now: float) -> None:
         """Each second, to routers that want it."""

@@ -1,4 +1,4 @@
-"""Shell: the hop over one gRPC bidi stream (grpc.aio).
+"""Shell: the hop over one gRPC bidi stream (`streams`).
 
 What is handed over gathers in one message while the previous one is being written, so a batch costs no timer and an
 idle hop adds no latency. A stream that breaks answers everything that was open with None, at once; so does one that has
@@ -11,29 +11,29 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
 
-import grpc
-import grpc.aio
 import msgspec
+from google.protobuf.message import DecodeError
 
-from homing.internal.v1 import node_pb2, node_pb2_grpc
+from homing.internal.v1 import node_pb2
 from registry.model import Life
 from router.hop.port import OnChange
+from streams.call import Call
+from streams.client import dial
+from streams.status import INTERNAL, StreamEnded
+from streams.turn import Turn
 
 log = logging.getLogger(__name__)
 
 Answer = node_pb2.PushAnswer | node_pb2.AskAnswer
-Stream: TypeAlias = "grpc.aio.StreamStreamCall[node_pb2.RouterMessage, node_pb2.NodeMessage]"
-MAX_MESSAGE = 64 * 1024 * 1024  # bytes; a queue of pushes may become one message
-OPTIONS = [
-    ("grpc.max_receive_message_length", MAX_MESSAGE),
-    ("grpc.max_send_message_length", MAX_MESSAGE),
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-]
+PATH = "/homing.internal.v1.Node/Stream"
+ANSWERED_WITHIN = 1.0  # seconds for a dial, hello there and back
+
+
+REDIAL = 0.02  # seconds between the first dials of a node that has just appeared
+PUSH_LIMIT = 5.0  # seconds beyond its ack_timeout; an owner's report is due 1 s after its last write
+ASK_LIMIT = 10.0  # seconds; a join waits for the registry's commit and the routers' tables
+NOBODY: tuple[None, float] = (None, 0.0)
 
 
 class HopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,14 +70,15 @@ class StreamHop:
         self._on_change = on_change
         self._opened = asyncio.Event()
         self._connected = False
-        self._dialling = True  # the first dial is under way: calls gather for it
+        self._dialling = True  # not connected yet, and still young: calls gather for the first answer
+        self._young_until = 0.0  # a node that has just begun its life may refuse the first dials
         self._missed = 0  # pings in a row without any answer
         self._pings = 0
         self._calls = 0
-        self._open: dict[int, asyncio.Future[Answer | None]] = {}
+        self._open: dict[int, tuple[asyncio.Future[Answer | None], float]] = {}  # and when each is given up
         self._out = node_pb2.RouterMessage()
         self._out_bytes = 0
-        self._some = asyncio.Event()
+        self._turn = Turn(self._write)
         self._asks: asyncio.Queue[int] = asyncio.Queue(16)  # a node asks one at a time
         self._loop = asyncio.get_running_loop()
 
@@ -92,37 +93,37 @@ class StreamHop:
         return len(self._open) < settings.queue and self._out_bytes + size <= settings.queue_bytes
 
     def push(self, push: node_pb2.Push) -> "asyncio.Future[node_pb2.PushAnswer | None]":
-        push.call, future = self._call()
+        push.call, future = self._call(PUSH_LIMIT + push.ack_timeout_ms / 1000)
         if not future.done():
             self._out.pushes.append(push)
-            self._out_bytes += len(push.data)
-            self._some.set()
+            self._out_bytes += len(push.data) + 10 * len(push.except_sessions) + 512
+            self._turn.want()
         return future  # type: ignore[return-value]  # a push's call is answered with a PushAnswer
 
     def ask(self, ask: node_pb2.Ask) -> "asyncio.Future[node_pb2.AskAnswer | None]":
-        ask.call, future = self._call()
+        ask.call, future = self._call(ASK_LIMIT)
         if not future.done():
             self._out.asks.append(ask)
-            self._some.set()
+            self._turn.want()
         return future  # type: ignore[return-value]  # an ask's call is answered with an AskAnswer
 
     def want_stats(self, want: bool) -> None:
         self._wants_stats = self._out.want_stats = want
         self.stats = self.stats if want else None
-        self._some.set()
+        self._turn.want()
 
     def table_holds(self, batch: int) -> None:
         self._out.table_batch = batch
-        self._some.set()
+        self._turn.want()
 
     async def wait_opened(self) -> None:
         await self._opened.wait()
 
-    def _call(self) -> "tuple[int, asyncio.Future[Answer | None]]":
+    def _call(self, limit: float) -> "tuple[int, asyncio.Future[Answer | None]]":
         future: asyncio.Future[Answer | None] = self._loop.create_future()
         self._calls += 1
         if self.reachable:
-            self._open[self._calls] = future
+            self._open[self._calls] = future, self._loop.time() + limit
         else:
             future.set_result(None)
         return self._calls, future
@@ -131,13 +132,17 @@ class StreamHop:
 
     async def run(self) -> None:
         pause = 0.05
+        self._young_until = self._loop.time() + ANSWERED_WITHIN
         try:
             while True:
                 began = self._loop.time()
                 try:
                     await self._hold_stream()
-                except* (grpc.aio.AioRpcError, OSError, TimeoutError) as errors:
+                except* (StreamEnded, OSError, TimeoutError) as errors:
                     log.info("the stream to %s at %s is down: %s", self.life, self._address, _reason(errors))
+                if self._dialling and self._loop.time() < self._young_until:
+                    await asyncio.sleep(REDIAL)
+                    continue
                 self._went_down()
                 pause = 0.05 if self._loop.time() - began > 5 else min(self._settings.back_off, pause * 2)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
@@ -145,45 +150,39 @@ class StreamHop:
             self._went_down()
 
     async def _hold_stream(self) -> None:
-        async with grpc.aio.insecure_channel(self._address, options=OPTIONS) as channel:
-            stub = node_pb2_grpc.NodeStub(channel)  # type: ignore[no-untyped-call]
-            stream = stub.Stream()
-            try:
-                async with asyncio.timeout(1.0):
-                    await stream.write(self._hello())
-                    first = await stream.read()
-                if first is grpc.aio.EOF or not first.HasField("hello"):
-                    raise OSError("the node closed the stream at once")
-                await self._converse(stream)
-            finally:
-                stream.cancel()
+        ear = _NodeEar(self._came_up, self._hear, self._turn.again)
+        call: Call | None = None
+        try:
+            async with asyncio.timeout(ANSWERED_WITHIN):
+                call = await dial(self._address, PATH, ear)
+                call.send(self._hello().SerializeToString())
+                await ear.opened
+            self._turn.carried_by(call)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._ping())
+                group.create_task(self._answer_fencing())
+                raise await ear.over
+        finally:
+            self._turn.carried_by(None)
+            if call is not None:
+                call.cancel()
 
-    async def _converse(self, stream: Stream) -> None:
+    def _came_up(self) -> None:
         self._connected, self._dialling, self._missed = True, False, 0
         self.table_holds(self._batch())
         self._out.want_stats = self._wants_stats
         self._opened.set()
         self._on_change(self)
-        async with asyncio.TaskGroup() as group:
-            works = (self._write(stream), self._ping(), self._answer_fencing())
-            beside = [group.create_task(work) for work in works]
-            while isinstance(message := await stream.read(), node_pb2.NodeMessage):  # else EOF
-                self._hear(message)
-            for task in beside:
-                task.cancel()
 
     def _hello(self) -> node_pb2.RouterMessage:
         life = self.life
         hello = node_pb2.RouterHello(router=self._router, node=life.node, epoch=life.epoch)
         return node_pb2.RouterMessage(hello=hello, table_batch=self._batch(), sent_ns=time.monotonic_ns())
 
-    async def _write(self, stream: Stream) -> None:
-        while True:
-            await self._some.wait()
-            self._some.clear()
-            out, self._out, self._out_bytes = self._out, node_pb2.RouterMessage(), 0
-            out.sent_ns = time.monotonic_ns()
-            await stream.write(out)
+    def _write(self, call: Call) -> None:
+        out, self._out, self._out_bytes = self._out, node_pb2.RouterMessage(), 0
+        out.sent_ns = time.monotonic_ns()
+        call.send(out.SerializeToString())
 
     async def _ping(self) -> None:
         while True:
@@ -193,22 +192,32 @@ class StreamHop:
                 log.warning("%s at %s is silent", self.life, self._address)
                 self._fail_open()
                 self._on_change(self)
+            self._give_up_late_ones()
             self._pings += 1
             self._out.ping = self._pings
-            self._some.set()
+            self._turn.want()
+
+    def _give_up_late_ones(self) -> None:
+        """A node that speaks and yet owes an answer for too long has failed at that call."""
+        now = self._loop.time()
+        for call, (future, due) in list(self._open.items()):
+            if due <= now:
+                del self._open[call]
+                if not future.done():
+                    future.set_result(None)
 
     async def _answer_fencing(self) -> None:
         while True:
             ask = await self._asks.get()
             state = await self._fencing(self.life)  # before `_out` is read: a message may leave meanwhile
             self._out.fencing.add(ask=ask, state=state)
-            self._some.set()
+            self._turn.want()
 
     def _hear(self, message: node_pb2.NodeMessage) -> None:
         was_silent, self._missed = self._missed >= 3, 0
         answers: list[Answer] = [*message.pushes, *message.asks]
         for answer in answers:
-            future = self._open.pop(answer.call, None)
+            future, _ = self._open.pop(answer.call, NOBODY)
             if future is not None and not future.done():
                 future.set_result(answer)
         changed = message.HasField("unregistered") and message.unregistered.any != self.unregistered
@@ -223,7 +232,8 @@ class StreamHop:
 
     def _went_down(self) -> None:
         was_known = self._connected or self._dialling
-        self._connected = self._dialling = self.unregistered = False
+        # `unregistered` stays: what such a node holds is not elsewhere, it only does not answer.
+        self._connected = self._dialling = False
         self._fail_open()
         self._out, self._out_bytes = node_pb2.RouterMessage(), 0
         self._opened.set()
@@ -232,15 +242,53 @@ class StreamHop:
 
     def _fail_open(self) -> None:
         open_calls, self._open = self._open, {}
-        for future in open_calls.values():
+        for future, _ in open_calls.values():
             if not future.done():
                 future.set_result(None)
+
+
+class _NodeEar:
+    """Hears the node: hello first, then everything else. A message may hold more beside hello."""
+
+    def __init__(
+        self, came_up: Callable[[], None], hear: Callable[[node_pb2.NodeMessage], None], writable: Callable[[], None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.opened: asyncio.Future[None] = loop.create_future()  # done also when the stream ended before
+        self.over: asyncio.Future[StreamEnded] = loop.create_future()
+        self._said_hello = False
+        self._came_up = came_up
+        self._hear = hear
+        self.writable = writable
+
+    def message(self, message: bytes) -> None:
+        try:
+            heard = node_pb2.NodeMessage.FromString(message)
+        except DecodeError:
+            raise StreamEnded(INTERNAL, "a message that is no NodeMessage") from None
+        if not self._said_hello:
+            if not heard.HasField("hello"):
+                raise StreamEnded(INTERNAL, "the first message must be hello")
+            self._said_hello = True
+            self._came_up()
+            self._done(self.opened)
+        self._hear(heard)
+
+    def finished(self) -> None:
+        """A server's stream ends with a status."""
+
+    def ended(self, how: StreamEnded) -> None:
+        self._done(self.opened)
+        if not self.over.done():
+            self.over.set_result(how)
+
+    def _done(self, future: "asyncio.Future[None]") -> None:
+        if not future.done():
+            future.set_result(None)
 
 
 def _reason(errors: BaseExceptionGroup[Exception]) -> str:
     error = errors.exceptions[0]
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if isinstance(error, grpc.aio.AioRpcError):
-        return f"{error.code().name.lower()}: {error.details()}"
     return str(error) or type(error).__name__

@@ -11,9 +11,13 @@ from homing.internal.v1 import node_pb2, node_pb2_grpc
 from registry.model import Life
 from router.hop.memory import MemoryHop
 from router.hop.port import Hop
-from router.hop.stream import OPTIONS, HopSettings, StreamHop
+from router.hop.stream import HopSettings, StreamHop
+from streams.call import Call
+from streams.server import Server
+from streams.status import StreamEnded
 
 LIFE = Life("node", 7)
+HELLO = node_pb2.NodeMessage(hello=node_pb2.NodeHello(node="node", epoch=7))
 Serve = Callable[[node_pb2.RouterMessage], node_pb2.NodeMessage]
 
 
@@ -71,33 +75,71 @@ class MemoryFar:
         """Nothing to stop."""
 
 
-class GrpcFar(node_pb2_grpc.NodeServicer):
+class StreamFar:
+    """A StreamHop to a server on a socket. What serves is told by the two classes below."""
+
+    ping = 0.05  # seconds
+
     def __init__(self, queue: int) -> None:
         self.heard: list[node_pb2.RouterMessage] = []
         self.changes: list[bool] = []
+        self._queue = queue
+        self._port = 0
+
+    async def start(self) -> None:
+        await self.come_up()
+        settings = HopSettings(queue=self._queue, ping=self.ping, back_off=0.1)
+        self.hop = StreamHop(
+            *("router", LIFE, f"127.0.0.1:{self._port}", settings, lambda: 3, self._judge),
+            lambda hop: self.changes.append(hop.reachable),
+        )
+        self._running = asyncio.ensure_future(self.hop.run())
+        await self.hop.wait_opened()
+
+    async def come_up(self) -> None:
+        raise NotImplementedError
+
+    async def go_down(self) -> None:
+        raise NotImplementedError
+
+    async def _judge(self, _life: Life) -> "node_pb2.Fencing.State":
+        return node_pb2.Fencing.ALIVE
+
+    async def stop(self) -> None:
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+        await self.go_down()
+
+    def _answer(self, message: node_pb2.RouterMessage) -> node_pb2.NodeMessage:
+        answers = agree(message)
+        answers.pong = message.ping
+        if message.want_stats:
+            answers.stats.sessions = 1
+        return answers
+
+
+class GrpcFar(StreamFar, node_pb2_grpc.NodeServicer):
+    """A server of grpcio's."""
+
+    def __init__(self, queue: int) -> None:
+        super().__init__(queue)
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._say: asyncio.Queue[node_pb2.NodeMessage] = asyncio.Queue()
         self._writing = asyncio.Lock()
-        self._queue = queue
-        self._port = 0
         self._server: grpc.aio.Server | None = None
 
     async def Stream(self, request_iterator, context) -> None:
         await anext(aiter(request_iterator))
-        await context.write(node_pb2.NodeMessage(hello=node_pb2.NodeHello(node="node", epoch=7)))
+        await context.write(HELLO)
         saying = asyncio.ensure_future(self._say_on(context))
         try:
             async for message in request_iterator:
                 if message.pushes or message.asks:
                     self.heard.append(message)
                     await self._flowing.wait()
-                answers = agree(message)
-                answers.pong = message.ping
-                if message.want_stats:
-                    answers.stats.sessions = 1
                 async with self._writing:
-                    await context.write(answers)
+                    await context.write(self._answer(message))
         finally:
             saying.cancel()
 
@@ -107,19 +149,6 @@ class GrpcFar(node_pb2_grpc.NodeServicer):
             async with self._writing:  # grpc.aio carries one write at a time
                 await context.write(message)
 
-    async def start(self) -> None:
-        await self.come_up()
-        settings = HopSettings(queue=self._queue, ping=0.05, back_off=0.1)
-        self.hop = StreamHop(
-            *("router", LIFE, f"127.0.0.1:{self._port}", settings, lambda: 3, self._judge),
-            lambda hop: self.changes.append(hop.reachable),
-        )
-        self._running = asyncio.ensure_future(self.hop.run())
-        await self.hop.wait_opened()
-
-    async def _judge(self, _life: Life) -> "node_pb2.Fencing.State":
-        return node_pb2.Fencing.ALIVE
-
     async def stall(self, stalled: bool) -> None:
         self._flowing.clear() if stalled else self._flowing.set()
 
@@ -128,7 +157,7 @@ class GrpcFar(node_pb2_grpc.NodeServicer):
         await self._server.stop(None)
 
     async def come_up(self) -> None:
-        self._server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", 0)])
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         node_pb2_grpc.add_NodeServicer_to_server(self, self._server)
         self._port = self._server.add_insecure_port(f"127.0.0.1:{self._port}")
         await self._server.start()
@@ -136,13 +165,54 @@ class GrpcFar(node_pb2_grpc.NodeServicer):
     async def say_unregistered(self, any: bool) -> None:
         await self._say.put(node_pb2.NodeMessage(unregistered=node_pb2.Unregistered(any=any)))
 
-    async def stop(self) -> None:
-        self._running.cancel()
-        await asyncio.gather(self._running, return_exceptions=True)
-        await self.go_down()
+
+class OurFar(StreamFar):
+    """A server of our own; while stalled it reads nothing, so the hop runs out of credit."""
+
+    def __init__(self, queue: int) -> None:
+        super().__init__(queue)
+        self.first = HELLO
+        self._server: Server | None = None
+        self._call: Call | None = None
+        self._greeted = False
+
+    def _serve(self, call: Call) -> "OurFar":
+        self._call, self._greeted = call, False
+        return self
+
+    def message(self, message: bytes) -> None:
+        assert self._call is not None
+        if not self._greeted:
+            self._greeted = True
+            self._call.send(self.first.SerializeToString())
+            return
+        heard = node_pb2.RouterMessage.FromString(message)
+        if heard.pushes or heard.asks:
+            self.heard.append(heard)
+        self._call.send(self._answer(heard).SerializeToString())
+
+    def writable(self) -> None: ...
+    def finished(self) -> None: ...
+    def ended(self, how: StreamEnded) -> None: ...
+
+    async def stall(self, stalled: bool) -> None:
+        assert self._call is not None
+        self._call.stop_reading() if stalled else self._call.read_on()
+
+    async def go_down(self) -> None:
+        assert self._server is not None
+        await self._server.close(0.1)
+
+    async def come_up(self) -> None:
+        self._server = Server({"/homing.internal.v1.Node/Stream": self._serve})
+        self._port = await self._server.listen("127.0.0.1", self._port)
+
+    async def say_unregistered(self, any: bool) -> None:
+        assert self._call is not None
+        self._call.send(node_pb2.NodeMessage(unregistered=node_pb2.Unregistered(any=any)).SerializeToString())
 
 
-@pytest.fixture(params=[MemoryFar, GrpcFar])
+@pytest.fixture(params=[MemoryFar, GrpcFar, OurFar])
 async def far(request: pytest.FixtureRequest) -> AsyncIterator[Far]:
     made: Far = request.param(50)
     await made.start()
@@ -225,9 +295,10 @@ async def test_a_caller_that_stops_waiting_harms_nobody(far: Far) -> None:
     assert await kept is not None
 
 
-async def test_a_silent_stream_is_unreachable_until_it_speaks_again() -> None:
+@pytest.mark.parametrize("kind", [GrpcFar, OurFar])
+async def test_a_silent_stream_is_unreachable_until_it_speaks_again(kind: type[GrpcFar] | type[OurFar]) -> None:
     """Only a transport can be silent: the stream is there, and nothing comes."""
-    far = GrpcFar(50)
+    far = kind(50)
     await far.start()
     try:
         await far.stall(True)
@@ -240,3 +311,38 @@ async def test_a_silent_stream_is_unreachable_until_it_speaks_again() -> None:
         assert await far.hop.push(push()) is not None
     finally:
         await far.stop()
+
+
+async def test_what_comes_in_one_message_with_hello_is_heard() -> None:
+    far = OurFar(50)
+    far.first = node_pb2.NodeMessage(hello=HELLO.hello, unregistered=node_pb2.Unregistered(any=True))
+    await far.start()
+    try:
+        await until(lambda: far.hop.unregistered)
+    finally:
+        await far.stop()
+
+
+async def test_a_stalled_node_delays_nothing_to_others() -> None:
+    """One node reads nothing: its queue fills and says so; what goes to the other is answered as fast as before."""
+    slow, quick = OurFar(8192), OurFar(8192)
+    slow.ping = 1.0  # its queue is full before it counts as silent
+    await asyncio.gather(slow.start(), quick.start())
+    loop = asyncio.get_running_loop()
+    try:
+        await slow.stall(True)
+        large, waits, stuck = b"x" * 100_000, [], []
+        for _ in range(300):
+            if slow.hop.room(len(large)):
+                stuck.append(slow.hop.push(push(large)))
+            began = loop.time()
+            answer = await quick.hop.push(push())
+            waits.append(loop.time() - began)
+            assert answer is not None
+        assert not slow.hop.room(len(large)), "the queue to the stalled node is bounded"
+        assert sorted(waits)[150] < 0.02
+        assert max(waits) < 0.5
+        async with asyncio.timeout(6):
+            assert set(await asyncio.gather(*stuck)) == {None}, "its calls are answered: nobody knows"
+    finally:
+        await asyncio.gather(slow.stop(), quick.stop())

@@ -1,0 +1,148 @@
+"""The node port's shell against a stand-in for one stream: what it says first, in how many messages, how it ends."""
+
+import asyncio
+
+import pytest
+
+from gateway.delivery.link import OPEN_CALLS, Link
+from gateway.delivery.node_server import RouterEar
+from gateway.delivery.nodeport import NotThisLife
+from homing.internal.v1 import node_pb2
+from registry.model import Life
+from streams.status import FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT, StreamEnded
+
+LIFE = Life("node", 7)
+HELLO = node_pb2.RouterMessage(hello=node_pb2.RouterHello(router="r", node="node", epoch=7)).SerializeToString()
+
+
+class StreamOfOurs:
+    """Records what the ear does with its stream."""
+
+    def __init__(self) -> None:
+        self.said: list[node_pb2.NodeMessage] = []
+        self.end_: tuple[int, str] | None = None
+        self.reading = True
+        self.writable = True
+
+    def send(self, message: bytes) -> None:
+        self.said.append(node_pb2.NodeMessage.FromString(message))
+
+    def end(self, status: int = 0, why: str = "") -> None:
+        self.end_ = (status, why)
+
+    def stop_reading(self) -> None:
+        self.reading = False
+
+    def read_on(self) -> None:
+        self.reading = True
+
+
+class Port:
+    """A node port that opens calls and answers none."""
+
+    def __init__(self) -> None:
+        self.link: Link | None = None
+        self.closed = 0
+
+    def open(self, first: node_pb2.RouterMessage) -> Link:
+        if first.hello.epoch != LIFE.epoch:
+            raise NotThisLife("another")
+        self.link = Link("r", 7)
+        self.link.hello(LIFE)
+        return self.link
+
+    def read(self, link: Link, message: node_pb2.RouterMessage) -> None:
+        link.opened(len(message.pushes))
+
+    def close(self, link: Link) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+async def made() -> tuple[RouterEar, StreamOfOurs, Port]:
+    stream, port = StreamOfOurs(), Port()
+    return RouterEar(port, stream), stream, port
+
+
+async def turn() -> None:
+    """Let the loop's turn end."""
+    await asyncio.sleep(0)
+
+
+async def test_hello_is_answered_first_and_answers_of_one_turn_leave_together(made) -> None:
+    ear, stream, port = made
+    ear.message(HELLO)
+    await turn()
+    assert [message.hello.epoch for message in stream.said] == [7]
+    for call in range(3):
+        port.link.answer_push(node_pb2.PushAnswer(call=call))
+    await turn()
+    assert [len(message.pushes) for message in stream.said] == [0, 3]
+
+
+async def test_answers_gather_while_the_stream_is_full(made) -> None:
+    ear, stream, port = made
+    ear.message(HELLO)
+    await turn()
+    stream.writable = False
+    for call in range(3):
+        port.link.answer_push(node_pb2.PushAnswer(call=call))
+        await turn()
+    assert len(stream.said) == 1
+    stream.writable = True
+    ear.writable()
+    await turn()
+    assert [len(message.pushes) for message in stream.said] == [0, 3]
+
+
+async def test_a_router_with_too_many_open_calls_is_not_read_on(made) -> None:
+    ear, stream, port = made
+    ear.message(HELLO)
+    many = node_pb2.RouterMessage(pushes=[node_pb2.Push(call=call) for call in range(OPEN_CALLS)])
+    ear.message(many.SerializeToString())
+    assert not stream.reading
+    port.link.answer_push(node_pb2.PushAnswer(call=1))
+    assert stream.reading
+
+
+async def test_answers_that_no_message_can_carry_leave_in_several(made, monkeypatch) -> None:
+    monkeypatch.setattr("gateway.delivery.node_server.LARGEST", 3000)
+    ear, stream, port = made
+    ear.message(HELLO)
+    await turn()
+    for call in range(1, 9):
+        port.link.answer_push(node_pb2.PushAnswer(call=call, deliveries=[node_pb2.Delivered(user="u" * 1000)]))
+    await turn()
+    assert [one.call for message in stream.said for one in message.pushes] == list(range(1, 9))
+    assert len(stream.said) == 1 + 4
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        (node_pb2.RouterMessage(ping=1).SerializeToString(), INVALID_ARGUMENT),
+        (node_pb2.RouterMessage(hello=node_pb2.RouterHello(epoch=6)).SerializeToString(), FAILED_PRECONDITION),
+        (b"\xff\xff\xff", INTERNAL),
+    ],
+)
+async def test_who_is_not_let_in(made, message: bytes, status: int) -> None:
+    ear, _, port = made
+    with pytest.raises(StreamEnded) as refused:
+        ear.message(message)
+    assert refused.value.status == status
+    ear.ended(refused.value)
+    assert port.closed == 0
+
+
+async def test_after_a_half_close_the_stream_ends_with_the_last_answer(made) -> None:
+    ear, stream, port = made
+    ear.message(HELLO)
+    ear.message(node_pb2.RouterMessage(pushes=[node_pb2.Push(call=1)]).SerializeToString())
+    ear.finished()
+    await turn()
+    assert stream.end_ is None
+    port.link.answer_push(node_pb2.PushAnswer(call=1))
+    await turn()
+    assert stream.end_ == (0, "")
+    ear.ended(StreamEnded(0, ""))
+    assert port.closed == 1
