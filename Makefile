@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-CODE := homing gateway router registry observability proto/generate.py
+CODE := homing gateway router registry observability streams proto/generate.py
 
-.PHONY: install demo test interop-slow format lint types unit cover proto build wheel-test lock clean
+# The page's tests run wherever Chromium and playwright are; `make browser` brings them.
+CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*/site-packages/playwright))
+
+.PHONY: install demo test interop-slow browser format lint types unit cover proto build wheel-test deploy-test jaeger lock clean
 
 install: $(INSTALLED)
 
@@ -23,14 +26,21 @@ demo: $(INSTALLED)
 
 # Everything that must hold before a commit.
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not compiled$(if $(CAN_BROWSE),, and not browser)'
 	@echo "Not run here: the tests with compiled clients (make interop-slow; last result in docs/interop.md)," \
-	  "the wheel's own test (make wheel-test)"
+	  $(if $(CAN_BROWSE),,"the page in Chromium (make browser),") "the wheel's own test (make wheel-test)"
 
-# Foreign clients that a registry has only as source: compiled into .tools/ once, which takes minutes.
+# Foreign clients and callers that must be compiled first, once: websocat into .tools/ (minutes), Go's and Java's examples.
 interop-slow: $(INSTALLED)
 	test -x .tools/bin/websocat || cargo install websocat --version 1.14.1 --locked --root .tools
 	$(BIN)/python -m pytest -m compiled tests/interop
+
+# The page to try it, driven by Chromium; its picture goes to docs/page.png, for people to look at.
+browser: $(INSTALLED)
+	command -v chromium || { apt-get update -qq && \
+	  apt-get install -y --no-install-recommends chromium fonts-dejavu-core; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2
+	PICTURE=docs/page.png $(BIN)/python -m pytest -m browser tests/browser
 
 unit: $(INSTALLED)
 	$(BIN)/python -m pytest -q tests/unit tests/property
@@ -62,11 +72,26 @@ build: $(INSTALLED)
 wheel-test: build
 	.ci/wheel-test dist/homing-*.whl
 
+# deploy/ without a container engine: docker-compose reads the file, every entry point starts from the wheel.
+deploy-test: build
+	test -x .tools/bin/docker-compose || { mkdir -p .tools/bin .tools/compose && cd .tools/compose && \
+	  { test -f go.mod || go mod init compose; } && go get -tool github.com/docker/compose/v2/cmd@v2.40.3 && \
+	  go build -trimpath -ldflags '-s -w' -o ../bin/docker-compose github.com/docker/compose/v2/cmd; }
+	$(BIN)/python .ci/deploy-test .tools/bin/docker-compose $(PYTHON) dist/homing-*.whl
+
+# Jaeger, from source: a module of its own, because its go.mod has replace directives. Takes about five minutes.
+jaeger:
+	test -x .tools/bin/jaeger || { mkdir -p .tools/bin .tools/jaeger && cd .tools/jaeger && \
+	  { test -f go.mod || go mod init jaeger; } && go get -tool github.com/jaegertracing/jaeger/cmd/jaeger@v1.76.0 && \
+	  go build -trimpath -ldflags '-s -w' -o ../bin/jaeger github.com/jaegertracing/jaeger/cmd/jaeger; }
+
 # The lock: what pyproject.toml asks for, pinned and hashed, without the address of any registry.
 lock: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	rm -f uv.lock
 	$(BIN)/uv export --quiet --python $(BIN)/python --format requirements.txt --all-extras --no-emit-project -o requirements.txt
+	$(BIN)/uv export --quiet --python $(BIN)/python --format requirements.txt --extra server --no-dev --no-emit-project \
+	  -o deploy/requirements.txt
 	rm -f uv.lock
 
 clean:

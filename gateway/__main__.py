@@ -15,10 +15,11 @@ from gateway.delivery.nodeport import NodePort
 from gateway.delivery.reach import Reach
 from gateway.door.admission import Origins
 from gateway.door.door import DoorSettings, Doorway
+from gateway.door.pages import Pages
 from gateway.events.redis_stream import RedisStream
 from gateway.heartbeat import Heartbeat
-from gateway.identity.tokens import Tokens
-from gateway.lives import Lives, close_paced
+from gateway.identity.tokens import Issuer, Tokens
+from gateway.lives import Lives, close_paced, wait_linked
 from gateway.registering import Registering
 from gateway.service import ClientSettings, Gateway
 from gateway.sessions.index import Index
@@ -28,7 +29,7 @@ from gateway.wire.envelope_json import JsonEnvelope
 from gateway.wire.envelope_msgpack import MsgpackEnvelope
 from gateway.wire.messages import Limits
 from homing.internal.v1 import node_pb2
-from observability import logs, names
+from observability import logs, names, tracing
 from observability.admin import Admin
 from observability.counters import counters
 from observability.metrics import Exposition
@@ -43,13 +44,14 @@ from registry.store import StoreError
 log = logging.getLogger("gateway")
 
 VERSION = "0.1.0"
-FIRST_ROUTER = 1.0  # seconds a new gateway waits for a router's stream, so that its first clients are reachable
+SAY_DRAINING = 1.0  # seconds for the registry to be told
 
 
 class Process:
     """One gateway, put together."""
 
-    def __init__(self, settings: config.GatewayConfig, tokens: Tokens) -> None:
+    def __init__(self, settings: config.GatewayConfig, tokens: Tokens, developer: Issuer | None) -> None:
+        """`developer` signs tokens for the page; None: no page."""
         self._settings = settings
         self._node_id = config.node_id(settings.gateway.node_id)
         self._counters = counters(names.GATEWAY)
@@ -61,6 +63,13 @@ class Process:
         first = self._make_registrar()
         self._registering = Registering(self._index, self._reach, first, self._counters)
         acks = Acks()
+        tracer, self._spans = tracing.set_up(
+            settings.trace,
+            self._counters,
+            service_name="homing-gateway",
+            service_namespace=settings.registry.cluster,
+            service_instance_id=self._node_id,
+        )
         self._gateway = Gateway(
             self._node_id,
             ClientSettings(
@@ -76,8 +85,9 @@ class Process:
             self._heartbeat,
             acks,
             self._counters,
+            tracer,
         )
-        self._lives = Lives(self._make_registrar, self._index, self._registering, first, self._counters)
+        self._lives = Lives(self._make_registrar, self._index, self._registering, first, self._reach, self._counters)
         self._first = first
         self._port = NodePort(
             self._lives,
@@ -88,12 +98,14 @@ class Process:
             settings.gateway.slow,
             self._counters,
             self._stats,
+            tracer,
         )
         self._gateway.wait_standing = self._port.wait_standing
-        origins = Origins(frozenset(settings.auth.origins), settings.auth.local_origins)
+        origins = Origins(frozenset(settings.auth.origins), settings.auth.local_origins or developer is not None)
         door = DoorSettings(origins=origins, limits=Limits(max_message=settings.gateway.max_message))
         codecs = (Bare(), JsonEnvelope(), MsgpackEnvelope())
-        self._doorway = Doorway(door, self._gateway, tokens.verify, codecs)
+        self._pages = Pages(developer, settings.gateway.dev_router) if developer else None
+        self._doorway = Doorway(door, self._gateway, tokens.verify, codecs, pages=self._pages)
         gauges = {
             "sessions": lambda: float(len(self._index.sessions)),
             "files": lambda: float(len(self._index.files())),
@@ -164,13 +176,9 @@ class Process:
         self._addresses["admin"] = admin
 
     async def _open(self) -> None:
-        try:
-            async with asyncio.timeout(FIRST_ROUTER):
-                await self._port.wait_linked()
-        except TimeoutError:
-            log.info("no router has come within %.0f s; going on without", FIRST_ROUTER)
+        await wait_linked(self._reach)
         self._gateway.open = True
-        life = self._lives.life
+        life = self._first.life
         say_ready(
             ready="gateway",
             node_id=life.node,
@@ -183,29 +191,43 @@ class Process:
         )
 
     async def _drain(self) -> None:
-        """Take nobody new, close clients paced, and give the life back only when their keys are gone."""
+        """Take nobody new, close clients paced, and give the life back only when their keys are gone.
+
+        Clients hear goodbye in any case; the registry is told beside it, if it can be.
+        """
         log.info("draining", extra={"sessions": len(self._index.sessions)})
         self._gateway.open = False
+        telling = asyncio.ensure_future(self._say_draining())
         try:
             async with asyncio.timeout(self._settings.gateway.drain):
-                await self._lives.drain()
                 self._doorway.stop_listening()
+                self._gateway.close_newcomers()
                 sessions = list(self._index.sessions.values())
                 await close_paced(sessions, per_second=max(200.0, 2 * len(sessions) / self._settings.gateway.drain))
                 await self._gateway.wait_empty()
         except TimeoutError:
             log.warning("some clients did not close in time", extra={"sessions": len(self._index.sessions)})
-        except StoreError as error:
-            log.warning("the registry could not be told: %s", error)
+        await telling
         await self._lives.end()
+
+    async def _say_draining(self) -> None:
+        try:
+            async with asyncio.timeout(SAY_DRAINING):
+                await self._lives.drain()
+        except (StoreError, TimeoutError) as error:
+            log.warning("the registry could not be told of the drain: %s", str(error) or "no answer")
 
     async def _close(self) -> None:
         await self._doorway.close()
+        if self._pages is not None:
+            await self._pages.close()
         await self._gateway.close()
         await self._sink.close()
         await self._server.close()
         await self._admin.close()
         await self._store.close()
+        if self._spans is not None:
+            await self._spans.close()
 
 
 @click.command(name="gateway")
@@ -214,23 +236,30 @@ class Process:
 @click.option("--node-listen", help="Where routers connect, host:port.")
 @click.option("--admin", help="Health, readiness and metrics, host:port.")
 @click.option("--node-id", help="This gateway's name; by default it has a random part.")
+@click.option("--dev", is_flag=True, help="Serve the page to try it, and tokens for anyone: loopback listeners only.")
+@click.option("--dev-router", metavar="HOST:PORT", help="A router's HTTP address, for the page's calls.")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting.")
-def command(file: Path | None, assignments: tuple[str, ...], **flags: str | None) -> int:
+def command(file: Path | None, assignments: tuple[str, ...], dev: bool, **flags: str | None) -> int:
     """Run one gateway until SIGTERM or Ctrl-C.
 
     Example: homing gateway --config .homing/homing.toml --listen 127.0.0.1:0
     """
     named = [f"gateway.{name}={value}" for name, value in flags.items() if value is not None]
+    named += ["gateway.dev=true"] if dev else []
     try:
         settings = load(config.GatewayConfig, file, os.environ, [*assignments, *named])
         tokens = config.tokens(settings.auth)
+        developer = config.development_issuer(settings) if settings.gateway.dev else None
     except ConfigurationError as error:
         print(f"configuration: {error}", file=sys.stderr)
         return 2
     logs.set_up(settings.log.level, service="gateway")
 
     async def main(stop: Stop) -> None:
-        await Process(settings, tokens).run(stop)
+        try:
+            await Process(settings, tokens, developer).run(stop)
+        except* (StoreError, RegistryError) as error:
+            raise CannotStart(f"registry: {error.exceptions[0]}") from None
 
     return run(main)
 

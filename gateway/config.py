@@ -1,5 +1,6 @@
 """A gateway's configuration: small frozen structs, a sentence a field. Durations are seconds, sizes are bytes."""
 
+import ipaddress
 import os
 import secrets
 from pathlib import Path
@@ -11,6 +12,7 @@ from gateway.events.redis_stream import StreamSettings
 from gateway.heartbeat import HeartbeatSettings
 from gateway.identity.tokens import Issuer, Tokens
 from gateway.sessions.budget import Budget
+from observability.tracing import TraceSettings
 from registry.configuration import ConfigurationError
 from registry.etcd.section import RegistrySection
 
@@ -25,6 +27,8 @@ class ListenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     node_id: str = ""  # "" = host name and a random part
     max_message: int = 65536  # of one message from a client
     max_files: int = 1000  # that one session may have joined at once
+    dev: bool = False  # serve the page to try it, /homing.js and tokens for anyone: loopback listeners only
+    dev_router: str = ""  # host:port of a router's HTTP address, to which the page's calls go
     drain: float = 10.0  # at most, between a stop signal and the last client's close
     heartbeat: HeartbeatSettings = HeartbeatSettings()
     slow: Budget = Budget()
@@ -62,6 +66,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     auth: AuthSection = AuthSection()
     events: StreamSettings = StreamSettings()
     log: LogSection = LogSection()
+    trace: TraceSettings = TraceSettings()
 
 
 def node_id(configured: str) -> str:
@@ -78,6 +83,32 @@ def tokens(section: AuthSection) -> Tokens:
         return Tokens(issuers, section.leeway)
     except ValueError as error:
         raise ConfigurationError(f"auth.issuers: {error}") from None
+
+
+def development_issuer(settings: GatewayConfig) -> Issuer:
+    """Who signs the tokens that `--dev` gives to anyone who asks: the issuer `dev`, else the first with a secret.
+
+    Raises ConfigurationError: there is none, or a listener that is not loopback.
+    """
+    for field in ("listen", "node_listen", "admin"):
+        address = getattr(settings.gateway, field)
+        if not _is_loopback(address.rpartition(":")[0].strip("[]")):
+            raise ConfigurationError(
+                f"gateway.{field}: {address} is not loopback, and --dev gives a token to anyone who asks; "
+                "listen on 127.0.0.1, or set gateway.dev = false"
+            )
+    secret = {name: section for name, section in settings.auth.issuers.items() if section.algorithm == "HS256"}
+    if not secret:
+        raise ConfigurationError("gateway.dev: needs an HS256 issuer in [auth.issuers], to sign tokens with")
+    name = "dev" if "dev" in secret else next(iter(secret))
+    return _issuer(name, secret[name])
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _issuer(name: str, section: IssuerSection) -> Issuer:

@@ -1,3 +1,52 @@
-"""Homing: push to exactly the gateways that own the receivers, and hear what became of it."""
+"""Homing: push to exactly the gateways that own the receivers, and hear what became of it.
+
+    from homing import Router
+
+    async with Router("127.0.0.1:8500") as router:
+        report = await router.push(user="ada", event="hello", data={"text": "hi"})
+
+The names below are loaded on first use, so that `import homing` stays cheap.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from homing.client.errors import Refused as Refused
+    from homing.client.errors import RouterError as RouterError
+    from homing.client.errors import Unavailable as Unavailable
+    from homing.client.events import TraceContext as TraceContext
+    from homing.client.events import trace_of as trace_of
+    from homing.client.router import Router as Router
+    from homing.client.sync import SyncRouter as SyncRouter
+    from homing.client.values import Delivery as Delivery
+    from homing.client.values import Outcome as Outcome
+    from homing.client.values import Report as Report
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Delivery": "values",
+    "Outcome": "values",
+    "Refused": "errors",
+    "Report": "values",
+    "Router": "router",
+    "RouterError": "errors",
+    "SyncRouter": "sync",
+    "TraceContext": "events",
+    "Unavailable": "errors",
+    "trace_of": "events",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'homing' has no attribute {name!r}")
+    found: object = getattr(import_module(f"homing.client.{home}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -12,11 +12,11 @@ from gateway.door.head import Head, bad_request
 from gateway.door.ports import Arrival, Identity, Refusal
 from gateway.identity.ports import Unauthorized, Verify
 from gateway.wire.ports import Codec
+from observability.traceparent import from_headers
 
 MAX_FILE = 256  # bytes of a guid
 
 _match_local = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?").fullmatch
-_match_traceparent = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
 
 _FOREIGN_ORIGIN = Refusal(403, "forbidden", "this origin is not allowed")
 _FORBIDDEN_FILE = Refusal(403, "forbidden", "no grant for this file")
@@ -55,8 +55,8 @@ def judge_arrival(
     files = _judge_files(head, identity)
     if isinstance(files, Refusal):
         return files
-    traceparent = head.headers.get("traceparent", "")
-    return Arrival(codec, identity, files, address, traceparent if _match_traceparent(traceparent) else "")
+    traceparent = from_headers(head.headers.get("traceparent", ""), head.headers.get("x-trace-id", ""))
+    return Arrival(codec, identity, files, address, traceparent)
 
 
 def find_token(head: Head) -> str | Refusal | None:

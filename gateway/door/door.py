@@ -18,7 +18,7 @@ from gateway.closing import NO_GOODBYE
 from gateway.door.admission import Origins, judge_arrival
 from gateway.door.answers import refused, switching
 from gateway.door.head import Head, HeadReader
-from gateway.door.ports import Arrival, House, Refusal
+from gateway.door.ports import Arrival, House, Pages, Refusal
 from gateway.door.upgrade import Handshake, judge_upgrade
 from gateway.identity.ports import Verify
 from gateway.wire.bare import Bare
@@ -58,8 +58,10 @@ class Doorway:
         verify: Verify,
         codecs: Iterable[Codec] = (Bare(), JsonEnvelope()),
         clock: Callable[[], float] = time.time,
+        pages: Pages | None = None,
     ) -> None:
         self.settings = settings
+        self.pages = pages
         self.newcomers: set[Newcomer] = set()
         self._house = house
         self._verify = verify
@@ -209,6 +211,10 @@ class Newcomer(asyncio.Protocol):
     def _judge(self, head: Head, behind: bytes) -> None:
         assert self._transport is not None
         self._reader = None
+        pages = self._doorway.pages
+        if pages is not None and pages.owns(head.path):
+            self._judge_page(pages, head, behind)
+            return
         self._behind = behind
         self._transport.pause_reading()
         judged = self._doorway.judge(head, self._address)
@@ -218,6 +224,17 @@ class Newcomer(asyncio.Protocol):
             self.refuse(_HELD_TOO_MUCH)
         else:
             self._asked = asyncio.get_running_loop().time(), self._doorway.admit(self, *judged)
+
+    def _judge_page(self, pages: Pages, head: Head, behind: bytes) -> None:
+        """A head that is not for a WebSocket: refuse it, or lend the transport for this one request."""
+        refusal = pages.judge(head)
+        if refusal is not None:
+            self.refuse(refusal)
+            return
+        transport = self._transport
+        assert transport is not None
+        self._forget()
+        pages.take(transport, head, behind)
 
     def _late(self) -> None:
         """The head is not complete in time, or the house has not answered in time (or may yet)."""

@@ -1,10 +1,15 @@
 """What the door asks of the house behind it."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from gateway.wire.ports import Codec, Peer
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from gateway.door.head import Head
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -46,4 +51,20 @@ class House(Protocol):
         """Admit one client: a session that is registered and reachable, an unidentified one, or a refusal (503 while
         draining or lapsed). The 101 is written after this returns. If the client goes away meanwhile, the door still
         calls the peer's `closed(1006, ...)`."""
+        ...
+
+
+class Pages(Protocol):
+    """What else the front door serves, over plain HTTP. The door judges every head first, and lends the transport."""
+
+    def owns(self, path: str) -> bool:
+        """Whether a request for this path is theirs."""
+        ...
+
+    def judge(self, head: "Head") -> Refusal | None:
+        """Why such a request is refused; None: `take` may follow."""
+        ...
+
+    def take(self, transport: "asyncio.Transport", head: "Head", behind: bytes) -> None:
+        """Answer this one request and close; `behind` is what came behind its head. The transport is theirs now."""
         ...

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,16 @@ from homing.cluster.settings import shifted
 from homing.cluster.trouble import Trouble
 
 READY_LIMIT = 60.0  # seconds; a service itself gives up on a silent etcd after 30
-DECIDED = ("HOMING_REGISTRY__ETCD", "HOMING_EVENTS__BUS", "HOMING_EVENTS__URL")
+DECIDED = (
+    "HOMING_REGISTRY__ETCD",
+    "HOMING_EVENTS__BUS",
+    "HOMING_EVENTS__URL",
+    "HOMING_GATEWAY__DEV_ROUTER",
+    "HOMING_TRACE__OTLP",
+)
+
+CommandLine = Callable[[Path, dict[str, object], int], list[str]]
+"""Makes the command of the i-th process of a kind: (configuration, what the user said for that kind, i)."""
 
 
 class GatewayReady(msgspec.Struct, frozen=True, tag_field="ready", tag="gateway"):

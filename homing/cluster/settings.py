@@ -68,6 +68,7 @@ def resolve(user: Mapping[str, Any], *, etcd: list[str], redis: str, key_file: P
     """The services' configuration of this cluster, ready to be written."""
     own: Table = {
         "registry": {"cluster": "homing"},
+        "gateway": {"dev": True},
         "auth": {
             "issuers": {
                 "dev": {
@@ -85,6 +86,17 @@ def resolve(user: Mapping[str, Any], *, etcd: list[str], redis: str, key_file: P
     table["gateway"] = {**gateway, "listen": ANYWHERE, "node_listen": ANYWHERE, "admin": ANYWHERE}
     table["router"] = {**table.get("router", {}), "grpc": ANYWHERE, "http": ANYWHERE}
     return table
+
+
+def serves_page(user: Mapping[str, Any]) -> bool:
+    """Whether the gateways of `up` serve the page for development: yes, unless `[gateway] dev = false`."""
+    return bool(merge({"gateway": {"dev": True}}, user)["gateway"]["dev"])
+
+
+def name_router(table: Table, http: str) -> None:
+    """Tell the gateways' pages for development which router to call; not when the user has gone without them."""
+    if table["gateway"].get("dev"):
+        table["gateway"]["dev_router"] = http
 
 
 def write(run_dir: Path, table: Mapping[str, Any]) -> Path:

@@ -1,8 +1,8 @@
 """Start the parts in order, watch them, stop them in the opposite order, leave nothing behind.
 
-Start: servers, gateways, routers; each tier waits until every part of it has said that it is ready. Stop: routers,
-gateways, servers, each part within a bound. Nothing is restarted: a part that dies is reported and taken out of
-cluster.json, and when a server dies the rest is stopped, since it would only limp.
+Start: servers, routers, gateways, which are told where a router is; each tier waits until every part of it has said
+that it is ready. Stop: routers, gateways, servers, each part within a bound. Nothing is restarted: a part that dies is
+reported and taken out of cluster.json, and when a server dies the rest is stopped, since it would only limp.
 """
 
 import asyncio
@@ -95,18 +95,19 @@ class Supervisor:
             tier.create_task(self._start_redis())
         key = devtoken.ensure_key(wanted.run_dir)
         table = settings.resolve(wanted.user, etcd=self._etcd, redis=self._redis, key_file=key)
+        await self._start_tier("router", wanted.routers, services.router_command, settings.write(wanted.run_dir, table))
+        settings.name_router(table, self._cluster().routers[0].http)
         config = settings.write(wanted.run_dir, table)
-        for kind, count, command in (
-            ("gateway", wanted.gateways, services.gateway_command),
-            ("router", wanted.routers, services.router_command),
-        ):
-            user = wanted.user.get(kind, {})
-            async with asyncio.TaskGroup() as tier:
-                for index in range(count):
-                    tier.create_task(self._start_service(kind, index, command(config, user, index)))
+        await self._start_tier("gateway", wanted.gateways, services.gateway_command, config)
         cluster = self._cluster()
         file.write(wanted.run_dir, cluster)
         self._on_ready(cluster)
+
+    async def _start_tier(self, kind: str, count: int, command: services.CommandLine, config: Path) -> None:
+        user = self._wanted.user.get(kind, {})
+        async with asyncio.TaskGroup() as tier:
+            for index in range(count):
+                tier.create_task(self._start_service(kind, index, command(config, user, index)))
 
     async def _start_etcd(self) -> None:
         if self._etcd:
@@ -169,7 +170,8 @@ class Supervisor:
     def _report_death(self, part: Part) -> None:
         child = part.child
         ending = "stopping the rest" if part.kind == "server" else "the others go on"
-        self._say(f"{child.name} died: {how_it_ended(child.returncode or 0)}; {ending}. The end of {child.log}:")
+        what = "died" if child.returncode else "was stopped"
+        self._say(f"{child.name} {what}: {how_it_ended(child.returncode or 0)}; {ending}. The end of {child.log}:")
         for line in child.last_lines():
             self._say(f"  {line}")
 

@@ -17,13 +17,21 @@ if TYPE_CHECKING:
 @click.option("--routers", type=click.IntRange(1, 16), default=1, show_default=True, metavar="N", help="How many.")
 @click.option("--etcd", metavar="HOST:PORT[,...]", help="Use this etcd instead of starting one.")
 @click.option("--redis", metavar="URL", help="Use this Redis instead of starting one.")
+@click.option("--otlp", type=options.COLLECTOR, metavar="URL", help="Send traces there (OTLP over gRPC), as to Jaeger.")
 @click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A homing.toml to build upon."
 )
 @options.run_dir
 @options.as_json
 def up(
-    gateways: int, routers: int, etcd: str | None, redis: str | None, config: Path | None, run_dir: Path, as_json: bool
+    gateways: int,
+    routers: int,
+    etcd: str | None,
+    redis: str | None,
+    otlp: str | None,
+    config: Path | None,
+    run_dir: Path,
+    as_json: bool,
 ) -> None:
     """Start etcd, Redis, gateways and routers here; Ctrl-C stops them all.
 
@@ -35,12 +43,15 @@ def up(
     Examples:
       homing up
       homing up --gateways 3 --run-dir /tmp/trial
+      homing up --otlp http://127.0.0.1:4317
     """
     from homing.cluster import file, settings
     from homing.cluster.lock import RunDirLock
     from homing.cluster.supervisor import Wanted, start_cluster
 
     user = settings.load(config)
+    if collector := otlp or settings.given(user, "trace", "otlp"):
+        user = settings.merge(user, {"trace": {"otlp": collector}})
     wanted = Wanted(
         run_dir=run_dir,
         gateways=gateways,
@@ -63,23 +74,30 @@ def up(
 
             click.echo(msgspec.json.encode(cluster))
         else:
-            click.echo(ready_text(run_dir))
+            click.echo(ready_text(run_dir, cluster if settings.serves_page(user) else None))
 
     with RunDirLock(run_dir):
         file.remove(run_dir)  # a killed `up` may have left one
         raise SystemExit(start_cluster(wanted, say, on_ready))
 
 
-def ready_text(run_dir: Path) -> str:
-    """What a person does next, to be copied."""
+def ready_text(run_dir: Path, cluster: "Cluster | None" = None) -> str:
+    """What a person does next, to be copied; with a cluster also its page to try it."""
     import shlex
 
     where = "" if str(run_dir) == ".homing" else f" --run-dir {shlex.quote(str(run_dir))}"
+    page = f"\n  {page_address(cluster)}   a page to try it\n" if cluster and cluster.gateways else ""
     return f"""
-Ready. {run_dir}/cluster.json says what runs where. In other terminals:
-
+Ready. {run_dir}/cluster.json says what runs where. {"In a browser, or in" if page else "In"} other terminals:
+{page}
   homing listen{where} --user ada --file notes
   homing push{where} --file notes --event hello --data '{{"text": "hi"}}'
   homing token{where} --user ada --file notes
 
 Ctrl-C stops everything."""
+
+
+def page_address(cluster: "Cluster") -> str:
+    """The first gateway's page; its second user connects to the second gateway, so that a push has two ways to go."""
+    hosts = [gateway.url.split("/")[2] for gateway in cluster.gateways[:2]]
+    return f"http://{hosts[0]}/" + (f"?second={hosts[1]}" if len(hosts) > 1 else "")

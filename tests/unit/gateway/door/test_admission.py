@@ -130,3 +130,10 @@ def test_a_name_that_is_too_long_is_refused_even_by_a_grant_that_covers_it():
 @pytest.mark.parametrize("value", ["x", TRACE.upper(), TRACE + "0", ""])
 def test_a_malformed_traceparent_is_as_good_as_none(value):
     assert judge(head("/ws?token=good", traceparent=value)).traceparent == ""
+
+
+def test_x_trace_id_names_a_trace_where_there_is_no_traceparent():
+    named = head("/ws?token=good", **{"x-trace-id": "a" * 32})
+    assert judge(named).traceparent == f"00-{'a' * 32}-{'0' * 16}-01"
+    both = head("/ws?token=good", traceparent=TRACE, **{"x-trace-id": "a" * 32})
+    assert judge(both).traceparent == TRACE

@@ -78,8 +78,21 @@ def test_the_users_issuers_stand_beside_the_development_issuer():
 def test_one_gateways_addresses_and_name_do_not_reach_the_next():
     table = resolve({"gateway": {"listen": "0.0.0.0:80", "node_id": "g", "advertise": "h"}, "router": {"grpc": "h:1"}})
     anywhere = {"listen": "127.0.0.1:0", "node_listen": "127.0.0.1:0", "admin": "127.0.0.1:0"}
-    assert table["gateway"] == {"advertise": "h", **anywhere}
+    assert table["gateway"] == {"advertise": "h", "dev": True, **anywhere}
     assert table["router"] == {"grpc": "127.0.0.1:0", "http": "127.0.0.1:0"}
+
+
+def test_gateways_serve_the_page_and_know_a_router_unless_the_user_goes_without():
+    table = resolve({})
+    settings.name_router(table, "127.0.0.1:5")
+    assert (table["gateway"]["dev"], table["gateway"]["dev_router"]) == (True, "127.0.0.1:5")
+    assert settings.serves_page({})
+    without = {"gateway": {"dev": False}}
+    table = resolve(without)
+    settings.name_router(table, "127.0.0.1:5")
+    assert table["gateway"]["dev"] is False
+    assert "dev_router" not in table["gateway"]
+    assert not settings.serves_page(without)
 
 
 def test_a_configuration_that_cannot_be_read_is_named(tmp_path):

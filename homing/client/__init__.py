@@ -1,0 +1,1 @@
+"""The client library for backends: `from homing import Router`, or `SyncRouter` for scripts."""

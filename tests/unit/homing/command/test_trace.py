@@ -1,0 +1,75 @@
+"""`homing trace`: the drawing, and wrong usage. tests/cluster/test_trace_verb.py asks a stand-in of Jaeger."""
+
+import pytest
+from click.testing import CliRunner
+
+from homing.command import waterfall
+from homing.command.trace import trace
+from homing.command.up import up
+
+ID = "0af7651916cd43dd8448eb211c80319c"
+
+
+def span(name, number, parent, start, duration, process="p1", **tags):
+    references = [{"refType": "CHILD_OF", "traceID": ID, "spanID": parent}] if parent else []
+    return {
+        "spanID": number,
+        "operationName": name,
+        "references": references,
+        "startTime": 1_000_000 + start,
+        "duration": duration,
+        "processID": process,
+        "tags": [{"key": key, "value": value} for key, value in tags.items()],
+    }
+
+
+TRACE = {
+    "traceID": ID,
+    "processes": {
+        "p1": {"serviceName": "homing-router", "tags": [{"key": "service.instance.id", "value": "r"}]},
+        "p2": {"serviceName": "homing-gateway", "tags": [{"key": "service.instance.id", "value": "g0"}]},
+    },
+    "spans": [
+        span("deliver", "d", "h", 250, 500, "p2", **{"homing.sessions": 2}),
+        span("hop", "h", "p", 200, 700),
+        span("hop", "i", "p", 210, 100, error=True, **{"otel.status_description": "unreachable"}),
+        span("push", "p", "the caller's, who is not traced", 0, 1_000),
+    ],
+}
+
+
+def test_children_stand_below_their_parents_with_bars_in_scale():
+    lines = list(waterfall.draw(ID, waterfall.read(TRACE)))
+    assert lines[0] == f"trace {ID}: 4 spans, 1.000 ms"
+    head = [line.split("│█")[0].split("  homing")[0].rstrip() for line in lines[1:]]
+    assert head == ["push", "├ hop", "│ └ deliver", "└ hop"]
+    assert "homing-gateway g0" in lines[3]
+    assert lines[1].count("█") == waterfall.BAR
+    assert lines[3].count("█") == waterfall.BAR // 2
+    assert lines[3].endswith("0.500 ms")
+    assert lines[4].endswith("0.100 ms  ! unreachable")
+    assert len({line.index("ms") for line in lines[1:]}) == 1, "columns are straight"
+
+
+def test_a_span_too_short_to_be_seen_is_a_tick():
+    read = waterfall.read(TRACE)
+    short = read[-1]._replace(start_us=1_000, duration_us=0)
+    assert any("▏" in line for line in waterfall.draw(ID, [*read, short]))
+
+
+def run(*arguments):
+    return CliRunner().invoke(trace, arguments)
+
+
+@pytest.mark.parametrize("arguments", [["short"], [ID.upper()], [ID, "--jaeger", "somewhere"]])
+def test_wrong_usage(arguments):
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert "is not" in done.output
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:4317", "http://h", "http://h:99999", "ftp://h:1"])
+def test_a_bad_collector_is_wrong_usage_of_up(url, tmp_path):
+    done = CliRunner().invoke(up, ["--run-dir", str(tmp_path), "--otlp", url])
+    assert done.exit_code == 2
+    assert f"'--otlp': '{url}' is not a URL such as" in done.output

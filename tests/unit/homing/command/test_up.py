@@ -1,0 +1,24 @@
+"""What `homing up` tells a person to do next."""
+
+from pathlib import Path
+
+from homing.cluster.file import Cluster, Gateway
+from homing.command.up import page_address, ready_text
+
+
+def cluster(*urls):
+    gateways = [Gateway(f"g{number}", url, 1) for number, url in enumerate(urls)]
+    return Cluster(etcd=[], redis="", gateways=gateways, routers=[], servers={})
+
+
+def test_the_pages_second_user_connects_to_the_second_gateway():
+    assert page_address(cluster("ws://127.0.0.1:5/ws")) == "http://127.0.0.1:5/"
+    three = cluster("ws://127.0.0.1:5/ws", "ws://127.0.0.1:6/ws", "ws://127.0.0.1:7/ws")
+    assert page_address(three) == "http://127.0.0.1:5/?second=127.0.0.1:6"
+
+
+def test_the_page_is_named_only_where_it_is_served():
+    assert "\n  http://127.0.0.1:5/   a page to try it\n" in ready_text(Path(".homing"), cluster("ws://127.0.0.1:5/ws"))
+    without = ready_text(Path("a b"))
+    assert "http://" not in without
+    assert "homing listen --run-dir 'a b' --user ada" in without
