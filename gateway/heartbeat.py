@@ -46,7 +46,10 @@ class Heartbeat:
         if connection is None:
             return
         interval, timeout = self._settings.interval, self._settings.timeout
-        if session.asked:
+        if session.paused:
+            session.asked = session.pinged = False
+            session.ticket = self._timer.schedule(session, now + interval)
+        elif session.asked:
             self._counters.heartbeat_closed += 1
             session.close(NO_HEARTBEAT.code, NO_HEARTBEAT.reason)
         elif session.pinged:

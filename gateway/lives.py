@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from gateway.closing import DRAINING
+from gateway.delivery.reach import Reach
 from gateway.registering import Registering
 from gateway.sessions.budget import Budget
 from gateway.sessions.index import Index
@@ -18,11 +19,12 @@ from observability.counters import Counters
 from registry.lapse import Answer, Standing
 from registry.model import Life
 from registry.registrar import StoreRegistrar, boottime
-from registry.store import StoreAway
+from registry.store import LeaseGone, StoreAway
 
 log = logging.getLogger(__name__)
 
 AFTER_MS = 1000  # within which clients of a draining gateway should come back, at a random moment
+FIRST_ROUTER = 1.0  # seconds
 PACE = 200  # clients closed before others get a turn
 
 
@@ -35,21 +37,25 @@ class Lives:
         index: Index[Session],
         registering: Registering,
         first: StoreRegistrar,
+        reach: Reach,
         counters: Counters,
     ) -> None:
+        self._reach = reach
         self._make_registrar = make_registrar
         self._index = index
         self._registering = registering
         self._registrar = first
         self._counters = counters
+        self._settling = False  # between two lives: nobody may come in
         self._ended = False
 
     @property
-    def life(self) -> Life:
-        return self._registrar.life
+    def life(self) -> Life | None:
+        """This node's life now; None before the first has begun."""
+        return getattr(self._registrar, "life", None)
 
     def standing(self) -> Standing:
-        return self._registrar.lapse.standing(boottime())
+        return Standing.FENCED if self._settling else self._registrar.lapse.standing(boottime())
 
     def clock(self) -> float:
         return boottime()
@@ -68,9 +74,13 @@ class Lives:
                 return
             self._counters.lives_lost += 1
             log.warning("this node was fenced: its lease is gone; clients are closed and a new life begins")
+            self._settling = True
             closing = self._forget_all()
             fresh = await self._begin_another()
             self._registrar = self._registering.registrar = fresh
+            self._reach.forget_all()
+            await wait_linked(self._reach)
+            self._settling = False
             log.info("a new life has begun", extra={"epoch": fresh.life.epoch})
             await close_paced(closing)
 
@@ -80,7 +90,7 @@ class Lives:
             fresh = self._make_registrar()
             try:
                 await fresh.begin()
-            except StoreAway as error:
+            except (StoreAway, LeaseGone) as error:
                 log.warning("no new life yet: %s", error)
             else:
                 return fresh
@@ -101,6 +111,15 @@ class Lives:
             session.gone = True
             self._index.remove(session)
         return sessions
+
+
+async def wait_linked(reach: Reach) -> None:
+    """Until a router's stream is there, at most a second: so that the first clients of a life are reachable."""
+    try:
+        async with asyncio.timeout(FIRST_ROUTER):
+            await reach.wait_linked()
+    except TimeoutError:
+        log.info("no router has come within %.0f s; going on without", FIRST_ROUTER)
 
 
 async def close_paced(sessions: list[Session], per_second: float | None = None) -> None:

@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from gateway.closing import BAD_MESSAGES, DRAINING, NO_AUTH, SLOW, UNAUTHORIZED
+from gateway.closing import BAD_MESSAGES, DRAINING, NO_AUTH, OUR_FAULT, SLOW, UNAUTHORIZED
 from gateway.delivery.acks import Acks
 from gateway.door.ports import Arrival, Identity, Refusal
 from gateway.events import record
 from gateway.events.port import EventSink
+from gateway.events.traces import ClientTraces
 from gateway.heartbeat import Heartbeat
 from gateway.identity.ports import Unauthorized, Verify
 from gateway.registering import Registering
@@ -37,6 +38,7 @@ from gateway.wire.ports import (
 )
 from observability.counters import Counters
 from observability.tasks import Tasks
+from observability.tracing import OFF, Tracer
 from registry.ids import Exhausted
 from registry.lapse import Standing
 
@@ -70,7 +72,9 @@ class Gateway:
         heartbeat: Heartbeat,
         acks: Acks,
         counters: Counters,
+        tracer: Tracer = OFF,
     ) -> None:
+        self._traces = ClientTraces(tracer, node)
         self.node = node
         self.wait_standing: Callable[[], Awaitable[Standing]] = _always_held  # set by who can ask the routers
         self.open = False  # whether clients may come: not while starting or draining
@@ -87,21 +91,32 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self.deadlines = Timer[Deadline](0.1, lambda deadline, now: deadline(now), self._loop)
         self._emptied = asyncio.Event()
+        self._newcomers: set[Unidentified] = set()
         self._paused: set[Session] = set()  # clients that are not read while the event bus is full
 
     # Arrivals -------------------------------------------------------------------------------------------------------
 
     async def enter(self, arrival: Arrival) -> Unidentified | Session | Refusal:
         """The door's question. A session's answer comes when it is registered and reachable."""
+        refusal = await self._judge(len(arrival.files))
+        if refusal is not None:
+            return refusal
+        if arrival.identity is None:
+            return Unidentified(self, arrival)
+        return await self._admit(arrival, arrival.identity, arrival.files)
+
+    async def _judge(self, files: int) -> Refusal | None:
+        """Whether somebody may come in now, at the door or with a late `auth`."""
         if not self.open:
             return self._refuse("this gateway takes no new clients now; connect again")
         if self._sink.full():
             return self._refuse("client events cannot be taken now; connect again", "busy")
+        if files > self._settings.max_files:
+            self._counters.connections_refused += 1
+            return Refusal(403, "forbidden", f"at most {self._settings.max_files} files at once")
         if await self.wait_standing() in (Standing.LAPSED, Standing.FENCED):
             return self._refuse("this gateway may have lost its place in the registry; connect again")
-        if arrival.identity is None:
-            return Unidentified(self, arrival)
-        return await self._admit(arrival, arrival.identity, arrival.files)
+        return None
 
     async def _admit(self, arrival: Arrival, identity: Identity, files: Sequence[str]) -> Session | Refusal:
         try:
@@ -109,13 +124,18 @@ class Gateway:
         except Exhausted:
             return self._refuse("this gateway cannot make new ids while etcd is away; connect again")
         session = Session(self, sid, arrival, identity, time.time_ns() // 1_000_000)
+        came = self._traces.coming(session)
+        life = self._registering.registrar
         try:
             await self._registering.come(session, files)
         except BaseException:
             self._registering.go(session)
             raise
-        if session.gone:  # this node's life ended meanwhile
+        if session.gone or self._registering.registrar is not life:  # this node's life ended meanwhile
+            self._registering.go(session)
             return self._refuse("this gateway has just lost its place in the registry; connect again")
+        if came is not None:
+            came()
         return session
 
     async def wait_empty(self) -> None:
@@ -135,6 +155,8 @@ class Gateway:
         return Refusal(503, code, message, (("Retry-After", "1"),))
 
     def newcomer_opened(self, newcomer: Unidentified) -> None:
+        self._newcomers.add(newcomer)
+
         def late(_now: float) -> None:
             if newcomer.connection is not None and not newcomer.identifying:
                 newcomer.connection.close(NO_AUTH.code, NO_AUTH.reason)
@@ -164,7 +186,13 @@ class Gateway:
         self.tasks.start(self._identify(newcomer, identity, message.id))
 
     async def _identify(self, newcomer: Unidentified, identity: Identity, id: int | None) -> None:
-        admitted = await self._admit(newcomer.arrival, identity, newcomer.arrival.files)
+        arrival = newcomer.arrival
+        try:
+            admitted = await self._judge(len(arrival.files)) or await self._admit(arrival, identity, arrival.files)
+        except Exception:
+            if newcomer.connection is not None:
+                newcomer.connection.close(OUR_FAULT.code, OUR_FAULT.reason)
+            raise
         connection = newcomer.connection
         if isinstance(admitted, Refusal):
             if connection is not None:
@@ -173,6 +201,7 @@ class Gateway:
         if connection is None:  # it left meanwhile
             admitted.closed(1006, "")
             return
+        self._newcomers.discard(newcomer)
         connection.peer = admitted
         admitted.opened(connection)
         if id is not None:
@@ -181,6 +210,13 @@ class Gateway:
 
     def newcomer_gone(self, newcomer: Unidentified) -> None:
         """Nothing is kept of it; a registration under way finds its connection gone."""
+        self._newcomers.discard(newcomer)
+
+    def close_newcomers(self) -> None:
+        """This gateway drains: whoever has not said who it is should do so elsewhere."""
+        for newcomer in list(self._newcomers):
+            if newcomer.connection is not None:
+                newcomer.connection.close(DRAINING.code, DRAINING.reason)
 
     # A session's life -----------------------------------------------------------------------------------------------
 
@@ -250,14 +286,19 @@ class Gateway:
     def _publish(self, session: Session, event: ClientEvent) -> None:
         if event.file and event.file not in session.files:
             self._complain(session, Complaint("forbidden", "this file is not joined", event.id, "file"))
-        elif not self._sink.publish(record.said(session, event)):
-            self._complain(session, Complaint("busy", "events cannot be taken now", event.id, retry_ms=1000))
-            self._hold_back(session)
+        elif not self._traces.publish(session, event, self._sink):
+            self._say_busy(session, event.id)
+
+    def _say_busy(self, session: Session, id: int | None) -> None:
+        """The event bus is full: say so, and read no more from this client until there is room."""
+        self._complain(session, Complaint("busy", "events cannot be taken now", id, retry_ms=1000))
+        self._hold_back(session)
 
     def _hold_back(self, session: Session) -> None:
         if session.connection is None:
             return
         session.connection.pause_reading()
+        session.paused = True
         if not self._paused:
             self.tasks.start(self._read_again_when_there_is_room())
         self._paused.add(session)
@@ -266,13 +307,16 @@ class Gateway:
         await self._sink.wait_room()
         paused, self._paused = self._paused, set()
         for session in paused:
+            session.paused = session.asked = False
             if session.connection is not None:
                 session.connection.resume_reading()
 
     def _join(self, session: Session, guid: str, id: int | None) -> None:
-        if not session.identity.may_join(guid):
+        if self._sink.full():
+            self._say_busy(session, id)
+        elif not session.identity.may_join(guid):
             self._complain(session, Complaint("forbidden", "the token does not grant this file", id, "file"))
-        elif len(session.files) >= self._settings.max_files and guid not in session.files:
+        elif not self.has_room(session, guid):
             text = f"at most {self._settings.max_files} files at once"
             self._complain(session, Complaint("forbidden", text, id, "file"))
         else:
@@ -284,7 +328,10 @@ class Gateway:
             self.tell(session, session.codec.ok(id))
 
     def join(self, session: Session, guid: str) -> Awaitable[None]:
-        """Join a file, by the client's own grant or at the backend's word; await it to know that it is reachable."""
+        """Join a file, by the client's own grant or at the backend's word; await it to know that it is reachable.
+
+        A session that is gone joins nothing.
+        """
         fresh = guid not in session.files
         commits = [] if session.gone else self._registering.join(session, guid)
 
@@ -297,9 +344,16 @@ class Gateway:
         return wait()
 
     def _leave(self, session: Session, guid: str, id: int | None) -> None:
+        if self._sink.full():
+            self._say_busy(session, id)
+            return
         self.leave(session, guid)
         if id is not None:
             self.tell(session, session.codec.ok(id))
+
+    def has_room(self, session: Session, guid: str) -> bool:
+        """Whether the session may join one more file, or has joined this one."""
+        return guid in session.files or len(session.files) < self._settings.max_files
 
     def leave(self, session: Session, guid: str) -> None:
         """Leave a file; one that is not joined is no error."""

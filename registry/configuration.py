@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-SECTIONS = frozenset({"registry", "gateway", "router", "auth", "events", "log"})
+SECTIONS = frozenset({"registry", "gateway", "router", "auth", "events", "log", "trace"})
 
 T = TypeVar("T")
 

@@ -29,9 +29,6 @@ from registry.together import together
 
 log = logging.getLogger(__name__)
 
-GATHER = (
-    0.005  # seconds from one batch's start to the next one's, unless full: the first of a quiet time leaves at once
-)
 LATE = 1.0  # seconds after which a waiting put makes the node unregistered
 LOOK = 0.25  # seconds between two looks at who waits, and at what the routers have said
 TEND = 1.0  # seconds between two looks at the reserved ids

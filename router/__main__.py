@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from observability import logs, names
+from observability import logs, names, tracing
 from observability.admin import Admin
 from observability.counters import counters
 from observability.metrics import Exposition
@@ -49,8 +49,15 @@ class Process:
         self._fencing = FencingJudge(self._feed)
         self._fleet = Fleet(self._feed, self._make_hop)
         self._sweeper = Sweeper(self._store, settings.registry, self._id, self._feed.table)
-        self._delivery = Routed(self._feed, self._fleet, self._counters)
-        calls = Calls(settings.router.api, self._delivery, self._feed, self._fleet)
+        tracer, self._spans = tracing.set_up(
+            settings.trace,
+            self._counters,
+            service_name="homing-router",
+            service_namespace=settings.registry.cluster,
+            service_instance_id=self._id,
+        )
+        self._delivery = Routed(self._feed, self._fleet, self._counters, tracer)
+        calls = Calls(settings.router.api, self._delivery, self._feed, self._fleet, tracer)
         self._api = GrpcApi(calls)
         gauges = {
             "sessions": lambda: float(len(self._feed.table)),
@@ -98,6 +105,8 @@ class Process:
         await self._fencing.close()
         await self._admin.close()
         await self._store.close()
+        if self._spans is not None:
+            await self._spans.close()
 
     async def _listen(self) -> tuple[str, str]:
         settings = self._settings.router

@@ -52,6 +52,7 @@ class Asking:
         ask.epoch = leg.life.epoch
         try:
             async with asyncio.timeout(ANSWER_LIMIT):
-                return await hop.ask(ask)
+                answer = await hop.ask(ask)
         except TimeoutError:
             return None
+        return answer if answer is not None and answer.verdict else None  # without a verdict the node has failed

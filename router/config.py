@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from observability.tracing import TraceSettings
 from registry.etcd.section import RegistrySection
 from router.api.calls import ApiSettings
 from router.hop.stream import HopSettings
@@ -31,3 +32,4 @@ class RouterConfig(msgspec.Struct, frozen=True):
     registry: RegistrySection = RegistrySection()
     router: ListenSection = ListenSection()
     log: LogSection = LogSection()
+    trace: TraceSettings = TraceSettings()

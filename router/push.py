@@ -9,6 +9,7 @@ import re
 import msgspec
 
 from homing.v1 import router_pb2
+from observability.traceparent import checked
 
 MAX_EVENT = 128  # bytes
 MAX_NAME = 256  # bytes of a user or a guid
@@ -62,7 +63,12 @@ class CheckedPush(msgspec.Struct, frozen=True):
     ack_timeout: float  # 0: no ack wanted
     except_sessions: tuple[int, ...]
     max_deliveries: int
-    traceparent: str
+    traceparent: str  # "" unless it is a W3C one: a malformed one is as good as none (Trace Context §3.2.2.3)
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in a queue, about."""
+        return len(self.data) + 10 * len(self.except_sessions) + 512
 
 
 def check_target(target: router_pb2.Target, field: str = "target") -> Target:
@@ -100,7 +106,7 @@ def check_push(request: router_pb2.PushRequest, max_data: int) -> CheckedPush:
         _ack_timeout(request),
         _except_sessions(request),
         _max_deliveries(request),
-        request.traceparent,
+        checked(request.traceparent),
     )
 
 
@@ -143,8 +149,8 @@ def _ttl(request: router_pb2.PushRequest) -> float:
     if not request.HasField("ttl"):
         return DEFAULT_TTL
     ttl = request.ttl.seconds + request.ttl.nanos / 1e9
-    if not 0 < ttl <= MAX_TTL:
-        raise bad("ttl", f"must be more than 0 and at most {MAX_TTL:.0f} seconds")
+    if not 0.001 <= ttl <= MAX_TTL:
+        raise bad("ttl", f"must be at least 1 ms and at most {MAX_TTL:.0f} seconds")
     return ttl
 
 

@@ -51,6 +51,7 @@ class Asks:
             for session in sessions:
                 self._gateway.leave(session, wanted.file)
         else:
+            sessions = [session for session in sessions if self._gateway.has_room(session, wanted.file)]
             await asyncio.gather(*(self._gateway.join(session, wanted.file) for session in sessions))
         return len(sessions)
 

@@ -11,3 +11,4 @@ OFFLINE = Delivery.OFFLINE
 DROPPED_SLOW = Delivery.DROPPED_SLOW
 EXPIRED = Delivery.EXPIRED
 QUEUED = Delivery.QUEUED
+UNREACHABLE = Delivery.UNREACHABLE  # by a fault of ours only: what became of it is unknown

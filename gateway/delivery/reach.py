@@ -17,11 +17,13 @@ class Reach:
         self._patience = patience
         self._held: dict[Hashable, int] = {}
         self._waiting: dict[asyncio.Future[None], int] = {}
+        self._linked = asyncio.Event()
         self.timeouts = 0  # waits that were over before every router had said it
 
     def opened(self, link: Hashable, batch: int) -> None:
         """A router's stream is there; its table holds `batch`."""
         self._held[link] = batch
+        self._linked.set()
 
     def acknowledged(self, link: Hashable, batch: int) -> None:
         """A router's table holds `batch` and everything before it."""
@@ -33,6 +35,16 @@ class Reach:
         """A router's stream is gone: nobody waits for it any more."""
         if self._held.pop(link, None) is not None:
             self._wake()
+
+    def forget_all(self) -> None:
+        """A new life has begun: the streams of the old one say nothing about its batches."""
+        self._held.clear()
+        self._linked.clear()
+        self._wake()
+
+    async def wait_linked(self) -> None:
+        """Until a router has opened a stream in this life."""
+        await self._linked.wait()
 
     def holds(self, batch: int) -> bool:
         """Whether every router's table holds `batch` now."""

@@ -1,6 +1,6 @@
 """Where client events go: the contract of an event bus."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -12,6 +12,7 @@ class Record(msgspec.Struct, frozen=True):
     key: str  # guid, else uid: records with the same key keep their order
     headers: Mapping[str, str]
     value: bytes  # the client's bytes, untouched
+    on_taken: Callable[[], None] | None = None  # hears that the bus has it
 
 
 class EventSink(Protocol):

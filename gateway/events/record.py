@@ -1,8 +1,11 @@
 """Core: a client's doing as an event record (protocol.md, "Events upstream")."""
 
+from collections.abc import Callable
+
 from gateway.events.port import Record
 from gateway.sessions.session import Session
 from gateway.wire.ports import ClientEvent
+from observability.traceparent import trace_id_of
 
 JSON = "application/json"
 
@@ -12,15 +15,20 @@ def connected(session: Session) -> Record:
     return _record(session, "connect")
 
 
-def said(session: Session, event: ClientEvent) -> Record:
-    """The client sent an event; the value is its payload's bytes, untouched."""
+def said(
+    session: Session, event: ClientEvent, traceparent: str = "", on_taken: Callable[[], None] | None = None
+) -> Record:
+    """The client sent an event; the value is its payload's bytes, untouched.
+
+    `traceparent`: the gateway's span, below which the consumer continues; "": what the client has said.
+    """
     extra = {"Content-Type": event.content_type or JSON}
     if event.event:
         extra["X-Name"] = event.event
     if event.id is not None:
         extra["X-Ack"] = str(event.id)
     guid = event.file or (session.files[0] if not event.event and len(session.files) == 1 else "")
-    return _record(session, "message", guid, event.data, extra, event.traceparent)
+    return _record(session, "message", guid, event.data, extra, traceparent or event.traceparent, on_taken)
 
 
 def joined(session: Session, guid: str) -> Record:
@@ -45,6 +53,7 @@ def _record(
     value: bytes = b"",
     extra: dict[str, str] | None = None,
     traceparent: str = "",
+    on_taken: Callable[[], None] | None = None,
 ) -> Record:
     session.seq += 1
     headers = {
@@ -60,6 +69,6 @@ def _record(
     trace = traceparent or session.traceparent
     if trace:
         headers["traceparent"] = trace
-        headers["X-Trace-ID"] = trace.split("-")[1] if trace.count("-") >= 3 else ""
+        headers["X-Trace-ID"] = trace_id_of(trace)
     headers.update(extra or {})
-    return Record(guid or session.user, headers, value)
+    return Record(guid or session.user, headers, value, on_taken)

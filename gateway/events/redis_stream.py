@@ -104,6 +104,9 @@ class RedisStream:
             self._in_flight = 0
         self._bytes -= sum(len(record.value) for record in batch)
         self._counters.events_published += len(batch)
+        for record in batch:
+            if record.on_taken is not None:
+                record.on_taken()
 
     async def _send_until_taken(self, batch: list[Record]) -> None:
         pause = 0.0

@@ -79,6 +79,7 @@ class Session:
         "held",
         "identity",
         "owed",
+        "paused",
         "pinged",
         "registered",
         "seq",
@@ -102,6 +103,7 @@ class Session:
         self.registered = False
         self.held: list[tuple[bytes, Debt]] | None = []  # None once frames may flow
         self.owed: list[Debt] | None = None  # pushes whose frames are not with the kernel yet
+        self.paused = False  # not read from, because the event bus is full: no sign of life can be seen
         self.asked = False  # a ping is out, and no sign of life since
         self.pinged = False  # the last thing the heartbeat did was to ask
         self.ticket = 0  # of the heartbeat
@@ -144,7 +146,7 @@ class Session:
         connection = self.connection
         if self.held is not None:
             return self._hold(frame, debt, budget)
-        if connection is None:
+        if connection is None or not connection.is_open:
             return OFFLINE
         unsent = connection.unsent()
         if unsent and not budget.allows(unsent, len(frame)):
@@ -163,7 +165,7 @@ class Session:
         False when it does not fit into the budget: the client asks and asks, and never reads.
         """
         connection = self.connection
-        if frame is None or connection is None:
+        if frame is None or connection is None or not connection.is_open:
             return True
         if not budget.allows(connection.unsent(), len(frame)):
             return False

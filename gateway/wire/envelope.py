@@ -24,6 +24,7 @@ from gateway.wire.ports import (
     Ping,
     Pushed,
 )
+from observability.traceparent import checked
 
 MAX_EVENT = 128  # bytes of an event's name
 MAX_FILE = 256  # bytes of a guid
@@ -31,7 +32,6 @@ MAX_FILE = 256  # bytes of a guid
 Id = Annotated[int, Meta(ge=0, lt=2**53)]  # what a JSON number holds in every language
 ContentType = Annotated[str, Meta(pattern=r"^[\x20-\x7e]{1,128}\Z")]  # it becomes a header upstream
 
-match_traceparent = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
 _find_field = re.compile(r"at `\$\.(\w+)|field `(\w+)`").search
 
 
@@ -170,7 +170,7 @@ def judge_event(
         raise BadMessage(f"an event's name has 1 to {MAX_EVENT} bytes", "event", id)
     guid = "" if file is UNSET else judge_file(file, id)
     # A malformed traceparent is as good as none (W3C Trace Context §3.2.2.3): it must not cost the client its event.
-    return ClientEvent(event, data, content_type, guid, id, traceparent if match_traceparent(traceparent) else "")
+    return ClientEvent(event, data, content_type, guid, id, checked(traceparent))
 
 
 def judge_file(file: str, id: int | None) -> str:

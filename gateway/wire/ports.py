@@ -123,8 +123,16 @@ class Connection(Protocol):
     peer: "Peer"  # who sits behind it; replaced when an unidentified client becomes a session
     peer_address: str  # host:port, for logs
 
+    @property
+    def is_open(self) -> bool:
+        """Whether frames may still be sent: neither side has said goodbye."""
+        ...
+
     def send(self, frame: bytes) -> bool:
-        """Write one finished frame; True when the kernel took all of it at once (nothing is left in any buffer)."""
+        """Write one finished frame; True when the kernel took all of it at once (nothing is left in any buffer).
+
+        On a connection that is not open nothing is written, and the answer is False.
+        """
         ...
 
     def unsent(self) -> int:

@@ -89,6 +89,10 @@ class WebSocketConnection(asyncio.Protocol):
             return False
         return True
 
+    @property
+    def is_open(self) -> bool:
+        return self._stage == _OPEN
+
     def unsent(self) -> int:
         return 0 if self._stage == _GONE else self._transport.get_write_buffer_size()
 
@@ -130,7 +134,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._blocked = False
-        if self._owed and self._stage == _OPEN:
+        if self._owed and self._stage < _GONE:  # also while closing: what was sent before the goodbye has gone out
             self._owed = False
             try:
                 self.peer.writable()

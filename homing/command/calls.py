@@ -65,7 +65,7 @@ def _pairs(metadata: Iterable[tuple[str, str | bytes]] | None) -> list[tuple[str
 
 
 def _shorter(details: str) -> str:
-    return details.rpartition(": ")[2] or details or "no answer"
+    return details.rpartition(": ")[2].strip("[]() ") or details or "no answer"
 
 
 def refuse(code: str, message: str, field: str, as_json: bool) -> NoReturn:

@@ -8,8 +8,8 @@ from homing.command import options
 
 
 @click.command(short_help="Be a client and print what comes.")
-@click.option("--user", required=True, metavar="UID", help="Who we are.")
-@click.option("--file", "files", multiple=True, metavar="GUID", help="Join this file; repeatable.")
+@click.option("--user", required=True, type=options.NAME, metavar="UID", help="Who we are.")
+@click.option("--file", "files", multiple=True, type=options.NAME, metavar="GUID", help="Join this file; repeatable.")
 @click.option("--url", metavar="ws://HOST:PORT/ws", help="This gateway, instead of one from DIR/cluster.json.")
 @click.option("--token", metavar="TOKEN", help="This token, instead of one signed with the run-dir's key.")
 @options.run_dir

@@ -32,6 +32,21 @@ class Seconds(click.ParamType[float]):
 SECONDS = Seconds()
 
 
+class Collector(click.ParamType[str]):
+    """Where an OpenTelemetry collector listens, as the services' `[trace] otlp` wants it."""
+
+    name = "url"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        found = re.fullmatch(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})/?", str(value))
+        if found is None or not 0 < int(found[1]) < 65536:
+            self.fail(f"{value!r} is not a URL such as http://127.0.0.1:4317", param, ctx)
+        return str(value)
+
+
+COLLECTOR = Collector()
+
+
 def run_dir(function: F) -> F:
     """--run-dir, where `up` writes cluster.json."""
     return click.option(
@@ -63,10 +78,25 @@ def target(function: F) -> F:
         click.option("--everyone", is_flag=True, help="All sessions."),
         click.option("--file", "to_file", metavar="GUID", help="All sessions that have joined this file."),
         click.option("--user", "to_user", metavar="UID", help="All sessions of this user."),
-        click.option("--session", "to_session", type=click.IntRange(0), metavar="SID", help="One session."),
+        click.option("--session", "to_session", type=click.IntRange(1, 2**64 - 1), metavar="SID", help="One session."),
     ):
         function = decorate(function)
     return function
+
+
+class Name(click.ParamType[str]):
+    """A uid or a guid: 1 to 256 bytes, here as in a token and in the registry."""
+
+    name = "name"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not 1 <= len(text.encode()) <= 256:
+            self.fail("a user or a file has 1 to 256 bytes", param, ctx)
+        return text
+
+
+NAME = Name()
 
 
 def build_target(

@@ -9,8 +9,15 @@ from homing.command import options
 
 
 @click.command(short_help="Print a client's token.")
-@click.option("--user", required=True, metavar="UID", help="Whose token.")
-@click.option("--file", "files", multiple=True, metavar="GUID", help="A file it may join; 'prefix*' grants all such.")
+@click.option("--user", required=True, type=options.NAME, metavar="UID", help="Whose token.")
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=options.NAME,
+    metavar="GUID",
+    help="A file it may join; 'prefix*' grants all such.",
+)
 @click.option("--ttl", type=options.SECONDS, default="1h", show_default=True, metavar="TIME", help="How long it lasts.")
 @options.run_dir
 def token(user: str, files: tuple[str, ...], ttl: float, run_dir: Path) -> None:

@@ -8,10 +8,12 @@ import msgspec
 
 from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
+from observability.tracing import OFF, Tracer
 from registry.ports import RouteFeed
 from router.asking import Answers, Asking
 from router.delivery.plan import Plan, missed, plan, receivers
 from router.delivery.port import Delivery
+from router.delivery.trace import record_refused
 from router.hop.fleet import Fleet
 from router.presence import Presence
 from router.push import (
@@ -39,9 +41,12 @@ class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Calls:
     """Each method is one call: a request in, a response out, or Refused."""
 
-    def __init__(self, settings: ApiSettings, delivery: Delivery, feed: RouteFeed, fleet: Fleet) -> None:
+    def __init__(
+        self, settings: ApiSettings, delivery: Delivery, feed: RouteFeed, fleet: Fleet, tracer: Tracer = OFF
+    ) -> None:
         self.settings = settings
         self.delivery = delivery
+        self.tracer = tracer
         self._feed = feed
         self._fleet = fleet
         self._asking = Asking(feed, fleet)
@@ -51,7 +56,11 @@ class Calls:
     async def push(self, request: router_pb2.PushRequest) -> router_pb2.PushResponse:
         received = time.monotonic_ns()
         request.push_id = request.push_id or secrets.token_urlsafe(16)
-        push = check_push(request, self.settings.max_data)
+        try:
+            push = check_push(request, self.settings.max_data)
+        except Refused as refused:
+            record_refused(self.tracer, request.traceparent, received, refused)
+            raise
         return router_pb2.PushResponse(report=await self.delivery.push(push, received))
 
     async def locate(self, request: router_pb2.LocateRequest) -> router_pb2.LocateResponse:

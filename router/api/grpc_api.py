@@ -11,6 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from homing.v1 import router_pb2, router_pb2_grpc
+from observability.traceparent import from_headers
 from router.api.calls import Calls
 from router.api.push_stream import PushStreamCall
 from router.push import Refused
@@ -31,13 +32,13 @@ class RouterServicer(router_pb2_grpc.RouterServicer):
         self._calls = calls
 
     async def Push(self, request: router_pb2.PushRequest, context: Context) -> router_pb2.PushResponse:
-        traceparent = dict(context.invocation_metadata() or ()).get("traceparent")
-        if traceparent:
-            request.traceparent = str(traceparent)
+        given = _trace_of(context)
+        if given:
+            request.traceparent = given
         return await _answer(self._calls.push, request, context)
 
     async def PushStream(self, requests: AsyncIterator[router_pb2.PushStreamRequest], context: Context) -> None:
-        call = PushStreamCall(self._calls.settings, self._calls.delivery)
+        call = PushStreamCall(self._calls.settings, self._calls.delivery, self._calls.tracer, _trace_of(context))
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(_read_all(requests, call))
             while (reports := await call.reports()) is not None:
@@ -72,6 +73,12 @@ class RouterServicer(router_pb2_grpc.RouterServicer):
             raise
         async for change in changes:
             await context.write(change)
+
+
+def _trace_of(context: Context) -> str:
+    """The caller's trace, from the call's metadata."""
+    metadata = dict(context.invocation_metadata() or ())
+    return from_headers(str(metadata.get("traceparent", "")), str(metadata.get("x-trace-id", "")))
 
 
 async def _read_all(requests: AsyncIterator[router_pb2.PushStreamRequest], call: PushStreamCall) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -13,6 +12,7 @@ from google.protobuf.message import Message
 
 from homing.v1 import router_pb2
 from observability.admin import MAX_BODY, Admin, Handler
+from observability.traceparent import from_headers
 from router.api import json_mapping
 from router.api.calls import Calls
 from router.api.push_stream import PushStreamCall
@@ -35,8 +35,6 @@ STATUSES = {
 BATCH = 256  # pushes in one batch
 
 Q = TypeVar("Q", bound=Message)
-_match_trace_id = re.compile(r"[0-9a-f]{32}").fullmatch
-_match_traceparent = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
 
 
 class HttpApi:
@@ -77,7 +75,7 @@ class HttpApi:
             raise bad("pushes", f"{len(pushes)} of them; at most {BATCH}")
         for push in pushes:
             push.push_id = push.push_id or secrets.token_urlsafe(16)
-        call = PushStreamCall(self._calls.settings, self._calls.delivery)
+        call = PushStreamCall(self._calls.settings, self._calls.delivery, self._calls.tracer, _traceparent(request))
         call.take(router_pb2.PushStreamRequest(pushes=pushes))
         call.close()
         response = router_pb2.PushStreamResponse()
@@ -118,11 +116,7 @@ class HttpApi:
 
 def _traceparent(request: web.Request) -> str:
     """The caller's trace: `traceparent`, else `X-Trace-ID`, whose 32 hex digits begin a sampled trace."""
-    given = request.headers.get("traceparent", "")
-    if _match_traceparent(given):
-        return given
-    trace_id = request.headers.get("X-Trace-ID", "")
-    return f"00-{trace_id}-{secrets.token_hex(8)}-01" if _match_trace_id(trace_id) else ""
+    return from_headers(request.headers.get("traceparent", ""), request.headers.get("X-Trace-ID", ""))
 
 
 def _json(body: bytes, status: int = 200, **headers: str) -> web.Response:

@@ -9,8 +9,10 @@ import asyncio
 import time
 
 from homing.v1 import router_pb2
+from observability.tracing import OFF, Tracer
 from router.api.calls import ApiSettings
 from router.delivery.port import Delivery
+from router.delivery.trace import record_batch, record_refused
 from router.push import Refused, bad, check_push
 
 UNREAD = 8192  # reports that may wait for the caller
@@ -22,7 +24,10 @@ RETRY_AFTER = 0.1  # seconds, told to a caller that sends more than may be under
 class PushStreamCall:
     """The state of one stream. The shell reads requests into `take` and writes what `reports` gives."""
 
-    def __init__(self, settings: ApiSettings, delivery: Delivery) -> None:
+    def __init__(self, settings: ApiSettings, delivery: Delivery, tracer: Tracer = OFF, traceparent: str = "") -> None:
+        """`traceparent`: the stream's own; each push has its own in its request (api.md)."""
+        self._tracer = tracer
+        self._traceparent = traceparent
         self._settings = settings
         self._delivery = delivery
         self._under_way = 0
@@ -45,6 +50,8 @@ class PushStreamCall:
                 self._finish(_refused(push.push_id, Refused("RESOURCE_EXHAUSTED", text, retry_after=RETRY_AFTER)))
             else:
                 self._start(push, received)
+        if self._tracer.on and len(request.pushes) > 1:
+            record_batch(self._tracer, self._traceparent, request.pushes, received)
 
     def close(self) -> None:
         """The caller has sent everything: what is under way is still reported."""
@@ -72,6 +79,7 @@ class PushStreamCall:
         try:
             push = check_push(request, self._settings.max_data)
         except Refused as refused:
+            record_refused(self._tracer, request.traceparent, received_ns, refused)
             self._finish(_refused(push_id, refused))
             return
 

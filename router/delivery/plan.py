@@ -61,7 +61,7 @@ def _owners(target: Target, table: RouteTable) -> Iterable[Leg]:
         return _by_life(route for route in table.user(target.user) if _in_namespace(route, target.namespace))
     if target.file:
         return map(Leg, table.file(target.file))
-    return map(Leg, table.lives())
+    return map(Leg, (*table.lives(), *table.lingering()))
 
 
 def _by_life(routes: Iterable[SessionRoute]) -> list[Leg]:

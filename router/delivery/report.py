@@ -2,6 +2,7 @@
 
 from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
+from observability.traceparent import trace_id_of
 from registry.model import Life
 from router.delivery.plan import Leg
 from router.push import CheckedPush
@@ -25,7 +26,7 @@ _RANK = {outcome: rank for rank, outcome in enumerate(WORST_FIRST)}
 class Report:
     """Gathers one push's answers; `finish` makes the message."""
 
-    __slots__ = ("_counts", "_deliveries", "_owning", "_push", "contacted", "healed", "registry_away")
+    __slots__ = ("_counts", "_deliveries", "_owning", "_push", "contacted", "healed", "registry_away", "trace_id")
 
     def __init__(self, push: CheckedPush) -> None:
         self._push = push
@@ -35,6 +36,7 @@ class Report:
         self.contacted = 0  # every send, retries and scatter too
         self.healed = False
         self.registry_away = False
+        self.trace_id = trace_id_of(push.traceparent)  # also of a trace that is not sampled
 
     def add_answer(self, life: Life, answer: node_pb2.PushAnswer) -> None:
         """A node has carried the push out. NOT_MINE and OLD_EPOCH add nothing."""
@@ -91,17 +93,11 @@ class Report:
             amplification=self.contacted / max(1, len(self._owning)),
             healed=self.healed,
             registry_away=self.registry_away,
-            trace_id=trace_id(self._push.traceparent),
+            trace_id=self.trace_id,
         )
 
     def _count(self, outcome: Outcome, sessions: int) -> None:
         self._counts[outcome] = self._counts.get(outcome, 0) + sessions
-
-
-def trace_id(traceparent: str) -> str:
-    """The 32 hex digits of a W3C traceparent; "" for none."""
-    parts = traceparent.split("-")
-    return parts[1] if len(parts) == 4 and len(parts[1]) == 32 else ""
 
 
 def _outcome(number: int) -> Outcome:

@@ -16,10 +16,13 @@ from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
 from observability.counters import Counters
 from observability.tasks import Tasks
+from observability.traceparent import sampled
+from observability.tracing import OFF, Tracer
 from registry.ports import RouteFeed
 from router.delivery.plan import Leg, Plan, missed, plan, receivers
 from router.delivery.port import Done
 from router.delivery.report import Report
+from router.delivery.trace import HopTrace, PushTrace
 from router.hop.fleet import Fleet
 from router.push import CheckedPush, Refused, Target
 
@@ -31,7 +34,7 @@ Answer: TypeAlias = "asyncio.Future[node_pb2.PushAnswer | None]"
 class Flight:
     """One push from its plan to its report."""
 
-    __slots__ = ("asked", "done", "healing", "open", "push", "received_ns", "report", "stale")
+    __slots__ = ("asked", "done", "healing", "open", "push", "received_ns", "report", "stale", "trace")
 
     def __init__(self, push: CheckedPush, received_ns: int, done: Done) -> None:
         self.push = push
@@ -42,12 +45,20 @@ class Flight:
         self.open = 0  # answers that are still to come
         self.stale = False  # an owner turned out not to be one
         self.healing = False  # it has been through that once
+        self.trace: PushTrace | None = None  # None: not sampled
+
+    def end(self, result: router_pb2.PushReport | Refused) -> None:
+        """Tell what became of it."""
+        if self.trace is not None:
+            self.trace.landed(result)
+        self.done(result)
 
 
 class Routed:
     """A `Delivery` over the fleet."""
 
-    def __init__(self, feed: RouteFeed, fleet: Fleet, counters: Counters) -> None:
+    def __init__(self, feed: RouteFeed, fleet: Fleet, counters: Counters, tracer: Tracer = OFF) -> None:
+        self.tracer = tracer
         self._feed = feed
         self._fleet = fleet
         self._counters = counters
@@ -57,6 +68,10 @@ class Routed:
     def start(self, push: CheckedPush, received_ns: int, done: Done) -> None:
         self._counters.pushes += 1
         flight = Flight(push, received_ns, done)
+        context = self.tracer.begin(push.traceparent)
+        if context is not None:
+            flight.trace = PushTrace(self.tracer, context, push, received_ns)
+            flight.report.trace_id = context.trace_id
         if push.target in self._lanes:
             self._wait_in_lane(flight)
             return
@@ -79,10 +94,12 @@ class Routed:
 
     def _send(self, flight: Flight, legs: Plan) -> None:
         """Hand the push to the hop of each leg; the report is made when the last has answered."""
+        if flight.trace is not None:
+            flight.trace.planned(legs)
         full = self._full(flight, legs)
         if full is not None:
             self._counters.pushes_refused += 1
-            flight.done(full)
+            flight.end(full)
             return
         flight.open = len(legs)
         flight.report.contacted += len(legs)
@@ -90,26 +107,36 @@ class Routed:
         for life, leg in legs.items():
             flight.asked.add(life)
             hop = self._fleet.hop(life)
+            trace = flight.trace.hop(leg) if flight.trace is not None else None
             if hop is None:
-                self._take(flight, leg, None)
+                self._take(flight, leg, trace, None)
             else:
-                answer = hop.push(_message(flight, leg))
-                answer.add_done_callback(partial(self._answered, flight, leg))
+                answer = hop.push(_message(flight, leg, self._traceparent(flight, trace)))
+                answer.add_done_callback(partial(self._answered, flight, leg, trace))
         if not legs:
-            flight.done(flight.report.finish())
+            flight.end(flight.report.finish())
 
     def _full(self, flight: Flight, legs: Plan) -> Refused | None:
         for life in legs:
             hop = self._fleet.hop(life)
-            if hop is not None and not hop.room(len(flight.push.data)):
+            if hop is not None and not hop.room(flight.push.size):
                 text = f"the queue to node {life.node} is full; nothing was sent"
                 return Refused("RESOURCE_EXHAUSTED", text, retry_after=0.1)
         return None
 
-    def _answered(self, flight: Flight, leg: Leg, answer: Answer) -> None:
-        self._take(flight, leg, None if answer.cancelled() else answer.result())
+    def _traceparent(self, flight: Flight, trace: HopTrace | None) -> str:
+        """What the node is told: below this hop, or what the caller has said when no span is kept here."""
+        if trace is not None:
+            return trace.context.traceparent
+        given = flight.push.traceparent
+        return self.tracer.passed_on(given) if given and sampled(given) else ""
 
-    def _take(self, flight: Flight, leg: Leg, answer: node_pb2.PushAnswer | None) -> None:
+    def _answered(self, flight: Flight, leg: Leg, trace: HopTrace | None, answer: Answer) -> None:
+        self._take(flight, leg, trace, None if answer.cancelled() else answer.result())
+
+    def _take(self, flight: Flight, leg: Leg, trace: HopTrace | None, answer: node_pb2.PushAnswer | None) -> None:
+        if trace is not None:
+            trace.answered(answer)
         if answer is None:
             self._counters.unreachable += 1
             flight.report.add_unreachable(leg)
@@ -124,9 +151,11 @@ class Routed:
     def _land(self, flight: Flight) -> None:
         if flight.stale and not flight.healing:
             flight.healing, flight.stale = True, False
+            if flight.trace is not None:
+                flight.trace.planning()
             self._wait_in_lane(flight)
         else:
-            flight.done(flight.report.finish())
+            flight.end(flight.report.finish())
 
     # Waiting for the table ------------------------------------------------------------------------------------------
 
@@ -141,7 +170,7 @@ class Routed:
         else:
             self._counters.pushes_refused += 1
             text = f"{LANE} pushes to this target wait already; nothing was sent"
-            flight.done(Refused("RESOURCE_EXHAUSTED", text, retry_after=0.1))
+            flight.end(Refused("RESOURCE_EXHAUSTED", text, retry_after=0.1))
 
     async def _catch_up(self, target: Target) -> None:
         """Let the table catch up, then send the lane on its way, in its order."""
@@ -151,6 +180,8 @@ class Routed:
         lane = self._lanes.pop(target)
         for flight in lane:
             flight.report.registry_away = not current
+            if flight.trace is not None:
+                flight.trace.waited = True
             legs = plan(target, self._feed.table, self._fleet.scattering())
             if flight.healing:
                 self._send_to_the_rest(flight, legs)
@@ -165,7 +196,7 @@ class Routed:
         self._send(flight, rest)
 
 
-def _message(flight: Flight, leg: Leg) -> node_pb2.Push:
+def _message(flight: Flight, leg: Leg, traceparent: str) -> node_pb2.Push:
     push = flight.push
     return node_pb2.Push(
         epoch=leg.life.epoch,
@@ -177,7 +208,7 @@ def _message(flight: Flight, leg: Leg) -> node_pb2.Push:
         ttl_ms=round(push.ttl * 1000),
         ack_timeout_ms=round(push.ack_timeout * 1000),
         except_sessions=push.except_sessions,
-        traceparent=push.traceparent,
+        traceparent=traceparent,
         max_deliveries=push.max_deliveries,
         received_ns=flight.received_ns,
     )

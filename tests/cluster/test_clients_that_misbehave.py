@@ -1,9 +1,11 @@
 """Clients that never speak, never read, or go without a word: each ends as the table says, and nobody else notices."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
+from collections.abc import Iterator
 
 import pytest
 import websockets
@@ -14,6 +16,13 @@ from tests.support.heads import head
 
 pytestmark = pytest.mark.timeout(60)
 JSON = [websockets.Subprotocol("homing.json")]
+
+
+@pytest.fixture
+def stack() -> Iterator[contextlib.ExitStack]:
+    """Closes what a test opens, also when it fails."""
+    with contextlib.ExitStack() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -60,10 +69,12 @@ async def test_a_dead_client_is_found_by_its_heartbeat(one: Cluster) -> None:
     writer.close()
 
 
-async def test_row_53_who_never_reads_is_queued_then_dropped_then_closed_and_delays_nobody(one: Cluster) -> None:
+async def test_row_53_who_never_reads_is_queued_then_dropped_then_closed_and_delays_nobody(
+    one: Cluster, stack: contextlib.ExitStack
+) -> None:
     gateway, router = one.gateways[0], one.router()
     host, port = gateway.url.removeprefix("ws://").removesuffix("/ws").split(":")
-    sock = socket.socket()
+    sock = stack.enter_context(socket.socket())
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.setblocking(False)
     await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
@@ -88,4 +99,3 @@ async def test_row_53_who_never_reads_is_queued_then_dropped_then_closed_and_del
             while dict((await router.Push(push(user="slow"))).report.counts) != {"OFFLINE": 1}:
                 await asyncio.sleep(0.05)
         assert dict((await router.Push(push(file="doc"))).report.counts) == {"WRITTEN": 1}
-    sock.close()

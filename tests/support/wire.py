@@ -24,6 +24,10 @@ class RecordingConnection:
         self.reading = True
         self._unsent = 0
 
+    @property
+    def is_open(self) -> bool:
+        return self.closing is None
+
     def send(self, frame: bytes) -> bool:
         self.frames.append(frame)
         if self.stuck:

@@ -44,6 +44,18 @@ def test_a_client_that_answers_is_asked_again_and_never_closed(clock: TurnedCloc
     assert connection_of(session).closing is None
 
 
+def test_a_client_that_we_do_not_read_from_is_not_closed_for_its_silence(clock: TurnedClock) -> None:
+    _, session = begin(clock)
+    clock.pass_seconds(26)
+    assert session.asked
+    session.paused = True
+    clock.pass_seconds(200)
+    assert connection_of(session).closing is None
+    session.paused = False
+    clock.pass_seconds(100)
+    assert connection_of(session).closing == (4408, "heartbeat")
+
+
 def test_who_is_gone_is_not_asked(clock: TurnedClock) -> None:
     heartbeat, session = begin(clock)
     connection = connection_of(session)

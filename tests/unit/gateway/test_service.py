@@ -72,6 +72,9 @@ class Rig:
         )
         self.gateway.open = True
 
+    async def held(self) -> Standing:
+        return Standing.HELD
+
     def verify(self, token: str, _now: float) -> Identity:
         if token.startswith("bad"):
             raise Unauthorized("not good")
@@ -214,6 +217,74 @@ async def test_a_newcomer_that_leaves_while_it_is_registered_leaves_nothing(rig:
     await rig.settle()
     assert not rig.index.sessions
     assert rig.sink.records == []
+
+
+async def test_a_late_auth_is_judged_like_an_arrival(rig: Rig) -> None:
+    """Draining, fenced, or with a full bus: what is refused at the door is refused after it."""
+
+    async def fenced() -> Standing:
+        return Standing.FENCED
+
+    def drain() -> None:
+        rig.gateway.open = False
+
+    def fence() -> None:
+        rig.gateway.wait_standing = fenced
+
+    for close in (rig.sink.room.clear, fence, drain):
+        newcomer = await rig.gateway.enter(Arrival(JsonEnvelope(), None, (), ADDRESS))
+        assert isinstance(newcomer, Unidentified), close
+        connection = RecordingConnection(newcomer)
+        newcomer.opened(connection)
+        close()
+        newcomer.message(True, b'{"type": "auth", "token": "ada"}')
+        await rig.settle()
+        assert connection.closing == (1012, "draining")
+        rig.sink.room.set()
+        rig.gateway.wait_standing = rig.held
+    assert not rig.index.sessions
+
+
+async def test_who_was_registered_by_a_life_that_is_over_does_not_enter(rig: Rig) -> None:
+    rig.reach.opened("router", 0)
+    entering = asyncio.ensure_future(rig.gateway.enter(Arrival(JsonEnvelope(), identity(), (), ADDRESS)))
+    while not rig.reach.waiting():
+        await asyncio.sleep(0)
+    rig.registering.registrar = object()  # type: ignore[assignment]  # another life has begun
+    rig.registering.go = lambda session: rig.index.remove(session)  # type: ignore[assignment,method-assign]
+    rig.reach.forget_all()
+    assert isinstance(await entering, Refusal)
+    assert not rig.index.sessions
+
+
+async def test_at_a_drain_newcomers_are_sent_elsewhere(rig: Rig) -> None:
+    newcomer = await rig.gateway.enter(Arrival(JsonEnvelope(), None, (), ADDRESS))
+    assert isinstance(newcomer, Unidentified)
+    connection = RecordingConnection(newcomer)
+    newcomer.opened(connection)
+    rig.gateway.close_newcomers()
+    assert connection.closing == (1012, "draining")
+
+
+async def test_join_and_leave_wait_for_the_bus_too(rig: Rig) -> None:
+    session = await rig.session("ada", "doc")
+    before = len(rig.sink.records)
+    rig.sink.room.clear()
+    for number in range(100):
+        say(session, type="join", file="doc", id=number)
+        say(session, type="leave", file="doc", id=number)
+    assert {message["code"] for message in said(session)[1:]} == {"busy"}
+    assert len(rig.sink.records) == before
+    assert session.paused
+    rig.sink.room.set()
+    await rig.settle()
+    assert not session.paused
+
+
+async def test_too_many_files_at_once_are_refused_at_the_door(rig: Rig) -> None:
+    refusal = await rig.gateway.enter(Arrival(JsonEnvelope(), identity("ada", "*"), ("a", "b", "c", "d"), ADDRESS))
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.code) == (403, "forbidden")
 
 
 async def test_join_and_leave_by_grant(rig: Rig) -> None:

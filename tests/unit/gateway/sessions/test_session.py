@@ -76,6 +76,14 @@ def test_who_goes_was_not_reached() -> None:
     assert debt.told == [OFFLINE, OFFLINE]
 
 
+def test_nothing_is_written_to_a_connection_that_has_said_goodbye() -> None:
+    session, debt = open_session(RecordingDesk()), Debt()
+    session.close(4400, "bad messages")
+    assert session.write(b"x", debt, BUDGET) == OFFLINE
+    assert session.tell(b"x", BUDGET)
+    assert connection_of(session).frames == []
+
+
 def test_a_client_that_asks_and_never_reads_is_told_apart() -> None:
     session = open_session(RecordingDesk())
     connection_of(session).stuck = True
