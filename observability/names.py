@@ -28,6 +28,8 @@ GATEWAY = (
     Counter("events_refused", "client events answered with busy because the buffer was full"),
     Counter("lives_lost", "times this node was fenced and began a new life"),
     Counter("fencing_asked", "times the lease may have been over and a router was asked"),
+    Counter("spans_sent", "spans that the trace collector has taken"),
+    Counter("spans_lost", "spans thrown away because the trace collector did not answer for long"),
 )
 
 ROUTER = (
@@ -39,4 +41,6 @@ ROUTER = (
     Counter("misses", "lookups that had to wait for the table to catch up"),
     Counter("registry_away", "lookups that could not be checked because etcd did not answer"),
     Counter("resyncs", "fresh snapshots of the route table"),
+    Counter("spans_sent", "spans that the trace collector has taken"),
+    Counter("spans_lost", "spans thrown away because the trace collector did not answer for long"),
 )

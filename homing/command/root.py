@@ -7,7 +7,7 @@ import click
 
 from homing import __version__
 from homing.cluster.trouble import Trouble
-from homing.command import listen, locate, presence, push, services, token, up
+from homing.command import bench, listen, locate, presence, push, services, token, trace, up
 
 
 class Verbs(click.Group):
@@ -37,6 +37,8 @@ for command in (
     push.push,
     locate.locate,
     presence.presence,
+    trace.trace,
+    bench.bench,
     services.gateway,
     services.router,
 ):

@@ -71,6 +71,13 @@ async def test_a_mistake_in_the_configuration_is_code_2(cluster: Cluster, kind: 
     assert words in said
 
 
+@pytest.mark.parametrize("flag", ["listen", "node-listen", "admin"])
+async def test_the_page_for_development_is_served_on_loopback_only(cluster: Cluster, flag: str) -> None:
+    code, words, _ = await start(cluster, "gateway", "--dev", f"--{flag}", "0.0.0.0:0")
+    assert code == 2
+    assert f"gateway.{flag.replace('-', '_')}: 0.0.0.0:0 is not loopback" in words
+
+
 async def test_a_router_is_open_on_loopback_only(cluster: Cluster) -> None:
     code, words, _ = await start(cluster, "router", "--grpc", "0.0.0.0:0")
     assert code == 1

@@ -1,0 +1,77 @@
+"""What a connection costs: CPU to open it, and memory to keep it."""
+
+import asyncio
+import time
+from typing import Any
+
+import grpc.aio
+
+from homing.bench.clients import Client, close, connect, masked_text
+from homing.bench.rig import Cluster, floor, per
+from homing.bench.targets import bare_at, spread
+from homing.v1 import router_pb2 as pb
+from homing.v1 import router_pb2_grpc
+
+LARGEST = 65_536  # the size limit of a client's message on /ws
+SETTLE = 10.0  # seconds between the large messages and the second look at memory
+Figures = dict[str, Any]
+
+
+async def connects(cluster: Cluster, clients: int) -> Figures:
+    """CPU per connect, registration included."""
+    await connect(min(50, clients), spread(cluster, user="warm-up"))
+    before, began = cluster.used(), time.monotonic()
+    opened = await connect(clients, spread(cluster))
+    took, after = time.monotonic() - began, cluster.used()
+    with floor("accept") as bare:
+        used = bare.used()
+        bare_clients = await connect(clients, bare_at(bare.port), b"101")
+        floor_us = (bare.used() - used) / clients * 1e6
+        close(bare_clients)
+    close(opened)
+    return {
+        "connects_per_s": round(clients / took),
+        "cpu_us": per(before, after, clients),
+        "floor_us": round(floor_us, 1),
+    }
+
+
+async def idle(cluster: Cluster, clients: int) -> Figures:
+    """Memory a connection, at rest and again after one message of the size limit each way."""
+    base = cluster.rss()
+    opened = await connect(clients, spread(cluster, file="all"))
+    await asyncio.sleep(2)
+    at_rest = cluster.rss()
+    await _exchange_large(cluster, opened)
+    await asyncio.sleep(SETTLE)
+    after = cluster.rss()
+    with floor("accept") as bare:
+        floor_base = bare.rss()
+        bare_clients = await connect(clients, bare_at(bare.port), b"101")
+        floor_kb = (bare.rss() - floor_base) / clients / 1024
+        close(bare_clients)
+    close(opened)
+    return {
+        "idle_kb": round((at_rest - base) / clients / 1024, 2),
+        "after_large_kb": round((after - base) / clients / 1024, 2),
+        "floor_kb": round(floor_kb, 2),
+    }
+
+
+async def _exchange_large(cluster: Cluster, clients: list[Client]) -> None:
+    head = b'{"type":"event","event":"large","data":"'
+    frame = masked_text(head + b"x" * (LARGEST - len(head) - 2) + b'"}')
+    for start in range(0, len(clients), 25):
+        for client in clients[start : start + 25]:
+            client.send(frame)
+        await asyncio.sleep(0.05)
+    wanted = [client.got + LARGEST for client in clients]
+    async with grpc.aio.insecure_channel(cluster.grpc) as channel:
+        push = pb.PushRequest(
+            target=pb.Target(file="all"), event="large", data=b'"' + b"x" * (LARGEST - 2) + b'"', max_deliveries=0
+        )
+        report = (await router_pb2_grpc.RouterStub(channel).Push(push)).report  # type: ignore[no-untyped-call]
+        assert sum(report.counts.values()) == len(clients), report.counts
+    async with asyncio.timeout(60):
+        while any(client.got < least for client, least in zip(clients, wanted, strict=True)):
+            await asyncio.sleep(0.05)

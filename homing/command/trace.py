@@ -1,0 +1,76 @@
+"""`homing trace`: one trace, drawn from what Jaeger has of it."""
+
+import re
+from typing import Any
+
+import click
+
+from homing.cluster.trouble import Trouble
+from homing.command import options
+
+LIMIT = 5.0  # seconds for Jaeger's answer
+
+_match_id = re.compile(r"[0-9a-f]{32}").fullmatch
+
+
+@click.command(short_help="Draw a trace from Jaeger.")
+@click.argument("trace_id", metavar="ID")
+@click.option(
+    "--jaeger", default="http://127.0.0.1:16686", show_default=True, metavar="URL", help="Jaeger's query API."
+)
+@options.as_json
+def trace(trace_id: str, jaeger: str, as_json: bool) -> None:
+    """Draw the trace with this id (32 hex digits: a report's trace_id, an event's X-Trace-ID).
+
+    Spans reach Jaeger a moment after the push; `homing up --otlp URL` says where they go.
+
+    \b
+    Example:
+      homing trace 4bf92f3577b34da6a3ce929d0e0e4736
+    """
+    from homing.command import waterfall
+
+    if not _match_id(trace_id):
+        raise click.BadParameter(f"{trace_id!r} is not 32 hex digits", param_hint="ID")
+    if not re.match(r"https?://[^/\s]", jaeger):
+        raise click.BadParameter(f"{jaeger!r} is not a URL such as http://127.0.0.1:16686", param_hint="--jaeger")
+    spans = waterfall.read(fetch(jaeger, trace_id))
+    if as_json:
+        import json
+
+        click.echo(json.dumps({"trace_id": trace_id, "spans": [span._asdict() for span in spans]}))
+    else:
+        click.echo("\n".join(waterfall.draw(trace_id, spans)))
+
+
+def fetch(jaeger: str, trace_id: str) -> dict[str, Any]:
+    """The trace as Jaeger tells it. Trouble: no Jaeger there, or it does not know the trace."""
+    import http.client
+    import json
+    import urllib.error
+    import urllib.request
+
+    url = f"{jaeger.rstrip('/')}/api/traces/{trace_id}"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=LIMIT) as answer:
+            found = json.load(answer)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 404:
+            raise _unknown(jaeger, trace_id) from None
+        raise Trouble(f"Jaeger at {jaeger} answered {error.code} {error.reason}") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        why = getattr(error, "reason", None) or error
+        raise Trouble(f"no Jaeger answers at {jaeger} ({why}); name its query API with --jaeger") from None
+    if not isinstance(found, dict) or not found.get("data") or not found["data"][0].get("spans"):
+        raise _unknown(jaeger, trace_id)
+    first: dict[str, Any] = found["data"][0]
+    return first
+
+
+def _unknown(jaeger: str, trace_id: str) -> Trouble:
+    return Trouble(
+        f"Jaeger at {jaeger} has no trace {trace_id}: is it a moment too early, was the push not sampled, "
+        "or does the cluster run without --otlp?"
+    )

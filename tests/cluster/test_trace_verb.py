@@ -1,0 +1,76 @@
+"""`homing trace` against a stand-in of Jaeger's query API that answers as it is told."""
+
+import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+from click.testing import CliRunner
+
+from homing.cluster.trouble import Trouble
+from homing.command.trace import trace
+from tests.unit.homing.command.test_trace import ID, TRACE
+
+
+@pytest.fixture
+def jaeger():
+    """Answers as it is told."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, body = self.server.told
+            self.server.path = self.path
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def run(*arguments):
+    return CliRunner().invoke(trace, arguments)
+
+
+def test_a_trace_drawn_and_as_json(jaeger):
+    jaeger.told = 200, json.dumps({"data": [TRACE]}).encode()
+    drawn = run(ID, "--jaeger", jaeger.url)
+    assert drawn.exit_code == 0
+    assert drawn.output.startswith(f"trace {ID}: 4 spans")
+    assert jaeger.path == f"/api/traces/{ID}"
+    told = json.loads(run(ID, "--jaeger", jaeger.url + "/", "--json").output)
+    assert told["trace_id"] == ID
+    assert [one["name"] for one in told["spans"]] == ["push", "hop", "hop", "deliver"]
+    assert told["spans"][3]["attributes"] == {"homing.sessions": 2}
+    assert told["spans"][2]["error"] == "unreachable"
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ((404, b'{"errors":[{"code":404,"msg":"trace not found"}]}'), "has no trace"),
+        ((200, b'{"data":[]}'), "has no trace"),
+        ((503, b""), "answered 503"),
+        ((200, b"<html>"), "no Jaeger answers"),
+    ],
+)
+def test_what_is_wrong_is_one_line(jaeger, told, words):
+    jaeger.told = told
+    error = run(ID, "--jaeger", jaeger.url).exception
+    assert isinstance(error, Trouble)
+    assert words in str(error)
+    assert jaeger.url in str(error)
+
+
+def test_no_jaeger_at_all(jaeger):
+    error = run(ID, "--jaeger", "http://127.0.0.1:1").exception
+    assert isinstance(error, Trouble)
+    assert "no Jaeger answers at http://127.0.0.1:1" in str(error)
