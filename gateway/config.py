@@ -12,6 +12,7 @@ from gateway.events.redis_stream import StreamSettings
 from gateway.heartbeat import HeartbeatSettings
 from gateway.identity.tokens import Issuer, Tokens
 from gateway.sessions.budget import Budget
+from observability.logs import LogSection
 from observability.tracing import TraceSettings
 from registry.configuration import ConfigurationError
 from registry.etcd.section import RegistrySection
@@ -50,12 +51,6 @@ class AuthSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origins: tuple[str, ...] = ()  # pages that may connect: scheme://host[:port]
     local_origins: bool = False  # pages of this machine may connect too: for development
     leeway: float = 5.0  # between our clock and the issuer's
-
-
-class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[log]`."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class GatewayConfig(msgspec.Struct, frozen=True):

@@ -7,9 +7,18 @@ exception's text is not ours to phrase.
 import logging
 import re
 import sys
+from typing import Literal
 
+import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+
+class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[log]` of a service's configuration."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
 
 _SECRET = re.compile(r"((?:token|authorization|bearer)[=:\s]+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 

@@ -15,6 +15,8 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import click
+
 log = logging.getLogger(__name__)
 
 
@@ -36,6 +38,17 @@ def run(main: Callable[["Stop"], Coroutine[Any, Any, None]]) -> int:
         log.critical("stopped by an error of our own", exc_info=error)
         return 1
     return 0
+
+
+def run_command(command: click.Command, name: str, arguments: list[str]) -> int:
+    """A service's command line; the answer is the exit code: 2 for a mistake in it."""
+    try:
+        return int(command.main(arguments, prog_name=name, standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
 
 
 class Stop:

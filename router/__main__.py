@@ -13,7 +13,7 @@ from observability import logs, names, tracing
 from observability.admin import Admin
 from observability.counters import counters
 from observability.metrics import Exposition
-from observability.running import CannotStart, Stop, cannot_listen, run, say_ready, split_address
+from observability.running import CannotStart, Stop, cannot_listen, run, run_command, say_ready, split_address
 from registry.configuration import ConfigurationError, load
 from registry.etcd.store import EtcdStore
 from registry.feed import StoreRouteFeed
@@ -173,13 +173,7 @@ def command(file: Path | None, assignments: tuple[str, ...], **flags: str | None
 
 def main(arguments: list[str]) -> int:
     """The command line; the answer is the exit code."""
-    try:
-        return int(command.main(arguments, prog_name="homing router", standalone_mode=False) or 0)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except click.exceptions.Exit as error:
-        return error.exit_code
+    return run_command(command, "homing router", arguments)
 
 
 if __name__ == "__main__":

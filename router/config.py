@@ -1,9 +1,8 @@
 """A router's configuration: small frozen structs, a sentence a field. Durations are seconds, sizes are bytes."""
 
-from typing import Literal
-
 import msgspec
 
+from observability.logs import LogSection
 from observability.tracing import TraceSettings
 from registry.etcd.section import RegistrySection
 from router.api.calls import ApiSettings
@@ -18,12 +17,6 @@ class ListenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str = ""  # "" = host name and a random part
     hop: HopSettings = HopSettings()
     api: ApiSettings = ApiSettings()
-
-
-class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[log]`."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class RouterConfig(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ JSON data is spliced into a frame as it is, and cut out of one as its raw bytes.
 """
 
 import re
-from typing import Annotated, NoReturn, Protocol
+from typing import Annotated, Any, NoReturn, Protocol
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -108,6 +108,25 @@ class PingUp(Struct, tag_field="type", tag="ping"):
 class Carrier(Protocol):
     """How one of the two carries messages and payloads."""
 
+    text: bool  # in text frames, else in binary ones
+    event: type[Any]  # what `decode` makes of an event
+
+    def decode(self, payload: bytes) -> Any:  # noqa: ANN401 - its payload is the carrier's own affair
+        """One message that a client sent, or msgspec's error that names the field."""
+        ...
+
+    def refuse_repeated_keys(self, payload: bytes) -> None:
+        """BadMessage when a key stands twice: two readers may differ on which counts."""
+        ...
+
+    def find_id(self, payload: bytes) -> int | None:
+        """The `id` of a message that is otherwise not of the envelope, if that much can be read."""
+        ...
+
+    def payload(self, up: Any) -> tuple[bytes, str]:  # noqa: ANN401
+        """The payload of an event or an ack, and its type; BadMessage when it is not what the type says."""
+        ...
+
     def frame(self, down: Down) -> bytes:
         """A finished frame."""
         ...
@@ -118,13 +137,32 @@ class Carrier(Protocol):
 
 
 class Envelope:
-    """What goes down, for both: a codec is this and `read`."""
+    """One codec: everything but how its carrier turns bytes into these messages and back."""
 
     acks = True  # its clients can answer a push
 
     def __init__(self, carrier: Carrier) -> None:
+        self._carrier = carrier
         self._frame = carrier.frame
         self._data = carrier.data
+
+    def read(self, text: bool, payload: bytes) -> ClientMessage:
+        carrier = self._carrier
+        if text is not carrier.text:
+            raise BadMessage(f"this subprotocol takes {'text' if carrier.text else 'binary'} frames")
+        try:
+            up = carrier.decode(payload)
+            carrier.refuse_repeated_keys(payload)
+        except msgspec.ValidationError as error:
+            _refuse(str(error), carrier.find_id(payload))
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise _decode_error(error) from None
+        if isinstance(up, AuthUp | JoinUp | LeaveUp | PingUp):
+            return _judge_simple(up)
+        data, content_type = carrier.payload(up)
+        if isinstance(up, carrier.event):
+            return _judge_event(up, data, content_type)
+        return Ack(up.ack, data, content_type)
 
     def push(self, pushed: Pushed) -> bytes:
         data = self._data(pushed.data, pushed.content_type)
@@ -162,49 +200,43 @@ class Envelope:
         return self._frame(ReconnectDown(after_ms, reason))
 
 
-def judge_event(
-    event: str, data: bytes, content_type: str, file: str | UnsetType, id: int | None, traceparent: str
-) -> ClientEvent:
-    """The rules of an event; BadMessage names the field."""
+def _judge_event(up: Any, data: bytes, content_type: str) -> ClientEvent:  # noqa: ANN401 - as its carrier has it
+    event, file, traceparent = up.event, up.file, up.traceparent
+    id = None if up.id is UNSET else up.id
     if not 0 < len(event.encode()) <= MAX_EVENT:
         raise BadMessage(f"an event's name has 1 to {MAX_EVENT} bytes", "event", id)
-    guid = "" if file is UNSET else judge_file(file, id)
+    guid = "" if file is UNSET else _judge_file(file, id)
     # A malformed traceparent is as good as none (W3C Trace Context §3.2.2.3): it must not cost the client its event.
     return ClientEvent(event, data, content_type, guid, id, checked(traceparent))
 
 
-def judge_file(file: str, id: int | None) -> str:
+def _judge_file(file: str, id: int | None) -> str:
     """The rule of a guid."""
     if not 0 < len(file.encode()) <= MAX_FILE:
         raise BadMessage(f"a file's name has 1 to {MAX_FILE} bytes", "file", id)
     return file
 
 
-def judge_simple(up: AuthUp | JoinUp | LeaveUp | PingUp) -> ClientMessage:
+def _judge_simple(up: AuthUp | JoinUp | LeaveUp | PingUp) -> ClientMessage:
     """The messages that carry no payload."""
     id = None if up.id is UNSET else up.id
     match up:
         case AuthUp():
             return Auth(up.token, id)
         case JoinUp():
-            return Join(judge_file(up.file, id), id)
+            return Join(_judge_file(up.file, id), id)
         case LeaveUp():
-            return Leave(judge_file(up.file, id), id)
+            return Leave(_judge_file(up.file, id), id)
         case PingUp():
             return Ping(id)
 
 
-def judge_ack(ack: int, data: bytes, content_type: str) -> Ack:
-    """A client's answer to a push."""
-    return Ack(ack, data, content_type)
-
-
-def refuse(message: str, id: int | None) -> NoReturn:
+def _refuse(message: str, id: int | None) -> NoReturn:
     """A message that can be read but is not of the envelope: msgspec's words name the field."""
     found = _find_field(message)
     raise BadMessage(message, (found[1] or found[2]) if found else "", id) from None
 
 
-def decode_error(error: msgspec.MsgspecError | RecursionError) -> BadMessage:
+def _decode_error(error: msgspec.MsgspecError | RecursionError) -> BadMessage:
     """A message that cannot be read at all."""
     return BadMessage("the message is nested too deeply" if isinstance(error, RecursionError) else str(error))

@@ -7,28 +7,13 @@ all sense.
 import base64
 import binascii
 import json
-from collections.abc import Callable
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from gateway.wire.envelope import (
-    AuthUp,
-    ContentType,
-    Down,
-    Envelope,
-    Id,
-    JoinUp,
-    LeaveUp,
-    PingUp,
-    decode_error,
-    judge_ack,
-    judge_event,
-    judge_simple,
-    refuse,
-)
+from gateway.wire.envelope import AuthUp, ContentType, Down, Envelope, Id, JoinUp, LeaveUp, PingUp
 from gateway.wire.frames import text_frame
-from gateway.wire.ports import BadMessage, ClientMessage
+from gateway.wire.ports import BadMessage
 
 
 class _EventUp(Struct, tag_field="type", tag="event"):
@@ -50,20 +35,42 @@ class _OnlyId(Struct):
     id: Id | None = None
 
 
-_Up = AuthUp | _EventUp | _AckUp | JoinUp | LeaveUp | PingUp
 _encode = msgspec.json.Encoder().encode
-_decode: Callable[[bytes], _Up] = msgspec.json.Decoder(_Up).decode
 _decode_keys = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_id = msgspec.json.Decoder(_OnlyId).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
 
 class _Json:
+    text = True
+    event = _EventUp
+    decode = msgspec.json.Decoder(AuthUp | _EventUp | _AckUp | JoinUp | LeaveUp | PingUp).decode
+
     def frame(self, down: Down) -> bytes:
         return text_frame(_encode(down))
 
     def data(self, data: bytes, content_type: str) -> Raw | str:
         return base64.b64encode(data).decode() if content_type else Raw(data)
+
+    def payload(self, up: _EventUp | _AckUp) -> tuple[bytes, str]:
+        if up.data is UNSET:
+            return b"", ""
+        if up.content_type is UNSET:
+            return bytes(up.data), ""
+        try:
+            return base64.b64decode(_decode_text(up.data), validate=True), up.content_type
+        except (msgspec.DecodeError, binascii.Error, ValueError):
+            id = up.id if isinstance(up, _EventUp) and up.id is not UNSET else None
+            raise BadMessage("data with a content_type is a base64 string", "data", id) from None
+
+    def find_id(self, payload: bytes) -> int | None:
+        try:
+            return _decode_id(payload).id
+        except msgspec.DecodeError:
+            return None
+
+    def refuse_repeated_keys(self, payload: bytes) -> None:
+        _refuse_repeated_keys(payload)
 
 
 class JsonEnvelope(Envelope):
@@ -73,42 +80,6 @@ class JsonEnvelope(Envelope):
 
     def __init__(self) -> None:
         super().__init__(_Json())
-
-    def read(self, text: bool, payload: bytes) -> ClientMessage:
-        if not text:
-            raise BadMessage("homing.json takes text frames")
-        try:
-            up = _decode(payload)
-            _refuse_repeated_keys(payload)
-        except msgspec.ValidationError as error:
-            refuse(str(error), _id_of(payload))
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise decode_error(error) from None
-        if isinstance(up, _EventUp):
-            id = None if up.id is UNSET else up.id
-            data, content_type = _payload(up.data, up.content_type, id)
-            return judge_event(up.event, data, content_type, up.file, id, up.traceparent)
-        if isinstance(up, _AckUp):
-            return judge_ack(up.ack, *_payload(up.data, up.content_type, None))
-        return judge_simple(up)
-
-
-def _payload(data: Raw | UnsetType, content_type: str | UnsetType, id: int | None) -> tuple[bytes, str]:
-    if data is UNSET:
-        return b"", ""
-    if content_type is UNSET:
-        return bytes(data), ""
-    try:
-        return base64.b64decode(_decode_text(data), validate=True), content_type
-    except (msgspec.DecodeError, binascii.Error, ValueError):
-        raise BadMessage("data with a content_type is a base64 string", "data", id) from None
-
-
-def _id_of(payload: bytes) -> int | None:
-    try:
-        return _decode_id(payload).id
-    except msgspec.DecodeError:
-        return None
 
 
 def _refuse_repeated_keys(payload: bytes) -> None:
