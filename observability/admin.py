@@ -6,6 +6,7 @@ from aiohttp import web
 
 from observability.metrics import Exposition
 
+GRACE = 2.0  # seconds for requests under way at a stop
 MAX_BODY = 16 * 1024 * 1024  # bytes of one request
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -22,7 +23,12 @@ class Admin:
         self.add("GET", "/livez", self._livez)
         self.add("GET", "/readyz", self._readyz)
         self.add("GET", "/metrics", self._metrics)
-        self._runner = web.AppRunner(self._app, access_log=None)
+        self._runner = web.AppRunner(
+            self._app,
+            access_log=None,
+            handler_cancellation=True,  # a watch ends when its caller is gone, also while nothing is written
+            shutdown_timeout=GRACE,
+        )
 
     def add(self, method: str, path: str, handler: Handler) -> None:
         """One more route, before `listen`."""

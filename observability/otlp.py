@@ -93,7 +93,12 @@ class SpanExporter:
         """Everything held, or until the collector fails."""
         while self._held:
             batch = [self._held.popleft() for _ in range(min(BATCH, len(self._held)))]
-            taken = self._transport.send(self._encoder.encode(batch))
+            try:
+                taken = self._transport.send(self._encoder.encode(batch))
+            except Exception:  # a batch that cannot be sent must not end tracing
+                log.exception("%d spans are lost by a fault of ours", len(batch))
+                self._counters.spans_lost += len(batch)
+                continue
             if taken:
                 self._counters.spans_sent += len(batch)
             else:

@@ -95,7 +95,7 @@ class Process:
             say_ready(ready="router", id=self._id, grpc=grpc_address, http=http_address, pid=os.getpid())
             await stop.wait()
             self._ready = False
-            await self._api.close(GRACE)
+            await asyncio.gather(self._api.close(GRACE), self._admin.close())
             for task in keeping:
                 task.cancel()
 

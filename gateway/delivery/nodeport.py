@@ -189,6 +189,9 @@ class NodePort:
             self._refuse(link, push, node_pb2.OLD_EPOCH, trace)
             return
         receivers = self._receivers(push.receivers)
+        if not receivers and push.receivers.WhichOneof("to") == "everyone":
+            link.answer_push(node_pb2.PushAnswer(call=push.call, verdict=node_pb2.DONE))  # nobody is here
+            return
         if not receivers:
             self._counters.not_mine += 1
             self._refuse(link, push, node_pb2.NOT_MINE, trace)

@@ -94,6 +94,10 @@ async def _answer(call: Callable[[Q], Awaitable[A]], request: Q, context: Contex
     except Refused as refused:
         await _refuse(refused, context)
         raise  # abort has raised already; this is for readers and type checkers
+    except Exception:
+        log.exception("a call failed by a fault of ours")
+        await _refuse(Refused("INTERNAL", "the router failed; it is not your fault"), context)
+        raise
 
 
 async def _refuse(refused: Refused, context: Context) -> None:

@@ -4,6 +4,7 @@ In place of `data` a request may carry `json`, any JSON value, carried as it sta
 shows `ack_json` when the ack is JSON. Names are the proto's own (snake_case); camelCase is read too.
 """
 
+import base64
 import re
 from typing import Any, TypeVar
 
@@ -25,7 +26,8 @@ _find_failed = re.compile(r"Failed to parse (\w+) field").search
 def read(body: bytes, into: M) -> M:
     """The request that a body holds. Refused (INVALID_ARGUMENT) names the field."""
     fields = _names(body)
-    payload = _take_json(fields)
+    payload = _take_json(fields) if "data" in into.DESCRIPTOR.fields_by_name else None
+    _judge_base64(fields)
     _fill(fields, into)
     if payload is not None:
         into.data = payload  # type: ignore[attr-defined]  # only messages with data have json
@@ -62,7 +64,7 @@ def _show_ack(shown: dict[str, Any], delivery: router_pb2.Delivery) -> None:
     if not delivery.ack_data:
         shown.pop("ack_data", None)
         shown.pop("ack_content_type", None)
-    elif not delivery.ack_content_type:
+    elif delivery.ack_content_type in ("", "application/json"):
         del shown["ack_data"]
         shown["ack_json"] = msgspec.Raw(delivery.ack_data)
 
@@ -79,14 +81,26 @@ def _take_json(fields: dict[str, msgspec.Raw]) -> bytes | None:
         return None
     if "data" in fields:
         raise bad("json", "either json or data, not both")
-    if fields.get("content_type", b'""') not in (b'""', b'"application/json"'):
+    given = fields.get("content_type", fields.get("contentType", msgspec.Raw(b'""')))
+    if bytes(given) not in (b'""', b'"application/json"'):
         raise bad("content_type", "json is application/json")
     return bytes(fields.pop("json"))
+
+
+def _judge_base64(fields: dict[str, msgspec.Raw]) -> None:
+    """protobuf reads what is not base64 as nothing at all."""
+    if "data" in fields:
+        try:
+            base64.b64decode(msgspec.json.decode(fields["data"], type=str), altchars=b"+/", validate=True)
+        except (msgspec.MsgspecError, ValueError):
+            raise bad("data", "not base64; a JSON payload may stand in json") from None
 
 
 def _fill(fields: dict[str, msgspec.Raw], into: Message) -> None:
     try:
         json_format.ParseDict({name: msgspec.json.decode(value) for name, value in fields.items()}, into)
+    except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
+        raise Refused("INVALID_ARGUMENT", f"the body cannot be read: {error}") from None
     except json_format.ParseError as error:
         text = str(error)
         found = _find_unknown(text) or _find_failed(text)

@@ -101,4 +101,6 @@ class Report:
 
 
 def _outcome(number: int) -> Outcome:
-    return Outcome.Name(number) and number  # type: ignore[return-value]  # raises ValueError for one we do not know
+    """An outcome as a node says it; one that this router does not know yet is as good as unknown."""
+    known = number in Outcome.values() and number
+    return number if known else router_pb2.Delivery.UNREACHABLE  # type: ignore[return-value]

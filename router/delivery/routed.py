@@ -34,7 +34,7 @@ Answer: TypeAlias = "asyncio.Future[node_pb2.PushAnswer | None]"
 class Flight:
     """One push from its plan to its report."""
 
-    __slots__ = ("asked", "done", "healing", "open", "push", "received_ns", "report", "stale", "trace")
+    __slots__ = ("asked", "done", "healing", "open", "push", "received_ns", "report", "trace")
 
     def __init__(self, push: CheckedPush, received_ns: int, done: Done) -> None:
         self.push = push
@@ -43,8 +43,7 @@ class Flight:
         self.report = Report(push)
         self.asked: set[object] = set()  # lives that were sent to
         self.open = 0  # answers that are still to come
-        self.stale = False  # an owner turned out not to be one
-        self.healing = False  # it has been through that once
+        self.healing = False  # an owner turned out not to be one; that is mended once
         self.trace: PushTrace | None = None  # None: not sampled
 
     def end(self, result: router_pb2.PushReport | Refused) -> None:
@@ -101,20 +100,23 @@ class Routed:
             self._counters.pushes_refused += 1
             flight.end(full)
             return
-        flight.open = len(legs)
-        flight.report.contacted += len(legs)
-        self._counters.nodes_contacted += len(legs)
-        for life, leg in legs.items():
-            flight.asked.add(life)
-            hop = self._fleet.hop(life)
-            trace = flight.trace.hop(leg) if flight.trace is not None else None
-            if hop is None:
-                self._take(flight, leg, trace, None)
-            else:
-                answer = hop.push(_message(flight, leg, self._traceparent(flight, trace)))
-                answer.add_done_callback(partial(self._answered, flight, leg, trace))
-        if not legs:
-            flight.end(flight.report.finish())
+        flight.open += 1  # this round, so that no answer lands the push before all legs have been sent
+        for leg in legs.values():
+            self._send_leg(flight, leg)
+        self._one_less(flight)
+
+    def _send_leg(self, flight: Flight, leg: Leg) -> None:
+        flight.open += 1
+        flight.asked.add(leg.life)
+        flight.report.contacted += 1
+        self._counters.nodes_contacted += 1
+        hop = self._fleet.hop(leg.life)
+        trace = flight.trace.hop(leg) if flight.trace is not None else None
+        if hop is None:
+            self._take(flight, leg, trace, None)
+        else:
+            answer = hop.push(_message(flight, leg, self._traceparent(flight, trace)))
+            answer.add_done_callback(partial(self._answered, flight, leg, trace))
 
     def _full(self, flight: Flight, legs: Plan) -> Refused | None:
         for life in legs:
@@ -142,20 +144,23 @@ class Routed:
             flight.report.add_unreachable(leg)
         else:
             flight.report.add_answer(leg.life, answer)
-            if answer.verdict != node_pb2.DONE and not leg.scatter:
-                flight.stale = True
+            if answer.verdict != node_pb2.DONE and not leg.scatter and not flight.healing:
+                self._heal(flight)
+        self._one_less(flight)
+
+    def _one_less(self, flight: Flight) -> None:
         flight.open -= 1
         if flight.open == 0:
-            self._land(flight)
-
-    def _land(self, flight: Flight) -> None:
-        if flight.stale and not flight.healing:
-            flight.healing, flight.stale = True, False
-            if flight.trace is not None:
-                flight.trace.planning()
-            self._wait_in_lane(flight)
-        else:
             flight.end(flight.report.finish())
+
+    def _heal(self, flight: Flight) -> None:
+        """An owner turned out not to be one. Other owners may still be answering, acks may be awaited: the lane is
+        entered now, so that nothing later to this target overtakes what healing will send."""
+        flight.healing = True
+        flight.open += 1  # what healing finds
+        if flight.trace is not None:
+            flight.trace.planning()
+        self._wait_in_lane(flight)
 
     # Waiting for the table ------------------------------------------------------------------------------------------
 
@@ -173,27 +178,42 @@ class Routed:
             flight.end(Refused("RESOURCE_EXHAUSTED", text, retry_after=0.1))
 
     async def _catch_up(self, target: Target) -> None:
-        """Let the table catch up, then send the lane on its way, in its order."""
-        current = await self._feed.wait_caught_up()
-        if not current:
-            self._counters.registry_away += 1
-        lane = self._lanes.pop(target)
-        for flight in lane:
-            flight.report.registry_away = not current
-            if flight.trace is not None:
-                flight.trace.waited = True
-            legs = plan(target, self._feed.table, self._fleet.scattering())
-            if flight.healing:
-                self._send_to_the_rest(flight, legs)
-            else:
-                self._send(flight, legs)
+        """Let the table catch up, then send the lane on its way, in its order. Stopped, it ends what waits."""
+        current, stopped = False, True
+        try:
+            current = await self._feed.wait_caught_up()
+            stopped = False
+        finally:
+            if not current:
+                self._counters.registry_away += 1
+            for flight in self._lanes.pop(target):
+                flight.report.registry_away = not current
+                self._leave_lane(flight, stopped)
+
+    def _leave_lane(self, flight: Flight, stopped: bool) -> None:
+        if flight.trace is not None:
+            flight.trace.waited = True
+        if stopped and not flight.healing:
+            flight.end(Refused("UNAVAILABLE", "this router is stopping; nothing was sent", retry_after=0.1))
+            return
+        legs = {} if stopped else plan(flight.push.target, self._feed.table, self._fleet.scattering())
+        if flight.healing:
+            self._send_to_the_rest(flight, legs)
+        else:
+            self._send(flight, legs)
 
     def _send_to_the_rest(self, flight: Flight, legs: Plan) -> None:
+        """The second round: owners that were not asked in the first. A full queue there is a node that did not
+        answer, since something of this push may have been sent."""
         rest = {life: leg for life, leg in legs.items() if life not in flight.asked}
         if rest:
             self._counters.healed += 1
             flight.report.healed = True
-        self._send(flight, rest)
+        if flight.trace is not None:
+            flight.trace.planned(rest)
+        for leg in rest.values():
+            self._send_leg(flight, leg)
+        self._one_less(flight)
 
 
 def _message(flight: Flight, leg: Leg, traceparent: str) -> node_pb2.Push:

@@ -125,6 +125,39 @@ async def test_a_stale_route_is_mended_inside_the_call(world: World) -> None:
     assert (report.healed, report.amplification) == (True, 2.0)
 
 
+async def test_healing_does_not_wait_for_the_slowest_owner_and_later_pushes_wait_behind_it(world: World) -> None:
+    one, two, three = (world.feed.node(name) for name in ("one", "two", "three"))
+    world.come(one, "ada", 1)
+    world.come(two, "ada", 2)
+    world.go(one, "ada", 1)
+    world.come(three, "ada", 1, known=False)
+    world.hops[two].stall(True)  # as if it waited for an ack
+    first = asyncio.ensure_future(world.push(user="ada", event="first"))
+    second = asyncio.ensure_future(world.push(user="ada", event="second"))
+    while len([life for life, _ in world.served if life == three]) < 2:
+        await asyncio.sleep(0)
+    assert not first.done()
+    assert [one.event for life, one in world.served if life == three] == ["first", "second"]
+    world.hops[two].stall(False)
+    assert facts(await first) == ({"WRITTEN": 2}, 3, 2)
+    assert (await second).healed
+
+
+async def test_a_router_that_stops_ends_what_waits(world: World) -> None:
+    async def never() -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    world.feed.wait_caught_up = never  # type: ignore[method-assign]
+    waiting = asyncio.ensure_future(world.push(user="nobody"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await world.routed.close()
+    with pytest.raises(Refused) as caught:
+        await waiting
+    assert caught.value.code == "UNAVAILABLE"
+
+
 async def test_a_session_that_just_went_is_offline_after_one_read(world: World) -> None:
     one = world.feed.node("one")
     world.come(one, "ada", 1)
