@@ -1,6 +1,8 @@
 """`homing bench`: what things cost here, beside a bare floor."""
 
 import json
+import signal
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +51,7 @@ def bench(
     except ImportError as error:
         raise Trouble(f"bench needs the whole of Homing: pip install 'homing[up]' ({error.name} is missing)") from None
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that an ended run still stops its cluster
     number, nodes, default_rate = DEFAULTS[scenario]
     number, nodes, pace = clients or number, gateways or nodes, rate or default_rate
     _judge_files(number)
