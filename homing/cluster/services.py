@@ -11,7 +11,7 @@ import msgspec
 from homing.cluster import file
 from homing.cluster.process import Child, how_it_ended
 from homing.cluster.settings import shifted
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import Mistake, Trouble
 
 READY_LIMIT = 60.0  # seconds; a service itself gives up on a silent etcd after 30
 DECIDED = (
@@ -90,8 +90,9 @@ async def _ready_line(child: Child) -> GatewayReady | RouterReady:
             return msgspec.json.decode(line, type=GatewayReady | RouterReady)
         except msgspec.DecodeError:
             continue  # not the line that we wait for
-    raise _trouble(child, f"did not start: {how_it_ended(await child.wait_gone())}")
+    code = await child.wait_gone()
+    raise _trouble(child, f"did not start: {how_it_ended(code)}", Mistake if code == 2 else Trouble)
 
 
-def _trouble(child: Child, what: str) -> Trouble:
-    return Trouble("\n  ".join([f"{child.name} {what}; the end of {child.log}:", *child.last_lines()]))
+def _trouble(child: Child, what: str, kind: type[Trouble] = Trouble) -> Trouble:
+    return kind("\n  ".join([f"{child.name} {what}; the end of {child.log}:", *child.last_lines()]))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from homing.cluster import devtoken
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import Mistake
 
 NAME = "homing.toml"
 ANYWHERE = "127.0.0.1:0"  # loopback, any free port
@@ -28,9 +28,9 @@ def load(file: Path | None) -> Table:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise Trouble(f"cannot read the configuration {file}: {error.strerror}") from None
+        raise Mistake(f"cannot read the configuration {file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Trouble(f"the configuration {file} is not TOML: {error}") from None
+        raise Mistake(f"the configuration {file} is not TOML: {error}") from None
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
@@ -60,7 +60,7 @@ def shifted(address: object, by: int) -> str:
     """Where the `by`-th process listens when the first one was told `address`: the same port plus `by`; 0 stays 0."""
     host, _, port = str(address or ANYWHERE).rpartition(":")
     if not port.isdecimal():
-        raise Trouble(f"{address!r} is not host:port")
+        raise Mistake(f"{address!r} is not host:port")
     return f"{host}:{int(port) + by if int(port) else 0}"
 
 

@@ -3,3 +3,11 @@
 
 class Trouble(Exception):
     """One line for a person: what failed, which place, and the cure. Never shown with a stack trace."""
+
+    exit_code = 1
+
+
+class Mistake(Trouble):
+    """The same, in what the person wrote: a configuration. Exit code 2, as for a mistake on the command line."""
+
+    exit_code = 2

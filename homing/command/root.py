@@ -46,12 +46,12 @@ for command in (
 
 
 def main() -> None:
-    """The console script. Exit status: 0 done, 1 refused or failed, 2 wrong usage."""
+    """The console script. Exit status: 0 done, 1 refused or failed, 2 wrong usage or configuration."""
     try:
         root.main(prog_name="homing", standalone_mode=True)
     except Trouble as trouble:
         click.echo(f"homing: {trouble}", err=True)
-        sys.exit(1)
+        sys.exit(trouble.exit_code)
     except Exception as error:
         if os.environ.get("HOMING_DEBUG"):
             raise
