@@ -70,6 +70,8 @@ async def test_kill_9_of_one_gateway_of_three(cluster: Cluster) -> None:
         left = await _keys(store, keys)
         assert keys.node("doomed") not in left
         assert keys.batch("doomed") not in left
+        machine = await store.get(keys.machine(doomed.facts["machine"]))
+        assert machine is None or machine.value != b"doomed"  # free, or a newcomer's by now
         async with asyncio.timeout(20):
             while any("doomed" in key for key in await _keys(store, keys)):
                 await asyncio.sleep(0.1)

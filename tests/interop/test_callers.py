@@ -19,7 +19,8 @@ LANGUAGES = ["node", *(pytest.param(name, marks=pytest.mark.compiled) for name i
 
 async def run(language: str, *arguments: str) -> tuple[int, str, str]:
     for program in NEEDS[language]:
-        assert shutil.which(program), f"{program} is needed for this caller"
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed: the caller in {language} has not been tested")
     environment = {**os.environ, "PROTOC": f"{sys.executable} -m grpc_tools.protoc"}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(

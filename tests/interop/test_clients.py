@@ -33,7 +33,7 @@ def node() -> str:
     """Node with `ws` installed beside the driver."""
     found = shutil.which("node")
     if found is None or shutil.which("npm") is None:
-        pytest.fail("Node and npm are needed for these clients: install them, or deselect with -k 'not ws'")
+        return ""  # `drive` says so, for the clients that need it
     if not (DRIVERS / "node_modules" / "ws").is_dir():
         subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=DRIVERS, check=True, timeout=100)
     return found
@@ -66,6 +66,8 @@ class Driven:
 
 @asynccontextmanager
 async def drive(client: str, node: str, url: str, *protocols: str) -> AsyncIterator[Driven]:
+    if client in ("ws", "built-in") and not node:
+        pytest.skip("Node and npm are not installed: no test with Node's clients has run")
     python = [sys.executable, str(DRIVERS / "driver.py"), client]
     options = [option for option in NODE_OPTIONS if client == "built-in"]
     command = python if client in ("websockets", "aiohttp") else [node, *options, str(DRIVERS / "driver.mjs"), client]

@@ -61,7 +61,8 @@ class Page:
 @asynccontextmanager
 async def page(origin: str, url: str, token_url: str, *files: str) -> AsyncIterator[Page]:
     node = shutil.which("node")
-    assert node is not None, "Node is needed for these tests"
+    if node is None:
+        pytest.skip("Node is not installed: /homing.js has not been tested")
     pipe = asyncio.subprocess.PIPE
     arguments = (str(DRIVER), f"http://{origin}/homing.js", url, token_url, *files)
     process = await asyncio.create_subprocess_exec(node, *NODE_OPTIONS, *arguments, stdin=pipe, stdout=pipe)
