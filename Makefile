@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-CODE := homing gateway router registry observability streams proto/generate.py
+CODE := homing gateway router registry observability streams bus proto/generate.py
 
 # The page's tests run wherever Chromium and playwright are; `make browser` brings them.
 CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*/site-packages/playwright))
@@ -90,7 +90,7 @@ lock: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	rm -f uv.lock
 	$(BIN)/uv export --quiet --python $(BIN)/python --format requirements.txt --all-extras --no-emit-project -o requirements.txt
-	$(BIN)/uv export --quiet --python $(BIN)/python --format requirements.txt --extra server --no-dev --no-emit-project \
+	$(BIN)/uv export --quiet --python $(BIN)/python --format requirements.txt --extra kafka --no-dev --no-emit-project \
 	  -o deploy/requirements.txt
 	rm -f uv.lock
 

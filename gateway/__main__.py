@@ -58,7 +58,7 @@ class Process:
         self._store = EtcdStore(settings.registry.endpoints())
         self._index = Index[Session]()
         self._reach = Reach()
-        self._sink = RedisStream(settings.events, self._counters)
+        self._sink = RedisStream(settings.bus, settings.events, self._counters)
         self._heartbeat = Heartbeat(settings.gateway.heartbeat, self._counters, asyncio.get_running_loop())
         first = self._make_registrar()
         self._registering = Registering(self._index, self._reach, first, self._counters)

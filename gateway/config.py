@@ -8,7 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from gateway.events.redis_stream import StreamSettings
+from bus.settings import BusSection, DeliverySection
+from gateway.events.port import EventSettings
 from gateway.heartbeat import HeartbeatSettings
 from gateway.identity.tokens import Issuer, Tokens
 from gateway.sessions.budget import Budget
@@ -59,7 +60,9 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     registry: RegistrySection = RegistrySection()
     gateway: ListenSection = ListenSection()
     auth: AuthSection = AuthSection()
-    events: StreamSettings = StreamSettings()
+    bus: BusSection = BusSection()
+    delivery: DeliverySection = DeliverySection()
+    events: EventSettings = EventSettings()
     log: LogSection = LogSection()
     trace: TraceSettings = TraceSettings()
 

@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-SECTIONS = frozenset({"registry", "gateway", "router", "auth", "events", "log", "trace"})
+SECTIONS = frozenset(
+    {"registry", "gateway", "router", "auth", "bus", "delivery", "events", "views", "commands", "log", "trace"}
+)
 
 T = TypeVar("T")
 

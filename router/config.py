@@ -2,6 +2,7 @@
 
 import msgspec
 
+from bus.settings import BusSection, DeliverySection
 from observability.logs import LogSection
 from observability.tracing import TraceSettings
 from registry.etcd.section import RegistrySection
@@ -24,5 +25,7 @@ class RouterConfig(msgspec.Struct, frozen=True):
 
     registry: RegistrySection = RegistrySection()
     router: ListenSection = ListenSection()
+    bus: BusSection = BusSection()
+    delivery: DeliverySection = DeliverySection()
     log: LogSection = LogSection()
     trace: TraceSettings = TraceSettings()

@@ -15,6 +15,16 @@ class Record(msgspec.Struct, frozen=True):
     on_taken: Callable[[], None] | None = None  # hears that the bus has it
 
 
+class EventSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[events]`: what happens to client events on their way to the bus (`[bus]` says which)."""
+
+    name: str = "homing.events"  # the stream, or the topic
+    keep: int = 1_000_000  # records a Redis Stream is trimmed to, about; Kafka's topics have their own retention
+    buffer: int = 10_000  # records held while the bus is away; then clients hear `busy`
+    buffer_bytes: int = 16 * 1024 * 1024  # of their values
+    batch: int = 500  # records in one write
+
+
 class EventSink(Protocol):
     """An event bus, at least once, in order per key. It is buffered here, within bounds, while the bus is away."""
 

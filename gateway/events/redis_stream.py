@@ -8,33 +8,22 @@ import asyncio
 import logging
 from collections import deque
 
-import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from gateway.events.port import Record
+from bus.settings import BusSection
+from gateway.events.port import EventSettings, Record
 from observability.counters import Counters
 
 log = logging.getLogger(__name__)
 
-
-class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[events]`: where client events go."""
-
-    bus: str = "redis"
-    url: str = "redis://127.0.0.1:6379"
-    stream: str = "homing.events"
-    keep: int = 1_000_000  # records the stream is trimmed to, about
-    buffer: int = 10_000  # records held while Redis is away; then clients hear `busy`
-    buffer_bytes: int = 16 * 1024 * 1024  # of their values
-    batch: int = 500  # records in one pipeline
-    timeout: float = 2.0  # seconds for one pipeline
+CLOSE_WITHIN = 2.0  # seconds
 
 
 class RedisStream:
     """An `EventSink` over one Redis Stream."""
 
-    def __init__(self, settings: StreamSettings, counters: Counters) -> None:
+    def __init__(self, bus: BusSection, settings: EventSettings, counters: Counters) -> None:
         self._settings = settings
         self._counters = counters
         self._waiting: deque[Record] = deque()
@@ -44,7 +33,7 @@ class RedisStream:
         self._room = asyncio.Event()
         self._room.set()
         self._redis = redis.asyncio.Redis.from_url(
-            settings.url, socket_timeout=settings.timeout, socket_connect_timeout=settings.timeout
+            bus.redis, socket_timeout=bus.timeout, socket_connect_timeout=bus.timeout
         )
 
     def publish(self, record: Record) -> bool:
@@ -81,7 +70,7 @@ class RedisStream:
 
     async def close(self) -> None:
         try:
-            async with asyncio.timeout(self._settings.timeout):
+            async with asyncio.timeout(CLOSE_WITHIN):
                 while self._waiting:
                     await self._send_next()
         except TimeoutError:
@@ -127,7 +116,7 @@ class RedisStream:
         async with self._redis.pipeline(transaction=False) as pipe:
             for record in batch:
                 fields = {**record.headers, "value": record.value}
-                pipe.xadd(self._settings.stream, fields, maxlen=self._settings.keep, approximate=True)  # type: ignore[arg-type]
+                pipe.xadd(self._settings.name, fields, maxlen=self._settings.keep, approximate=True)  # type: ignore[arg-type]
             await pipe.execute()
 
     def _address(self) -> str:

@@ -16,8 +16,10 @@ from homing.cluster.trouble import Mistake, Trouble
 READY_LIMIT = 60.0  # seconds; a service itself gives up on a silent etcd after 30
 DECIDED = (
     "HOMING_REGISTRY__ETCD",
-    "HOMING_EVENTS__BUS",
-    "HOMING_EVENTS__URL",
+    "HOMING_BUS__KIND",
+    "HOMING_BUS__REDIS",
+    "HOMING_BUS__KAFKA",
+    "HOMING_DELIVERY__MODE",
     "HOMING_GATEWAY__DEV_ROUTER",
     "HOMING_TRACE__OTLP",
 )

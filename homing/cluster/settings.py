@@ -64,8 +64,10 @@ def shifted(address: object, by: int) -> str:
     return f"{host}:{int(port) + by if int(port) else 0}"
 
 
-def resolve(user: Mapping[str, Any], *, etcd: list[str], redis: str, key_file: Path) -> Table:
-    """The services' configuration of this cluster, ready to be written."""
+def resolve(
+    user: Mapping[str, Any], *, etcd: list[str], bus: Mapping[str, str], delivery: str, key_file: Path
+) -> Table:
+    """The services' configuration of this cluster, ready to be written. `bus`: its kind, redis, kafka if there is one."""
     own: Table = {
         "registry": {"cluster": "homing"},
         "gateway": {"dev": True},
@@ -80,7 +82,7 @@ def resolve(user: Mapping[str, Any], *, etcd: list[str], redis: str, key_file: P
             }
         },
     }
-    found: Table = {"registry": {"etcd": etcd}, "events": {"bus": "redis", "url": redis}}
+    found: Table = {"registry": {"etcd": etcd}, "bus": dict(bus), "delivery": {"mode": delivery}}
     table = merge(merge(own, user), found)
     gateway = {key: value for key, value in table.get("gateway", {}).items() if key != "node_id"}
     table["gateway"] = {**gateway, "listen": ANYWHERE, "node_listen": ANYWHERE, "admin": ANYWHERE}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from homing.cluster import devtoken, file, servers, services, settings
+from homing.cluster import devtoken, file, kafka, servers, services, settings
 from homing.cluster.process import Child, how_it_ended
 from homing.cluster.trouble import Trouble
 
@@ -21,7 +21,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Wanted(NamedTuple):
-    """What to start. `etcd` and `redis` name servers that run already; empty: start our own."""
+    """What to start. `etcd`, `redis` and `kafka` name servers that run already; empty: start our own."""
 
     run_dir: Path
     gateways: int
@@ -29,6 +29,9 @@ class Wanted(NamedTuple):
     etcd: list[str]
     redis: str
     user: settings.Table
+    kafka: str = ""
+    bus: str = "redis"  # or "kafka"
+    delivery: str = "routed"  # or "broadcast"
 
 
 class Part(NamedTuple):
@@ -49,6 +52,7 @@ class Supervisor:
         self._parts: list[Part] = []
         self._etcd = wanted.etcd
         self._redis = wanted.redis
+        self._kafka = wanted.kafka
         self._signals = 0
         self._stop_asked = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -93,8 +97,10 @@ class Supervisor:
         async with asyncio.TaskGroup() as tier:
             tier.create_task(self._start_etcd())
             tier.create_task(self._start_redis())
+            tier.create_task(self._start_kafka())
         key = devtoken.ensure_key(wanted.run_dir)
-        table = settings.resolve(wanted.user, etcd=self._etcd, redis=self._redis, key_file=key)
+        bus = {"kind": wanted.bus, "redis": self._redis} | ({"kafka": self._kafka} if self._kafka else {})
+        table = settings.resolve(wanted.user, etcd=self._etcd, bus=bus, delivery=wanted.delivery, key_file=key)
         await self._start_tier("router", wanted.routers, services.router_command, settings.write(wanted.run_dir, table))
         settings.name_router(table, self._cluster().routers[0].http)
         config = settings.write(wanted.run_dir, table)
@@ -124,6 +130,14 @@ class Supervisor:
         started = await servers.start_redis(self._wanted.run_dir)
         self._redis = f"redis://{started.address}/0"
         self._server_is_up(started)
+
+    async def _start_kafka(self) -> None:
+        if self._kafka:
+            self._say(f"kafka      {self._kafka}  (not ours)")
+        elif self._wanted.bus == "kafka":
+            started = await kafka.start_kafka(self._wanted.run_dir)
+            self._kafka = started.address
+            self._server_is_up(started)
 
     def _server_is_up(self, started: servers.Started) -> None:
         child = started.child

@@ -14,7 +14,7 @@ import homing
 from homing.cluster.trouble import Trouble
 
 HERE = Path(homing.__file__).resolve().parent
-OURS = ("gateway", "router", "registry", "observability", "streams")
+OURS = ("gateway", "router", "registry", "observability", "streams", "bus")
 EVERYTHING = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 

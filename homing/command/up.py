@@ -17,6 +17,19 @@ if TYPE_CHECKING:
 @click.option("--routers", type=click.IntRange(1, 16), default=1, show_default=True, metavar="N", help="How many.")
 @click.option("--etcd", metavar="HOST:PORT[,...]", help="Use this etcd instead of starting one.")
 @click.option("--redis", metavar="URL", help="Use this Redis instead of starting one.")
+@click.option(
+    "--delivery",
+    type=click.Choice(["routed", "broadcast"]),
+    help="How pushes travel: to the owning gateways (routed, the default), or over the bus to all of them.",
+)
+@click.option(
+    "--bus",
+    type=click.Choice(["redis", "kafka"]),
+    help="Carries client events and broadcast pushes.  [default: redis]",
+)
+@click.option(
+    "--kafka", metavar="HOST:PORT[,...]", help="Use this Kafka instead of starting one (implies --bus kafka)."
+)
 @click.option("--otlp", type=options.COLLECTOR, metavar="URL", help="Send traces there (OTLP over gRPC), as to Jaeger.")
 @click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A homing.toml to build upon."
@@ -28,6 +41,9 @@ def up(
     routers: int,
     etcd: str | None,
     redis: str | None,
+    delivery: str | None,
+    bus: str | None,
+    kafka: str | None,
     otlp: str | None,
     config: Path | None,
     run_dir: Path,
@@ -43,6 +59,7 @@ def up(
     Examples:
       homing up
       homing up --gateways 3 --run-dir /tmp/trial
+      homing up --delivery broadcast --bus kafka --kafka 127.0.0.1:9092
       homing up --otlp http://127.0.0.1:4317
     """
     from homing.cluster import file, settings
@@ -57,8 +74,11 @@ def up(
         gateways=gateways,
         routers=routers,
         etcd=settings.endpoints(etcd or settings.given(user, "registry", "etcd")),
-        redis=redis or str(settings.given(user, "events", "url") or ""),
+        redis=redis or str(settings.given(user, "bus", "redis") or ""),
         user=user,
+        kafka=kafka or str(settings.given(user, "bus", "kafka") or ""),
+        bus=bus or ("kafka" if kafka else str(settings.given(user, "bus", "kind") or "redis")),
+        delivery=delivery or str(settings.given(user, "delivery", "mode") or "routed"),
     )
     try:
         run_dir.mkdir(parents=True, exist_ok=True)

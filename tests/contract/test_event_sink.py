@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from gateway.events.port import Record
-from gateway.events.redis_stream import RedisStream, StreamSettings
+from bus.settings import BusSection
+from gateway.events.port import EventSettings, Record
+from gateway.events.redis_stream import RedisStream
 from observability import names
 from observability.counters import counters
 from tests.support.servers import Server, start_redis
@@ -20,9 +21,10 @@ from tests.support.servers import Server, start_redis
 class Rig:
     def __init__(self, server: Server, buffer: int) -> None:
         self.server = server
-        self.settings = StreamSettings(url=f"redis://{server.endpoint}", buffer=buffer, batch=7, timeout=0.5)
+        self.bus = BusSection(redis=f"redis://{server.endpoint}", timeout=0.5)
+        self.settings = EventSettings(buffer=buffer, batch=7)
         self.counters = counters(names.GATEWAY)
-        self.sink = RedisStream(self.settings, self.counters)
+        self.sink = RedisStream(self.bus, self.settings, self.counters)
         self.running: asyncio.Task[None] | None = None
 
     def run(self) -> None:
@@ -36,11 +38,11 @@ class Rig:
 
     async def read(self, number: int) -> list[dict[bytes, bytes]]:
         """The first `number` records on the bus, as soon as they are there."""
-        async with Redis.from_url(self.settings.url) as redis, asyncio.timeout(10):
+        async with Redis.from_url(self.bus.redis) as redis, asyncio.timeout(10):
             records: list[tuple[bytes, dict[bytes, bytes]]] = []
             while len(records) < number:
                 after = records[-1][0] if records else "0"
-                for _, got in await redis.xread({self.settings.stream: after}, block=500):
+                for _, got in await redis.xread({self.settings.name: after}, block=500):
                     records += got
         return [fields for _, fields in records]
 

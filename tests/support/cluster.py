@@ -86,7 +86,7 @@ class Cluster:
     def write_config(self, **gateway: object) -> None:
         """The configuration that services started from now on read."""
         lines = ["[registry]", *(f"{key} = {json.dumps(value)}" for key, value in self.registry.items())]
-        lines += ["[events]", f'url = "redis://{self.redis}"', f'stream = "{self.stream}"']
+        lines += ["[bus]", f'redis = "redis://{self.redis}"', "[events]", f'name = "{self.stream}"']
         lines += ["[auth.issuers.test]", 'algorithm = "HS256"', f'key_file = "{self.directory / "key"}"']
         lines += ['iss = "tests"', 'aud = "homing"', "[gateway]"]
         lines += [f"{key} = {json.dumps(value)}" for key, value in gateway.items() if not isinstance(value, dict)]

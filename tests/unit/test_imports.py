@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ("gateway", "router", "registry", "observability", "streams")
+SERVICES = ("bus", "gateway", "router", "registry", "observability", "streams")
 GENERATED = ("homing.v1", "homing.internal.v1", "homing.etcd.v1")
 COMPOSITION_ROOTS = {"gateway.__main__", "router.__main__"}
 CONFIGURATION = {"gateway.config", "router.config"}  # an adapter's settings stand beside it; a section names them

@@ -54,14 +54,16 @@ def test_ports_count_up_from_the_one_named_and_free_ones_stay_free():
 
 
 def resolve(user):
-    return settings.resolve(user, etcd=["e:1"], redis="redis://r:2/0", key_file=Path("/run/dev.key"))
+    bus = {"kind": "redis", "redis": "redis://r:2/0"}
+    return settings.resolve(user, etcd=["e:1"], bus=bus, delivery="routed", key_file=Path("/run/dev.key"))
 
 
 def test_what_up_found_lies_over_what_the_user_wrote_and_the_rest_is_kept():
     table = resolve({"registry": {"cluster": "mine", "ttl": 5, "etcd": ["old:1"]}, "log": {"level": "debug"}})
     assert table["registry"] == {"cluster": "mine", "ttl": 5, "etcd": ["e:1"]}
     assert table["log"] == {"level": "debug"}
-    assert table["events"] == {"bus": "redis", "url": "redis://r:2/0"}
+    assert table["bus"] == {"kind": "redis", "redis": "redis://r:2/0"}
+    assert table["delivery"] == {"mode": "routed"}
 
 
 def test_the_users_issuers_stand_beside_the_development_issuer():
