@@ -24,13 +24,13 @@ class Timer(Generic[T]):
         self._wheel = Wheel[T](width)
         self._fire = fire
         self._handle: asyncio.TimerHandle | None = None
+        self._due = 0.0  # when the handle fires; uvloop's own cannot be asked: what is due at once has no `when`
 
     def schedule(self, item: T, at: float) -> int:
         """Make `item` due at loop time `at`; the answer is its ticket for `cancel`."""
         ticket = self._wheel.schedule(item, at)
-        handle = self._handle
         due = self._wheel.next_due()
-        if due is not None and (handle is None or due < handle.when()):
+        if due is not None and (self._handle is None or due < self._due):
             self._arm(due)
         return ticket
 
@@ -46,6 +46,7 @@ class Timer(Generic[T]):
     def _arm(self, due: float) -> None:
         if self._handle is not None:
             self._handle.cancel()
+        self._due = due
         self._handle = self._loop.call_at(due, self._turn)
 
     def _turn(self) -> None:

@@ -3,15 +3,20 @@
 Users, guids and node ids are percent-encoded, so a `/` or a `.` in a name can never be read as structure.
 """
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from registry.model import Life
 
+is_plain = re.compile(r"[A-Za-z0-9_-]*").fullmatch
+
 
 def encode(name: str) -> str:
     """A user, guid or node id as one path segment: everything but letters, digits, `_` and `-` is percent-encoded."""
+    if is_plain(name):
+        return name  # as nearly all are, and every connect asks
     return quote(name, safe="").replace(".", "%2E").replace("~", "%7E")
 
 

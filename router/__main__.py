@@ -139,7 +139,7 @@ class Process:
         await self._fleet.wait_opened()
         await self._feed.wait_caught_up()
         self._ready = True
-        await self._api.set_ready(True)
+        self._api.set_ready(True)
 
 
 @click.command(name="router")

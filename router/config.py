@@ -6,7 +6,7 @@ from bus.settings import BusSection, DeliverySection
 from observability.logs import LogSection
 from observability.tracing import TraceSettings
 from registry.etcd.section import RegistrySection
-from router.api.calls import ApiSettings
+from router.api.settings import ApiSettings
 from router.hop.stream import HopSettings
 
 

@@ -64,11 +64,8 @@ class CheckedPush(msgspec.Struct, frozen=True):
     except_sessions: tuple[int, ...]
     max_deliveries: int
     traceparent: str  # "" unless it is a W3C one: a malformed one is as good as none (Trace Context §3.2.2.3)
-
-    @property
-    def size(self) -> int:
-        """Bytes that it takes in a queue, about."""
-        return len(self.data) + 10 * len(self.except_sessions) + 512
+    size: int  # bytes that it takes in a queue, about
+    patient: bool = False  # its caller has others under way: nobody waits for this report alone
 
 
 def check_target(target: router_pb2.Target, field: str = "target") -> Target:
@@ -79,7 +76,7 @@ def check_target(target: router_pb2.Target, field: str = "target") -> Target:
     value = getattr(target, kind)
     if not value:
         raise bad(f"{field}.{kind}", "must not be empty" if kind != "everyone" else "must be true, or absent")
-    if kind in ("user", "file") and len(value.encode()) > MAX_NAME:
+    if kind in ("user", "file") and len(value) * 4 > MAX_NAME < len(value.encode()):
         raise bad(f"{field}.{kind}", f"longer than {MAX_NAME} bytes")
     return Target(namespace=target.namespace, **{kind: value})
 
@@ -91,7 +88,7 @@ def check_file(file: str) -> str:
     return file
 
 
-def check_push(request: router_pb2.PushRequest, max_data: int) -> CheckedPush:
+def check_push(request: router_pb2.PushRequest, max_data: int, patient: bool = False) -> CheckedPush:
     """A push, or a Refused that names the field. `max_data` is in bytes; an id must be there (Push makes one)."""
     target = check_target(request.target)
     if request.durable:
@@ -107,11 +104,13 @@ def check_push(request: router_pb2.PushRequest, max_data: int) -> CheckedPush:
         _except_sessions(request),
         _max_deliveries(request),
         checked(request.traceparent),
+        len(request.data) + 10 * len(request.except_sessions) + 512,
+        patient,
     )
 
 
 def _event(event: str) -> str:
-    if not 1 <= len(event.encode()) <= MAX_EVENT:
+    if not event or len(event) * 4 > MAX_EVENT < len(event.encode()):
         raise bad("event", f"must be 1 to {MAX_EVENT} bytes")
     if event.startswith("homing:") or event in RESERVED:
         raise bad("event", f"{event} is a reserved name")
@@ -164,6 +163,8 @@ def _ack_timeout(request: router_pb2.PushRequest) -> float:
 
 
 def _except_sessions(request: router_pb2.PushRequest) -> tuple[int, ...]:
+    if not request.except_sessions:
+        return ()
     if len(request.except_sessions) > MAX_EXCEPT:
         raise bad("except_sessions", f"{len(request.except_sessions)} of them; at most {MAX_EXCEPT}")
     return tuple(request.except_sessions)

@@ -13,6 +13,7 @@ from streams import frames
 from streams.connection import Connection
 from streams.events import DataCame, Drained, Event, Failed, WasReset
 from streams.flow import Limits
+from streams.headerblocks import Headers
 from streams.messages import MessageReader, framed
 from streams.status import HEAD, INTERNAL, OK, UNAVAILABLE, StreamEnded, judge_reset, trailers
 
@@ -134,16 +135,18 @@ class Call:
 
     __slots__ = (
         *("_client", "_deadline", "_ended", "_half", "_headed", "_held", "_reader", "_spent", "_stopped", "_wire"),
-        *("listener", "stream"),
+        *("listener", "request", "stream"),
     )
 
-    def __init__(self, wire: Wire, stream: int, client: bool) -> None:
+    def __init__(self, wire: Wire, stream: int, client: bool, request: Headers | None = None) -> None:
+        """`request`: the headers that opened it, on a server."""
         self.stream = stream
+        self.request = request or []
         self.listener: Listener  # set before anything can be heard
         self._wire = wire
         self._client = client
         self._headed = client  # our side has sent its head
-        self._reader = MessageReader()
+        self._reader = MessageReader(wire.connection.limits.message)
         self._stopped = False
         self._held: list[bytes] = []  # what came while reading was stopped, at most the stream's window
         self._spent = 0  # what it cost of the window
@@ -163,15 +166,20 @@ class Call:
             self._wire.connection.send(self.stream, framed(message))
             self._wire.flush()
 
+    def send_last(self, message: bytes) -> None:
+        """`send` and `finish`, in one write."""
+        self._wire.connection.send(self.stream, framed(message))
+        self.finish()
+
     def finish(self) -> None:
         """A client says no more, behind what waits."""
         self._wire.connection.end(self.stream)
         self._wire.flush()
 
-    def end(self, status: int = OK, why: str = "") -> None:
-        """A server ends the stream, behind what waits."""
+    def end(self, status: int = OK, why: str = "", more: Headers | None = None) -> None:
+        """A server ends the stream, behind what waits. `more`: trailing metadata."""
         if not self._ended:
-            closing = trailers(status, why)
+            closing = trailers(status, why) + (more or [])
             self._wire.connection.end(self.stream, closing if self._headed else HEAD + closing)
             self.over(StreamEnded(status, why))
             self._wire.flush()

@@ -20,7 +20,7 @@ class Connection:
     """One side of one connection. The first `take` has the preface."""
 
     def __init__(self, client: bool, limits: Limits | None = None) -> None:
-        self._limits = limits = limits or Limits()
+        self.limits = limits = limits or Limits()
         self._client = client
         self._reader = FrameReader(limits.frame, b"" if client else frames.PREFACE)
         self._blocks = BlockReader()
@@ -33,6 +33,7 @@ class Connection:
         self._settled = False  # the peer's first SETTINGS have come
         self._leaving = self._failed = False
         self._answers = 0
+        self._resets = limits.resets  # that this client may still make
         self._events: list[Event] = []
         self._out: list[bytes] = [frames.PREFACE] if client else []
         values = {frames.INITIAL_WINDOW_SIZE: limits.stream_window, frames.MAX_FRAME_SIZE: limits.frame}
@@ -49,7 +50,7 @@ class Connection:
     def open(self, headers: Headers) -> int:
         """A client's new stream; the answer is its number."""
         self._newest += 2
-        self._streams[self._newest] = Stream(self._initial, self._limits.stream_window)
+        self._streams[self._newest] = Stream(self._initial, self.limits.stream_window)
         self.headers(self._newest, headers)
         return self._newest
 
@@ -100,6 +101,10 @@ class Connection:
         if one is not None and not one.remote_done and (more := one.credit.consumed(size)):
             self._out.append(frames.window_update(stream, more))
 
+    def ping(self) -> None:
+        """Ask whether anybody is there; whatever is heard then says so."""
+        self._out.append(frames.frame(frames.PING, 0, 0, bytes(8)))
+
     def leave(self) -> None:
         """Take no new streams; those that are there go on."""
         if not self._leaving:
@@ -118,6 +123,7 @@ class Connection:
     def _forget(self, stream: int, one: Stream) -> None:
         """Our side is over, and so is the stream: a server that has said all does not listen on (RFC 9113 §8.1)."""
         del self._streams[stream]
+        self._resets = min(self._resets + 1, self.limits.resets)
         if not one.remote_done:
             self._out.append(frames.reset(stream, frames.NO_ERROR))
 
@@ -178,10 +184,10 @@ class Connection:
         stream = frame.stream
         if not self._client and stream > self._newest and stream % 2:
             self._newest = stream
-            if self._leaving or len(self._streams) >= self._limits.streams:
+            if self._leaving or len(self._streams) >= self.limits.streams:
                 self._answer(frames.reset(stream, frames.REFUSED_STREAM))
                 return
-            self._streams[stream] = Stream(self._initial, self._limits.stream_window)
+            self._streams[stream] = Stream(self._initial, self.limits.stream_window)
         one = self._speaking(frame)
         if one is None:
             return
@@ -211,6 +217,13 @@ class Connection:
             raise Violation(frames.PROTOCOL_ERROR, f"a reset of stream {frame.stream}, which is not open")
         if self._streams.pop(frame.stream, None) is not None:
             self._events.append(WasReset(frame.stream, code))
+            self._count_reset()
+
+    def _count_reset(self) -> None:
+        """Opening streams only to reset them makes a server work for nothing (CVE-2023-44487)."""
+        self._resets -= 1
+        if self._resets < 0 and not self._client:
+            raise Violation(frames.ENHANCE_YOUR_CALM, "too many streams were reset")
 
     def _hear_settings(self, frame: Frame) -> None:
         values = frames.read_settings(frame)

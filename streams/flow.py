@@ -8,6 +8,7 @@ from collections import deque
 from typing import Final, NamedTuple
 
 from streams.frames import FLOW_CONTROL_ERROR, Violation
+from streams.messages import LARGEST as LARGEST_MESSAGE
 
 START: Final = 65535  # bytes: every window before anybody said otherwise
 LARGEST: Final = 0x7FFFFFFF
@@ -20,6 +21,8 @@ class Limits(NamedTuple):
     window: int = 16 * 1024 * 1024  # bytes on the way in all
     frame: int = 1024 * 1024  # bytes; a large batch in few frames
     streams: int = 100  # at a time
+    message: int = LARGEST_MESSAGE  # bytes of one gRPC message
+    resets: int = 1000  # streams that a client may reset beyond those that it let finish
 
 
 class Credit:

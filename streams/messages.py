@@ -17,9 +17,10 @@ def framed(message: bytes) -> bytes:
 class MessageReader:
     """Cuts a stream's data into messages, however it was split."""
 
-    __slots__ = ("_rest", "_wanted")
+    __slots__ = ("_largest", "_rest", "_wanted")
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int = LARGEST) -> None:
+        self._largest = largest  # bytes of one message
         self._rest = bytearray()
         self._wanted = 5  # bytes that must be there before anything can be said
 
@@ -43,8 +44,8 @@ class MessageReader:
             compressed, length = _HEAD.unpack_from(data, at)
             if compressed:
                 raise StreamEnded(UNIMPLEMENTED, "messages may not be compressed")
-            if length > LARGEST:
-                raise StreamEnded(RESOURCE_EXHAUSTED, f"a message of {length} bytes; {LARGEST} are allowed")
+            if length > self._largest:
+                raise StreamEnded(RESOURCE_EXHAUSTED, f"a message of {length} bytes; {self._largest} are allowed")
             end = at + 5 + length
             if end > size:
                 self._wanted = 5 + length

@@ -1,4 +1,4 @@
-"""Shell: a gRPC server for bidi streams."""
+"""Shell: a gRPC server. Every call is a stream; one that takes one message and gives one is the caller's own matter."""
 
 import asyncio
 import contextlib
@@ -31,6 +31,10 @@ class ServerWire(Wire):
         self._server.went(self)
         super().connection_lost(exc)
 
+    def forget(self, call: Call) -> None:
+        super().forget(call)
+        self._server.one_less()
+
     def hear(self, event: Event) -> None:
         if not isinstance(event, HeadersCame):
             super().hear(event)
@@ -45,7 +49,7 @@ class ServerWire(Wire):
 
     def _take(self, event: HeadersCame) -> None:
         self._newest = event.stream
-        call = self.calls[event.stream] = Call(self, event.stream, client=False)
+        call = self.calls[event.stream] = Call(self, event.stream, client=False, request=event.headers)
         try:
             seconds = judge_request(event.headers, self._server.paths)
         except StreamEnded as how:
@@ -69,6 +73,7 @@ class Server:
         self._wires: set[ServerWire] = set()
         self._nobody = asyncio.Event()
         self._nobody.set()
+        self._idle = asyncio.Event()  # no call is open; looked at only while finishing
         self._server: asyncio.Server | None = None
 
     async def listen(self, host: str, port: int) -> int:
@@ -87,6 +92,24 @@ class Server:
         self._wires.discard(wire)
         if not self._wires:
             self._nobody.set()
+
+    async def finish(self, grace: float) -> None:
+        """Take no more connections and streams, and wait at most `grace` seconds for the calls that are open."""
+        if self._server is None:
+            return
+        self._server.close()
+        for wire in list(self._wires):
+            wire.connection.leave()
+            wire.flush()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                while any(wire.calls for wire in self._wires):
+                    self._idle.clear()
+                    await self._idle.wait()
+
+    def one_less(self) -> None:
+        """A call is over."""
+        self._idle.set()
 
     async def close(self, grace: float = 0.2) -> None:
         """Take no more, end every stream as UNAVAILABLE, and hang up after `grace` seconds on who does not read."""

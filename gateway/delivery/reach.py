@@ -16,7 +16,7 @@ class Reach:
     def __init__(self, patience: float = PATIENCE) -> None:
         self._patience = patience
         self._held: dict[Hashable, int] = {}
-        self._waiting: dict[asyncio.Future[None], int] = {}
+        self._waiting: dict[asyncio.Future[bool], int] = {}
         self._linked = asyncio.Event()
         self.timeouts = 0  # waits that were over before every router had said it
 
@@ -58,20 +58,25 @@ class Reach:
         """Until every router's table holds `batch`; False when patience was over first."""
         if self.holds(batch):
             return True
-        future = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bool] = loop.create_future()  # whether it was in time
         self._waiting[future] = batch
+        timer = loop.call_later(self._patience, _too_late, future)
         try:
-            async with asyncio.timeout(self._patience):
-                await future
-        except TimeoutError:
-            self.timeouts += 1
-            return False
+            in_time = await future
         finally:
+            timer.cancel()
             self._waiting.pop(future, None)
-        return True
+        self.timeouts += not in_time
+        return in_time
 
     def _wake(self) -> None:
         lowest = min(self._held.values(), default=None)
         for future, batch in list(self._waiting.items()):
             if (lowest is None or batch <= lowest) and not future.done():
-                future.set_result(None)
+                future.set_result(True)
+
+
+def _too_late(future: "asyncio.Future[bool]") -> None:
+    if not future.done():
+        future.set_result(False)

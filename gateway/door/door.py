@@ -200,8 +200,7 @@ class Newcomer(asyncio.Protocol):
         connection = WebSocketConnection(transport, peer, self._doorway.settings.limits, self._address)
         self._forget()
         transport.set_protocol(connection)
-        transport.write(switching(handshake))
-        connection.open(behind)
+        connection.open(switching(handshake), behind)
 
     def abort(self) -> None:
         """End now, without a word."""

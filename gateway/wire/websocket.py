@@ -31,7 +31,7 @@ _GONE = 3
 class WebSocketConnection(asyncio.Protocol):
     """A `gateway.wire.ports.Connection`.
 
-    Made for a transport whose reading is paused; `open` is called when the handshake is written.
+    Made for a transport whose reading is paused; `open` says the handshake's answer, in one write with the first frame.
     """
 
     __slots__ = (
@@ -47,6 +47,7 @@ class WebSocketConnection(asyncio.Protocol):
         "_stage",
         "_timer",
         "_transport",
+        "_unsaid",
         "peer",
         "peer_address",
     )
@@ -56,6 +57,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._transport = transport
         self.peer = peer
         self._limits = limits
+        self._unsaid = b""  # the handshake's answer, until the first frame goes with it
         self._stage = _OPEN
         self._reader: MessageReader | None = None
         self._held: list[Event] | None = None  # read, but not wanted while reading is paused
@@ -68,12 +70,14 @@ class WebSocketConnection(asyncio.Protocol):
         self._controls = 0
         transport.set_write_buffer_limits(high=0)  # `pause_writing` then tells of the first byte that is left
 
-    def open(self, behind: bytes) -> None:
-        """Begin; `behind` are the bytes that came with the handshake."""
+    def open(self, answer: bytes, behind: bytes) -> None:
+        """Begin: `answer` is the handshake's, `behind` are the bytes that came with it."""
+        self._unsaid = answer
         try:
             self.peer.opened(self)
         except Exception:
             self._fail("opened")
+        self._say_answer()
         if behind:
             self.data_received(behind)
         self._take_up_reading()
@@ -83,6 +87,8 @@ class WebSocketConnection(asyncio.Protocol):
     def send(self, frame: bytes) -> bool:
         if self._stage != _OPEN:
             return False
+        if self._unsaid:
+            frame, self._unsaid = self._unsaid + frame, b""
         self._transport.write(frame)
         if self._blocked:
             self._owed = True
@@ -96,6 +102,11 @@ class WebSocketConnection(asyncio.Protocol):
     def unsent(self) -> int:
         return 0 if self._stage == _GONE else self._transport.get_write_buffer_size()
 
+    def _say_answer(self) -> None:
+        if self._unsaid:
+            answer, self._unsaid = self._unsaid, b""
+            self._transport.write(answer)
+
     def ping(self) -> None:
         if self._stage == _OPEN:
             self._transport.write(_PING)
@@ -103,6 +114,7 @@ class WebSocketConnection(asyncio.Protocol):
     def close(self, code: int, reason: str) -> None:
         if self._stage == _OPEN:
             self._stage = _CLOSING
+            self._say_answer()
             self._transport.write(close_frame(code, reason))
             self._cut_off_later()
             self.resume_reading()  # or its answer would never be seen

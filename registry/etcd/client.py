@@ -1,35 +1,44 @@
-"""One channel to an etcd cluster: deadlines, retries, authentication, TLS, and errors that say what to do.
+"""The calls to an etcd cluster: deadlines, retries, authentication, TLS, and errors that say what to do.
 
 The messages are `homing.etcd.v1`; the method paths are etcd's own, because names of messages are not on the wire. The
-rules, each seen to matter: one channel over all endpoints with round robin; a deadline on every attempt, since a
-blackholed member never refuses; a retry only of what is idempotent; a new token when the old one has run out. Idle
-keepalive pings stay off: etcd refuses them (etcd-io/etcd#15719).
+rules, each seen to matter: one connection to any of the endpoints, and to the next one when it does not answer; a
+deadline on every attempt, since a blackholed member never refuses; a retry only of what is idempotent; a new token when
+the old one has run out. gRPC is spoken by `streams` (docs/decisions/0007-all-grpc-on-streams.md).
 """
 
 import asyncio
-import ipaddress
 import logging
 import random
-import time
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+import ssl
+from typing import NamedTuple, TypeVar
 
-import grpc
-import grpc.aio
 import msgspec
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from homing.etcd.v1 import etcd_pb2 as pb
 from registry.store import Compacted, LeaseGone, StoreAway, StoreError, StoreRefused
+from streams.call import Call, Listener
+from streams.channel import Address, Channel, Tls, ask
+from streams.headerblocks import Headers
+from streams.status import (
+    CANCELLED,
+    DEADLINE_EXCEEDED,
+    INTERNAL,
+    NAMES,
+    OUT_OF_RANGE,
+    PERMISSION_DENIED,
+    RESOURCE_EXHAUSTED,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    StreamEnded,
+)
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3  # of an idempotent call
 BACK_OFF = 0.05  # seconds before the second attempt; doubles, jittered
-RESOLVE_AFTER = 5.0  # seconds after which several names that do not answer are looked up again
 
 _Answer = TypeVar("_Answer", bound=Message)
-Metadata = tuple[tuple[str, str], ...]
 
 
 class EtcdSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,9 +50,7 @@ class EtcdSettings(msgspec.Struct, frozen=True, kw_only=True):
     ca: str = ""  # path of the PEM that signs etcd's certificate; empty: no TLS, unless a client certificate is given
     cert: str = ""  # path of our client certificate, PEM
     key: str = ""  # path of its key, PEM
-    server_name: str = (
-        ""  # the name in etcd's certificate (grpc.ssl_target_name_override): needed with several addresses
-    )
+    server_name: str = ""  # the name in etcd's certificate: needed with several addresses
     timeout: float = 2.0  # seconds for one attempt
 
 
@@ -64,20 +71,18 @@ KEEP_ALIVE = Method("/etcdserverpb.Lease/LeaseKeepAlive", pb.LeaseKeepAliveReque
 WATCH = Method("/etcdserverpb.Watch/Watch", pb.WatchRequest, pb.WatchResponse)
 AUTHENTICATE = Method("/etcdserverpb.Auth/Authenticate", pb.AuthenticateRequest, pb.AuthenticateResponse)
 
-_AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
+_AWAY = frozenset({UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED})
 
 
 class EtcdClient:
-    """The channel. Opened on first use, in the loop that uses it."""
+    """Calls to the cluster. Connects on first use, in the loop that uses it."""
 
     def __init__(self, settings: EtcdSettings) -> None:
         self.settings = settings
         self.where = ", ".join(settings.endpoints)
-        self._channel: grpc.aio.Channel | None = None
-        self._opened = 0.0
+        self._channel: Channel | None = None
         self._closed = False
-        self._calls: dict[str, Any] = {}  # multicallables of the present channel
-        self._token = ""
+        self._token = b""
         self._authenticating = asyncio.Lock()
 
     async def call(self, method: Method, request: Message, answer: type[_Answer], *, retry: bool) -> _Answer:
@@ -89,7 +94,6 @@ class EtcdClient:
                 assert isinstance(got, answer)
                 return got
             except StoreAway:
-                await self._resolve_again()
                 if attempt == attempts:
                     raise
             await asyncio.sleep(BACK_OFF * 2**attempt * random.uniform(0.5, 1.0))
@@ -97,194 +101,157 @@ class EtcdClient:
 
     async def _attempt(self, method: Method, request: Message) -> Message:
         for renewed in (False, True):
-            metadata = await self.metadata()
-            call = await self._unary(method)
+            token = await self._metadata()
             try:
-                got: Message = await call(request, timeout=self.settings.timeout, metadata=metadata)
-                return got
-            except asyncio.CancelledError:
-                raise self.closed_under() from None
-            except grpc.aio.AioRpcError as error:
+                return await self._ask(method, request, token)
+            except StreamEnded as how:
                 # A call that was refused for its token has not run, so it may be repeated whatever it is.
-                if renewed or not self.stale_token(error):
-                    raise self.error(error) from error
+                if renewed or not self._stale_token(how):
+                    raise self.error(how) from None
         raise AssertionError("unreachable")
 
-    async def stream(self, method: Method, metadata: Metadata = ()) -> Any:  # noqa: ANN401 - grpc types it by a stub
-        """Open a bidi stream: `write`, `read` and `cancel` of grpc.aio. Errors of it go through `error`."""
-        token = await self.metadata()
-        channel = await self._open()
-        call = channel.stream_stream(
-            method.path, request_serializer=_serialize, response_deserializer=method.response.FromString
-        )
-        return call(metadata=(*token, *metadata))
+    async def _ask(self, method: Method, request: Message, token: Headers) -> Message:
+        try:
+            answer = await ask(self._open(), method.path, request, self.settings.timeout, token)
+            return method.response.FromString(answer)
+        except DecodeError:
+            raise StreamEnded(INTERNAL, f"the answer is no {method.response.__name__}") from None
+        except StreamEnded as how:
+            if how.status == DEADLINE_EXCEEDED:
+                self.doubt()
+            raise
+
+    async def stream(self, method: Method, listener: Listener, more: Headers) -> Call:
+        """Open a bidi stream. How it ends, `stream_error` puts into words. StoreAway: nobody to open it with."""
+        token = await self._metadata()
+        try:
+            return await self._open().call(method.path, listener, [*token, *more])
+        except OSError as error:
+            raise self._away(str(error)) from None
+
+    def doubt(self) -> None:
+        """This member does not answer: the next call goes to the next one."""
+        if self._channel is not None:
+            self._channel.renew()
 
     # Authentication
 
-    async def metadata(self) -> Metadata:
+    async def _metadata(self) -> Headers:
         """What carries our token; authenticates first if there is none."""
         if not self.settings.user:
-            return ()
+            return []
         async with self._authenticating:
             if not self._token:
                 await self._authenticate()
-            return (("token", self._token),)
+            return [(b"token", self._token)]
 
     async def _authenticate(self) -> None:
-        call = await self._unary(AUTHENTICATE)
         request = pb.AuthenticateRequest(name=self.settings.user, password=self.settings.password)
         try:
-            got = await call(request, timeout=self.settings.timeout)
-        except grpc.aio.AioRpcError as error:
-            raise self.error(error) from error
-        self._token = got.token
+            got = await self._ask(AUTHENTICATE, request, [])
+        except StreamEnded as how:
+            raise self.error(how) from None
+        assert isinstance(got, pb.AuthenticateResponse)
+        self._token = got.token.encode()
 
-    def stale_token(self, error: grpc.aio.AioRpcError) -> bool:
+    def _stale_token(self, how: StreamEnded) -> bool:
         """Whether a new token may cure this; forgets the old one if so."""
-        details = error.details() or ""
-        stale = error.code() is grpc.StatusCode.UNAUTHENTICATED or "auth: revision in header is old" in details
+        stale = how.status == UNAUTHENTICATED or "auth: revision in header is old" in how.args[0]
         if stale and self.settings.user:
-            self._token = ""
+            self._token = b""
             return True
         return False
 
     # Errors
 
-    def error(self, error: grpc.aio.AioRpcError) -> StoreError:
-        """What an RPC's status means, in the store port's words, with the address and the cure."""
-        code, details = error.code(), error.details() or ""
+    def error(self, how: StreamEnded) -> StoreError:
+        """What a call's status means, in the store port's words, with the address and the cure."""
+        status, details = how.status, how.args[0]
+        name = NAMES[status] if status < len(NAMES) else f"status {status}"
         if "lease not found" in details:
             return LeaseGone(f"etcd at {self.where}: {details}")
-        if code is grpc.StatusCode.OUT_OF_RANGE and "compacted" in details:
+        if status == OUT_OF_RANGE and "compacted" in details:
             return Compacted(0)
-        if code in _AWAY:
-            return StoreAway(f"etcd at {self.where} does not answer ({details or code.name}); is it running there?")
-        if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        if status in _AWAY:
+            return self._away(details or name)
+        if status == RESOURCE_EXHAUSTED:
             # Waiting helps as soon as somebody has made room, and a gateway must not end for a full disk.
             return StoreAway(f"etcd at {self.where} is full or overloaded ({details}); compact and defragment it")
-        return StoreRefused(f"etcd at {self.where} refused: {details or code.name}{_cure(code, details)}")
+        return StoreRefused(f"etcd at {self.where} refused: {details or name}{_cure(status, details)}")
 
-    def closed_under(self) -> BaseException:
-        """What a CancelledError out of grpc.aio is: our task's own, or only the channel's, closed under the call."""
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            return asyncio.CancelledError()
-        return StoreAway(f"the connection to etcd at {self.where} was closed meanwhile")
-
-    def stream_error(self, error: grpc.aio.AioRpcError) -> StoreError:
+    def stream_error(self, how: StreamEnded) -> StoreError:
         """The same for a stream: one that a new token cures is to be opened again."""
-        if self.stale_token(error):
+        if self._stale_token(how):
             return StoreAway(f"etcd at {self.where} wants a new token")
-        return self.error(error)
+        return self.error(how)
+
+    def _away(self, why: str) -> StoreAway:
+        return StoreAway(f"etcd at {self.where} does not answer ({why}); is it running there?")
 
     # The channel
 
-    async def _unary(self, method: Method) -> Any:  # noqa: ANN401 - grpc types it by a stub
-        channel = await self._open()
-        call = self._calls.get(method.path)
-        if call is None:
-            call = self._calls[method.path] = channel.unary_unary(
-                method.path, request_serializer=_serialize, response_deserializer=method.response.FromString
-            )
-        return call
-
-    async def _open(self) -> grpc.aio.Channel:
+    def _open(self) -> Channel:
         if self._closed:
             raise StoreAway(f"the client of etcd at {self.where} is closed")
         if self._channel is None:
-            target = await self._target()
-            self._channel = self._make(target)
-            self._opened = time.monotonic()
+            self._channel = Channel(self._find, _tls(self.settings))
         return self._channel
 
-    async def _target(self) -> str:
-        if len(self.settings.endpoints) == 1:
-            return self.settings.endpoints[0] if _literal(self.settings.endpoints[0]) else f"dns:///{self.where}"
-        addresses = [address for one in self.settings.endpoints for address in await self._resolve(one)]
-        if not addresses:
-            raise StoreAway(f"no name of etcd's endpoints resolves: {self.where}; are they spelt right?")
-        scheme = "ipv6" if addresses[0].startswith("[") else "ipv4"
-        return f"{scheme}:" + ",".join(dict.fromkeys(addresses))
+    async def _find(self) -> list[Address]:
+        """Where the members are now: names are looked up anew for each connection."""
+        found = [address for one in self.settings.endpoints for address in await _resolve(one)]
+        if not found:
+            raise OSError("no name resolves; are they spelt right?")
+        return list(dict.fromkeys(found))
 
-    async def _resolve(self, endpoint: str) -> list[str]:
-        """A gRPC target takes several addresses but only one name, so several names are looked up here."""
-        if _literal(endpoint):
-            return [endpoint]
-        host, _, port = endpoint.rpartition(":")
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, int(port), proto=6)
-        except (OSError, ValueError) as error:
-            log.warning("etcd endpoint %s: %s", endpoint, error)
-            return []
-        return [f"{info[4][0]}:{port}" for info in found if ":" not in str(info[4][0])]
-
-    async def _resolve_again(self) -> None:
-        """Members may come back at other addresses; gRPC looks up one name by itself, several only we do."""
-        names = [one for one in self.settings.endpoints if not _literal(one)]
-        if len(self.settings.endpoints) > 1 and names and time.monotonic() - self._opened > RESOLVE_AFTER:
-            await self._let_go()
-
-    def _make(self, target: str) -> grpc.aio.Channel:
-        options: list[tuple[str, Any]] = [
-            ("grpc.lb_policy_name", "round_robin"),
-            ("grpc.keepalive_time_ms", 10_000),
-            ("grpc.keepalive_timeout_ms", 3_000),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 2_000),
-            ("grpc.max_receive_message_length", -1),
-            ("grpc.use_local_subchannel_pool", 1),
-        ]
-        settings = self.settings
-        if settings.server_name:
-            options.append(("grpc.ssl_target_name_override", settings.server_name))
-        if settings.ca or settings.cert:
-            credentials = grpc.ssl_channel_credentials(
-                *(_pem(path) for path in (settings.ca, settings.key, settings.cert))
-            )
-            return grpc.aio.secure_channel(target, credentials, options)
-        return grpc.aio.insecure_channel(target, options)
-
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close for good; what is under way ends with StoreAway."""
         self._closed = True
-        await self._let_go()
-
-    async def _let_go(self) -> None:
-        channel, self._channel, self._calls = self._channel, None, {}
-        if channel is not None:
-            await channel.close()
+        if self._channel is not None:
+            self._channel.close()
 
 
-def _serialize(message: Message) -> bytes:
-    return message.SerializeToString()
-
-
-def _literal(endpoint: str) -> bool:
-    host = endpoint.rpartition(":")[0].strip("[]")
+async def _resolve(endpoint: str) -> list[Address]:
+    host, _, port = endpoint.rpartition(":")
     try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+        found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), proto=6)
+    except (OSError, ValueError) as error:
+        log.warning("etcd endpoint %s: %s", endpoint, error)
+        return []
+    return [(str(info[4][0]), int(port)) for info in found]
 
 
-def _pem(path: str) -> bytes | None:
-    if not path:
+def _tls(settings: EtcdSettings) -> Tls | None:
+    if not (settings.ca or settings.cert):
         return None
+    for path in (settings.ca, settings.cert, settings.key):
+        _judge_readable(path)
     try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise StoreRefused(f"cannot read {path} for etcd's TLS: {error.strerror}") from error
+        context = ssl.create_default_context(cafile=settings.ca or None)
+        context.set_alpn_protocols(["h2"])
+        if settings.cert:
+            context.load_cert_chain(settings.cert, settings.key or None)
+    except ssl.SSLError as error:
+        raise StoreRefused(f"etcd's TLS: {settings.ca} {settings.cert} {settings.key}: {error}") from None
+    return Tls(context, settings.server_name)
 
 
-def _cure(code: grpc.StatusCode, details: str) -> str:
+def _judge_readable(path: str) -> None:
+    if path:
+        try:
+            with open(path, "rb"):
+                return
+        except OSError as error:
+            raise StoreRefused(f"cannot read {path} for etcd's TLS: {error.strerror}") from None
+
+
+def _cure(status: int, details: str) -> str:
     if "authentication is not enabled" in details:
         return "; this etcd has no users: leave user and password out of the configuration"
     if "user name is empty" in details:
         return "; this etcd wants a user and password"
     if "authentication failed" in details:
         return "; check user and password"
-    if code is grpc.StatusCode.PERMISSION_DENIED:
+    if status == PERMISSION_DENIED:
         return "; grant the user readwrite on the prefix /homing/"
     return ""

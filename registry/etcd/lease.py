@@ -42,6 +42,7 @@ class Leases:
                 left = await self._exchange(lease)
         except TimeoutError:
             self._drop()
+            self._client.doubt()
             raise StoreAway(f"etcd at {self._client.where} does not answer keepalives") from None
         except BaseException:
             # An answer that nobody waits for any more must not be taken for the next question's.
@@ -53,7 +54,7 @@ class Leases:
     async def _exchange(self, lease: int) -> int:
         if self._stream is None:
             self._stream = await open_stream(self._client, KEEP_ALIVE)
-        await self._stream.write(pb.LeaseKeepAliveRequest(ID=lease))
+        self._stream.write(pb.LeaseKeepAliveRequest(ID=lease))
         return (await self._stream.read()).TTL
 
     def _drop(self) -> None:

@@ -93,7 +93,7 @@ class EtcdStore:
 
     async def close(self) -> None:
         self._leases.close()
-        await self._client.close()
+        self._client.close()
 
 
 def _first(prefix: str) -> bytes:

@@ -1,56 +1,85 @@
 """One bidi stream to etcd, whose every way to end is an error of the store port."""
 
 import asyncio
-from typing import Any, Generic, TypeVar
+from collections import deque
+from typing import Generic, TypeVar
 
-import grpc.aio
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
-from registry.etcd.client import EtcdClient, Metadata, Method
+from registry.etcd.client import EtcdClient, Method
 from registry.store import StoreAway
+from streams.call import Call
+from streams.headerblocks import Headers
+from streams.status import INTERNAL, OK, StreamEnded
+
+UNREAD = 64  # answers that wait for their reader before the stream is read on
 
 _Question = TypeVar("_Question", bound=Message)
 _Answer = TypeVar("_Answer", bound=Message)
 
 
 class Stream(Generic[_Question, _Answer]):
-    """Questions out, answers in. After any error but a cancelled wait it is of no more use: cancel it."""
+    """Questions out, answers in. After any error it is of no more use: cancel it."""
 
-    __slots__ = ("_call", "_client")
-
-    def __init__(self, call: Any, client: EtcdClient) -> None:  # noqa: ANN401 - grpc types it by a stub
-        self._call = call
+    def __init__(self, client: EtcdClient, answer: type[Message]) -> None:
+        self.call: Call  # set before anything can be heard
         self._client = client
+        self._kind = answer
+        self._answers: deque[Message] = deque()
+        self._some = asyncio.Event()
+        self._over: StreamEnded | None = None
 
-    async def write(self, question: _Question) -> None:
+    def write(self, question: _Question) -> None:
         """Send; StoreAway when the stream has ended."""
-        try:
-            await self._call.write(question)
-        except asyncio.CancelledError:
-            raise self._client.closed_under() from None
-        except asyncio.InvalidStateError:
-            raise StoreAway(f"etcd at {self._client.where} has ended the stream") from None
-        except grpc.aio.AioRpcError as error:
-            raise self._client.stream_error(error) from error
+        if self._over is not None:
+            raise self._ended(self._over)
+        self.call.send(question.SerializeToString())
 
     async def read(self) -> _Answer:
         """The next answer; StoreAway when the stream has ended."""
-        try:
-            answer = await self._call.read()
-        except asyncio.CancelledError:
-            raise self._client.closed_under() from None
-        except grpc.aio.AioRpcError as error:
-            raise self._client.stream_error(error) from error
-        if answer is grpc.aio.EOF:
-            raise StoreAway(f"etcd at {self._client.where} has ended the stream")
-        got: _Answer = answer
-        return got
+        while not self._answers:
+            if self._over is not None:
+                raise self._ended(self._over)
+            self._some.clear()
+            await self._some.wait()
+        answer: _Answer = self._answers.popleft()  # type: ignore[assignment]  # read as this kind
+        if not self._answers:
+            self.call.read_on()
+        return answer
 
     def cancel(self) -> None:
         """End it; nothing waits."""
-        self._call.cancel()
+        self.call.cancel()
+
+    def _ended(self, how: StreamEnded) -> Exception:
+        if how.status == OK:
+            return StoreAway(f"etcd at {self._client.where} has ended the stream")
+        return self._client.stream_error(how)
+
+    # What the call says (streams.call.Listener)
+
+    def message(self, message: bytes) -> None:
+        try:
+            self._answers.append(self._kind.FromString(message))
+        except DecodeError:
+            raise StreamEnded(INTERNAL, f"an answer that is no {self._kind.__name__}") from None
+        if len(self._answers) >= UNREAD:
+            self.call.stop_reading()
+        self._some.set()
+
+    def writable(self) -> None:
+        """Questions are few and small."""
+
+    def finished(self) -> None:
+        """A server's stream ends with a status."""
+
+    def ended(self, how: StreamEnded) -> None:
+        self._over = how
+        self._some.set()
 
 
-async def open_stream(client: EtcdClient, method: Method, metadata: Metadata = ()) -> Stream[_Question, _Answer]:
-    """A new stream of this method, with our token. Connecting happens behind the first write."""
-    return Stream(await client.stream(method, metadata), client)
+async def open_stream(client: EtcdClient, method: Method, more: Headers | None = None) -> Stream[_Question, _Answer]:
+    """A new stream of this method, with our token; what opens it leaves with the first question."""
+    stream: Stream[_Question, _Answer] = Stream(client, method.response)
+    stream.call = await client.stream(method, stream, more or [])
+    return stream

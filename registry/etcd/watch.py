@@ -49,16 +49,17 @@ async def watch_prefix(
 
 
 async def _open(client: EtcdClient, start_key: bytes, end_key: bytes, resume: int) -> _Watch:
-    stream: _Watch = await open_stream(client, WATCH, (("hasleader", "true"),))
+    stream: _Watch = await open_stream(client, WATCH, [(b"hasleader", b"true")])
     create = pb.WatchCreateRequest(
         key=start_key, range_end=end_key, start_revision=resume, progress_notify=True, fragment=True
     )
     try:
         async with asyncio.timeout(OPEN_WITHIN):
-            await stream.write(pb.WatchRequest(create_request=create))
+            stream.write(pb.WatchRequest(create_request=create))
             reply = await stream.read()
     except TimeoutError:
         stream.cancel()
+        client.doubt()
         raise StoreAway(f"etcd at {client.where} does not open the watch") from None
     except BaseException:
         stream.cancel()

@@ -4,12 +4,11 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 
-import msgspec
-
 from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
 from observability.tracing import OFF, Tracer
 from registry.ports import RouteFeed
+from router.api.settings import ApiSettings
 from router.asking import Answers, Asking
 from router.delivery.plan import Plan, missed, plan, receivers
 from router.delivery.port import Delivery
@@ -29,13 +28,6 @@ from router.push import (
 from router.watching import Watching
 
 MAX_REASON = 123  # bytes that a close frame holds (RFC 6455 §5.5)
-
-
-class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[router.api]`: limits of the public API."""
-
-    max_data: int = 1_000_000  # bytes of one push's data
-    stream_pushes: int = 4096  # of one PushStream that may be under way; more are refused, one by one
 
 
 class Calls:

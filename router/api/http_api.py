@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -70,17 +71,26 @@ class HttpApi:
 
     async def _batch(self, request: web.Request) -> web.StreamResponse:
         """One request, all its reports: a PushStream of one message."""
-        pushes = json_mapping.read_batch(await request.read())
-        if len(pushes) > BATCH:
-            raise bad("pushes", f"{len(pushes)} of them; at most {BATCH}")
+        items = json_mapping.read_batch(await request.read())
+        if len(items) > BATCH:
+            raise bad("pushes", f"{len(items)} of them; at most {BATCH}")
+        pushes = [item for item in items if isinstance(item, router_pb2.PushRequest)]
         for push in pushes:
             push.push_id = push.push_id or secrets.token_urlsafe(16)
         call = PushStreamCall(self._calls.settings, self._calls.delivery, self._calls.tracer, _traceparent(request))
-        call.take(router_pb2.PushStreamRequest(pushes=pushes))
+        some = asyncio.Event()
+        call.on_some = lambda _patient: some.set()
+        call.take(router_pb2.PushStreamRequest(pushes=pushes), 0, time.monotonic_ns())  # its body is bounded already
+        for item in items:
+            if isinstance(item, json_mapping.Unreadable):
+                call.refuse(*item)
         call.close()
         response = router_pb2.PushStreamResponse()
-        while (reports := await call.reports()) is not None:
-            response.reports.extend(reports.reports)
+        while not call.over:
+            await some.wait()
+            some.clear()
+            while (reports := call.reports()) is not None:
+                response.reports.extend(reports.reports)
         return _json(json_mapping.write(response))
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:

@@ -6,7 +6,7 @@ shows `ack_json` when the ack is JSON. Names are the proto's own (snake_case); c
 
 import base64
 import re
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from google.protobuf import json_format
@@ -34,8 +34,15 @@ def read(body: bytes, into: M) -> M:
     return into
 
 
-def read_batch(body: bytes) -> list[router_pb2.PushRequest]:
-    """The pushes of a batch: {"pushes": [...]}."""
+class Unreadable(NamedTuple):
+    """An item of a batch that is no push. `push_id`: "" when not even that can be read."""
+
+    push_id: str
+    why: Refused
+
+
+def read_batch(body: bytes) -> list[router_pb2.PushRequest | Unreadable]:
+    """The items of a batch: {"pushes": [...]}. One that cannot be read spoils none of the others."""
     fields = _names(body)
     unknown = sorted(set(fields) - {"pushes"})
     if unknown:
@@ -44,7 +51,23 @@ def read_batch(body: bytes) -> list[router_pb2.PushRequest]:
         bodies = _decode_many(fields.get("pushes", b"[]"))
     except msgspec.DecodeError:
         raise bad("pushes", "must be a list") from None
-    return [read(bytes(one), router_pb2.PushRequest()) for one in bodies]
+    return [_read_item(bytes(one)) for one in bodies]
+
+
+def _read_item(body: bytes) -> router_pb2.PushRequest | Unreadable:
+    try:
+        return read(body, router_pb2.PushRequest())
+    except Refused as refused:
+        return Unreadable(_push_id_in(body), refused)
+
+
+def _push_id_in(body: bytes) -> str:
+    """What the caller will look for, if it stands there at all."""
+    try:
+        fields = _names(body)
+        return msgspec.json.decode(fields.get("push_id", fields.get("pushId", b'""')), type=str)[:64]
+    except (Refused, msgspec.MsgspecError):
+        return ""
 
 
 def write(message: Message) -> bytes:

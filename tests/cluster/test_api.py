@@ -325,10 +325,11 @@ async def test_the_other_calls_over_http(three: Cluster, http: aiohttp.ClientSes
         present = (await post(http, "/v1/presence", {"file": "w"}))[1]
         assert [(s["session"], s["user"]) for s in present["sessions"]] == [(str(client.sid), "webby")]
         batch = {"pushes": [{"target": {"file": "w"}, "event": "e", "json": n} for n in range(3)]}
-        batch["pushes"].append({"target": {}, "event": "e"})
+        batch["pushes"] += [{"target": {}, "event": "e"}, {"push_id": "odd", "evnt": "e"}]
         reports = (await post(http, "/v1/push:batch", batch))[1]["reports"]
-        assert sorted(r["counts"].get("WRITTEN", 0) for r in reports) == [0, 1, 1, 1]
-        assert [r["error"]["field"] for r in reports if r.get("error")] == ["target"]
+        assert sorted(r["counts"].get("WRITTEN", 0) for r in reports) == [0, 0, 1, 1, 1]
+        assert sorted(r["error"]["field"] for r in reports if r.get("error")) == ["evnt", "target"]
+        assert "odd" in [r["push_id"] for r in reports]
         assert [(await client.receive())["data"] for _ in range(3)] == [0, 1, 2]
         assert (await post(http, "/v1/reply", {"session": str(client.sid), "ack": "3", "json": 1}))[1] == {
             "outcome": "WRITTEN"

@@ -10,6 +10,7 @@ import pytest
 from registry.etcd.client import EtcdSettings
 from registry.etcd.store import EtcdStore
 from registry.store import Put, StoreAway, StoreRefused
+from streams import channel
 from tests.support.certificates import Authority
 from tests.support.proxy import Proxy
 from tests.support.servers import Server, etcdctl, free_port, start_etcd, start_etcd_cluster
@@ -62,6 +63,30 @@ async def test_a_member_that_swallows_everything_is_away_within_the_deadline(etc
         async with asyncio.timeout(5):
             await store.keep_alive(lease)
         await store.close()
+
+
+async def test_a_member_that_freezes_under_an_idle_watch_is_found_out_and_left(
+    etcd: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "ASK", 0.2)
+    monkeypatch.setattr(channel, "ANSWER", 0.1)
+    async with Proxy(etcd.port) as proxy:
+        reader, writer = store_at(proxy.endpoint), store_at(etcd.endpoint)
+        async with aclosing(reader.watch_prefix("/idle/", await writer.revision() + 1)) as watch:
+            await writer.transaction([], [Put("/idle/a", b"1")])
+            assert (await asyncio.wait_for(anext(watch), 5)).changes[0].entry.value == b"1"
+            before = proxy.connections
+            proxy.freeze()
+            waiting = asyncio.ensure_future(anext(watch))
+            async with asyncio.timeout(5):
+                while proxy.connections == before:  # it was asked, said nothing, and another connection is tried
+                    await asyncio.sleep(0.02)
+            proxy.thaw()
+            proxy.cut()
+            await writer.transaction([], [Put("/idle/a", b"2")])
+            assert (await asyncio.wait_for(waiting, 10)).changes[0].entry.value == b"2"
+        await reader.close()
+        await writer.close()
 
 
 async def test_closing_ends_what_is_under_way_as_away_and_cancels_nobody(etcd: Server) -> None:

@@ -13,6 +13,7 @@ import pytest
 from homing.internal.v1 import node_pb2, node_pb2_grpc
 from streams.call import Call
 from streams.client import dial
+from streams.flow import Limits
 from streams.status import CANCELLED, INVALID_ARGUMENT, OK, RESOURCE_EXHAUSTED, UNAVAILABLE, UNIMPLEMENTED, StreamEnded
 from tests.support.cluster import Cluster, connect
 
@@ -94,9 +95,9 @@ async def node() -> AsyncIterator[tuple[str, grpc.aio.Server]]:
     await server.stop(0)
 
 
-async def open_stream(address: str, path: str = PATH) -> tuple[Call, Ear]:
+async def open_stream(address: str, path: str = PATH, limits: Limits | None = None) -> tuple[Call, Ear]:
     ear = Ear()
-    return await dial(address, path, ear), ear
+    return await dial(address, path, ear, limits), ear
 
 
 def ping(number: int, data: bytes = b"") -> bytes:
@@ -137,8 +138,7 @@ async def test_how_a_server_of_grpcio_ends_a_stream(node: tuple[str, grpc.aio.Se
         await open_stream(address)
 
 
-async def test_a_message_above_our_limit_ends_the_stream(node: tuple[str, grpc.aio.Server], monkeypatch) -> None:
-    monkeypatch.setattr("streams.messages.LARGEST", LARGE - 1)
-    call, ear = await open_stream(node[0])
+async def test_a_message_above_our_limit_ends_the_stream(node: tuple[str, grpc.aio.Server]) -> None:
+    call, ear = await open_stream(node[0], limits=Limits(message=LARGE - 1))
     call.send(ping(3))
     assert (await ear.end).status == RESOURCE_EXHAUSTED

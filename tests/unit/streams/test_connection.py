@@ -268,3 +268,34 @@ def test_streams_above_the_limit_are_refused() -> None:
     side = server(Limits(streams=1))
     assert side.receive(frame(frames.HEADERS, frames.END_HEADERS, 3, encode(REQUEST))) == []
     assert heard(side.take()) == [(frames.RST_STREAM, 0, 3, pack(">I", frames.REFUSED_STREAM))]
+
+
+def test_a_client_that_only_opens_and_resets_is_cut_off() -> None:
+    side = Connection(False, Limits(resets=2))
+    side.receive(frames.PREFACE + NO_SETTINGS)
+    for stream in (1, 3):
+        opened = frame(frames.HEADERS, frames.END_HEADERS, stream, encode(REQUEST))
+        assert side.receive(opened + frames.reset(stream, frames.CANCEL))[-1] == WasReset(stream, frames.CANCEL)
+    opened = frame(frames.HEADERS, frames.END_HEADERS, 5, encode(REQUEST))
+    ends(side, opened + frames.reset(5, frames.CANCEL), frames.ENHANCE_YOUR_CALM)
+
+
+def test_streams_that_may_finish_make_up_for_those_that_are_reset() -> None:
+    side = Connection(False, Limits(resets=1))
+    side.receive(frames.PREFACE + NO_SETTINGS)
+    for stream in range(1, 41, 4):
+        for one, last in ((stream, False), (stream + 2, True)):
+            side.receive(frame(frames.HEADERS, frames.END_HEADERS, one, encode(REQUEST)))
+            if last:
+                side.end(one, HEAD)
+            else:
+                assert side.receive(frames.reset(one, frames.CANCEL)) == [WasReset(one, frames.CANCEL)]
+
+
+def test_a_ping_of_ours_asks_whether_anybody_is_there() -> None:
+    side = client()
+    side.ping()
+    (asked,) = heard(side.take())
+    assert (asked.kind, asked.flags, asked.stream, len(asked.payload)) == (frames.PING, 0, 0, 8)
+    assert side.receive(frame(frames.PING, frames.ACK, 0, asked.payload)) == []
+    assert side.take() == b""  # an answer wants none

@@ -56,7 +56,7 @@ def test_expiry_has_a_leeway_and_holds_for_remembered_tokens():
 def test_a_remembered_token_costs_no_signature(monkeypatch):
     tokens, token = make(), sign(exp=EXP)
     first = tokens.verify(token, NOW)
-    monkeypatch.setattr(tokens._jws, "decode_complete", None)
+    monkeypatch.setattr(tokens, "_issuers", {})
     assert tokens.verify(token, NOW) is first
 
 

@@ -47,7 +47,7 @@ class Rig:
         self.connection = WebSocketConnection(self.transport, self.peer, Limits(1000, 4), "192.0.2.1:5")
         self.transport.protocol = self.connection
         self.transport.reading = False
-        self.connection.open(behind)
+        self.connection.open(b"", behind)
 
     def receive(self, data: bytes) -> None:
         self.connection.data_received(data)

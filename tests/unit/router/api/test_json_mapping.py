@@ -5,7 +5,7 @@ import json
 import pytest
 
 from homing.v1 import router_pb2 as pb
-from router.api.json_mapping import read, read_batch, write
+from router.api.json_mapping import Unreadable, read, read_batch, write
 from router.push import Refused
 
 
@@ -50,6 +50,12 @@ def test_a_batch() -> None:
     first, second = read_batch(b'{"pushes": [{"event": "a", "json": [1]}, {"event": "b"}]}')
     assert (first.event, first.data, second.event) == ("a", b"[1]", "b")
     assert read_batch(b"{}") == []
+    good, odd, not_even = read_batch(b'{"pushes": [{"event": "a"}, {"push_id": "p", "evnt": "b"}, 7]}')
+    assert isinstance(good, pb.PushRequest)
+    assert isinstance(odd, Unreadable)
+    assert (odd.push_id, odd.why.field) == ("p", "evnt")
+    assert isinstance(not_even, Unreadable)
+    assert (not_even.push_id, not_even.why.code) == ("", "INVALID_ARGUMENT")
     with pytest.raises(Refused):
         read_batch(b'{"pushs": []}')
 
