@@ -8,7 +8,11 @@ CODE := homing gateway router registry observability streams bus proto/generate.
 # The page's tests run wherever Chromium and playwright are; `make browser` brings them.
 CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*/site-packages/playwright))
 
-.PHONY: install demo test interop-slow browser format lint types unit cover proto build wheel-test deploy-test jaeger lock clean
+# Kafka's own tests run wherever there are Java and Maven; `make kafka` brings the broker, once.
+KAFKA := .tools/kafka/libs/kafka_2.13-4.3.1.jar
+CAN_KAFKA := $(and $(shell command -v java),$(shell command -v mvn))
+
+.PHONY: install demo test kafka faults-kafka interop-slow browser format lint types unit bench cover proto build wheel-test deploy-test jaeger lock clean
 
 install: $(INSTALLED)
 
@@ -25,10 +29,11 @@ demo: $(INSTALLED)
 	$(BIN)/python examples/first_push.py $(if $(ONCE)$(CI),--once)
 
 # Everything that must hold before a commit.
-test: lint types
-	$(BIN)/python -m pytest -m 'not compiled$(if $(CAN_BROWSE),, and not browser)'
+test: lint types $(if $(CAN_KAFKA),kafka)
+	$(BIN)/python -m pytest -m 'not compiled and not slow$(if $(CAN_BROWSE),, and not browser)'
 	@echo "Not run here: the tests with compiled clients (make interop-slow; last result in docs/interop.md)," \
-	  $(if $(CAN_BROWSE),,"the page in Chromium (make browser),") "the wheel's own test (make wheel-test)"
+	  $(if $(CAN_BROWSE),,"the page in Chromium (make browser),") "the wheel's own test (make wheel-test)," \
+	  "a minute without Kafka (make faults-kafka)$(if $(CAN_KAFKA),,; nor anything with Kafka: it needs java and mvn)"
 
 # Foreign clients and callers that must be compiled first, once: websocat into .tools/ (minutes), Go's and Java's examples.
 interop-slow: $(INSTALLED)
@@ -41,6 +46,19 @@ browser: $(INSTALLED)
 	  apt-get install -y --no-install-recommends chromium fonts-dejavu-core; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2
 	PICTURE=docs/page.png $(BIN)/python -m pytest -m browser tests/browser
+
+# A broker for `homing up --bus kafka` and for the tests: Apache Kafka's jars, from Maven.
+kafka: $(KAFKA)
+
+$(KAFKA): deploy/kafka/pom.xml
+	@test -n "$(CAN_KAFKA)" || { echo "Kafka's jars come with Maven, and it runs on Java: install mvn and java (17 or newer)," \
+	  "or name an Apache Kafka's folder in KAFKA_HOME."; exit 1; }
+	mvn -B -q -f $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/.tools/kafka/libs
+	@touch $@
+
+# Experiment 18 at full length: a minute without Kafka under 1,000 events a second. Its figures are printed.
+faults-kafka: $(INSTALLED) kafka
+	$(BIN)/python -m pytest -s -m slow tests/cluster/test_kafka_away.py
 
 unit: $(INSTALLED)
 	$(BIN)/python -m pytest -q tests/unit tests/property
@@ -56,6 +74,10 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy $(CODE)
 	cd examples/shared_document && ../../$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache .
+
+# Have the ratios to a bare floor become worse than bench/ratios.json says? About a minute; --record writes the file.
+bench: $(INSTALLED)
+	$(BIN)/python -m homing.bench.short
 
 cover: $(INSTALLED)
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered tests/unit tests/property tests/contract

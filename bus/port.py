@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
+LARGEST = 16 * 1024 * 1024  # bytes of one message; what is larger is none of ours
+
 
 class Publisher(Protocol):
     """A router's end. Messages of one publisher reach every subscriber in the order in which they were published.
@@ -15,7 +17,10 @@ class Publisher(Protocol):
         ...
 
     async def publish(self, message: bytes) -> None:
-        """Until the bus has it. Raises BusAway: it may or may not have it. One call at a time."""
+        """Until the bus has it. One call at a time.
+
+        Raises BusAway: it may or may not have it; TooLarge: it takes no message of this size, and has not got it.
+        """
         ...
 
     async def close(self) -> None:
@@ -27,7 +32,7 @@ class Subscriber(Protocol):
     """A gateway's end: hears what is published from now on."""
 
     async def open(self) -> None:
-        """Connect, and hear everything that is published after this returns. Raises BusAway."""
+        """Connect; `run` will hear everything that is published after this returns. Raises BusAway."""
         ...
 
     async def run(self, hear: Callable[[bytes], None]) -> None:
@@ -41,3 +46,7 @@ class Subscriber(Protocol):
 
 class BusAway(Exception):
     """The bus does not answer; the message names it, and says how one is started."""
+
+
+class TooLarge(Exception):
+    """The bus takes no message of this size; the message names the limit and whose it is."""

@@ -8,14 +8,18 @@ from pathlib import Path
 
 import click
 
+from bus.port import BusAway, Subscriber
+from bus.redis_channel import RedisSubscriber
 from gateway import config
 from gateway.delivery.acks import Acks
+from gateway.delivery.bus_port import BusPort
 from gateway.delivery.node_server import NodeServer
 from gateway.delivery.nodeport import NodePort
 from gateway.delivery.reach import Reach
 from gateway.door.admission import Origins
 from gateway.door.door import DoorSettings, Doorway
 from gateway.door.pages import Pages
+from gateway.events.port import EventSink
 from gateway.events.redis_stream import RedisStream
 from gateway.heartbeat import Heartbeat
 from gateway.identity.tokens import Issuer, Tokens
@@ -24,6 +28,8 @@ from gateway.registering import Registering
 from gateway.service import ClientSettings, Gateway
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session
+from gateway.views.port import NO_VIEWS
+from gateway.views.redis_views import RedisViews
 from gateway.wire.bare import Bare
 from gateway.wire.envelope_json import JsonEnvelope
 from gateway.wire.envelope_msgpack import MsgpackEnvelope
@@ -31,7 +37,7 @@ from gateway.wire.messages import Limits
 from homing.internal.v1 import node_pb2
 from observability import logs, names, tracing
 from observability.admin import Admin
-from observability.counters import counters
+from observability.counters import Counters, counters
 from observability.metrics import Exposition
 from observability.running import CannotStart, Stop, cannot_listen, run, run_command, say_ready, split_address
 from registry.configuration import ConfigurationError, load
@@ -58,10 +64,11 @@ class Process:
         self._store = EtcdStore(settings.registry.endpoints())
         self._index = Index[Session]()
         self._reach = Reach()
-        self._sink = RedisStream(settings.bus, settings.events, self._counters)
+        self._sink = _sink(settings, self._counters)
         self._heartbeat = Heartbeat(settings.gateway.heartbeat, self._counters, asyncio.get_running_loop())
         first = self._make_registrar()
         self._registering = Registering(self._index, self._reach, first, self._counters)
+        self._views = RedisViews(settings.bus, settings.views, self._node_id) if settings.views.enabled else None
         acks = Acks()
         tracer, self._spans = tracing.set_up(
             settings.trace,
@@ -86,6 +93,7 @@ class Process:
             acks,
             self._counters,
             tracer,
+            self._views or NO_VIEWS,
         )
         self._lives = Lives(self._make_registrar, self._index, self._registering, first, self._reach, self._counters)
         self._first = first
@@ -101,6 +109,9 @@ class Process:
             tracer,
         )
         self._gateway.wait_standing = self._port.wait_standing
+        self._bus: BusPort | None = None
+        if settings.delivery.mode == "broadcast":
+            self._bus = BusPort(_subscriber(settings), self._port, self._lives, self._counters)
         origins = Origins(frozenset(settings.auth.origins), settings.auth.local_origins or developer is not None)
         door = DoorSettings(origins=origins, limits=Limits(max_message=settings.gateway.max_message))
         codecs = (Bare(), JsonEnvelope(), MsgpackEnvelope())
@@ -110,6 +121,7 @@ class Process:
             "sessions": lambda: float(len(self._index.sessions)),
             "files": lambda: float(len(self._index.files())),
             "unregistered": lambda: float(self._lives.unregistered()),
+            "events_held": lambda: float(self._sink.held()),
         }
         self._admin = Admin(self._why_not_ready, Exposition("homing_gateway", names.GATEWAY, self._counters, gauges))
         self._server = NodeServer(self._port)
@@ -141,15 +153,27 @@ class Process:
     async def _serve(self, stop: Stop) -> None:
         await self._listen()
         try:
+            await self._sink.open()
+            if self._bus is not None:
+                await self._bus.open()  # before anybody knows of this node: it misses nothing that is meant for it
+        except BusAway as error:
+            raise CannotStart(str(error)) from None
+        try:
             await self._first.begin()
         except (StoreError, RegistryError) as error:
             raise CannotStart(str(error)) from None
         async with asyncio.TaskGroup() as group:
             group.create_task(self._lives.run())
             sending = group.create_task(self._sink.run())
+            hearing = [group.create_task(self._bus.run())] if self._bus is not None else []
+            showing = group.create_task(self._views.run()) if self._views is not None else None
             await self._open()
             await stop.wait()
             await self._drain()
+            for task in hearing:
+                task.cancel()
+            if showing is not None:
+                showing.cancel()
             sending.cancel()
 
     async def _listen(self) -> None:
@@ -223,11 +247,33 @@ class Process:
             await self._pages.close()
         await self._gateway.close()
         await self._sink.close()
+        if self._views is not None:
+            await self._views.close()
+        if self._bus is not None:
+            await self._bus.close()
         await self._server.close()
         await self._admin.close()
         await self._store.close()
         if self._spans is not None:
             await self._spans.close()
+
+
+def _sink(settings: config.GatewayConfig, counted: Counters) -> EventSink:
+    """Where client events go."""
+    if settings.bus.kind == "redis":
+        return RedisStream(settings.bus, settings.events, counted)
+    from gateway.events.kafka_topic import KafkaTopic  # with aiokafka, which costs 20 MiB
+
+    return KafkaTopic(settings.bus, settings.events, counted)
+
+
+def _subscriber(settings: config.GatewayConfig) -> Subscriber:
+    """Where pushes are read in broadcast mode."""
+    if settings.bus.kind == "redis":
+        return RedisSubscriber(settings.bus, settings.delivery.channel)
+    from bus.kafka_topic import KafkaSubscriber  # with aiokafka, which costs 20 MiB
+
+    return KafkaSubscriber(settings.bus, settings.delivery.channel)
 
 
 @click.command(name="gateway")

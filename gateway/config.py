@@ -13,6 +13,7 @@ from gateway.events.port import EventSettings
 from gateway.heartbeat import HeartbeatSettings
 from gateway.identity.tokens import Issuer, Tokens
 from gateway.sessions.budget import Budget
+from gateway.views.port import ViewSettings
 from observability.logs import LogSection
 from observability.tracing import TraceSettings
 from registry.configuration import ConfigurationError
@@ -63,6 +64,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     bus: BusSection = BusSection()
     delivery: DeliverySection = DeliverySection()
     events: EventSettings = EventSettings()
+    views: ViewSettings = ViewSettings()
     log: LogSection = LogSection()
     trace: TraceSettings = TraceSettings()
 

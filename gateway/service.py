@@ -24,6 +24,7 @@ from gateway.sessions.budget import Budget
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session, Unidentified
 from gateway.timer import Timer
+from gateway.views.port import NO_VIEWS, Views
 from gateway.wire.ports import (
     Ack,
     Auth,
@@ -73,6 +74,7 @@ class Gateway:
         acks: Acks,
         counters: Counters,
         tracer: Tracer = OFF,
+        views: Views = NO_VIEWS,
     ) -> None:
         self._traces = ClientTraces(tracer, node)
         self.node = node
@@ -88,6 +90,7 @@ class Gateway:
         self._heartbeat = heartbeat
         self._acks = acks
         self._counters = counters
+        self._views = views
         self._loop = asyncio.get_running_loop()
         self.deadlines = Timer[Deadline](0.1, lambda deadline, now: deadline(now), self._loop)
         self._emptied = asyncio.Event()
@@ -237,6 +240,7 @@ class Gateway:
         self._sink.publish_own(record.connected(session))
         for guid in session.files:
             self._sink.publish_own(record.joined(session, guid))
+        self._views.changed(session)
 
     def session_behind(self, session: Session) -> None:
         owed = session.owed
@@ -256,6 +260,7 @@ class Gateway:
             self._counters.connections_closed += 1
             self._heartbeat.end(session)
             self._sink.publish_own(record.disconnected(session, code, reason))
+            self._views.gone(session)
 
     # What a client says ---------------------------------------------------------------------------------------------
 
@@ -340,6 +345,7 @@ class Gateway:
                 await self._registering.wait_reachable(commits)
             if fresh and guid in session.files and not session.gone:
                 self._sink.publish_own(record.joined(session, guid))
+                self._views.changed(session)
 
         return wait()
 
@@ -359,6 +365,7 @@ class Gateway:
         """Leave a file; one that is not joined is no error."""
         if self._registering.leave(session, guid):
             self._sink.publish_own(record.left(session, guid))
+            self._views.changed(session)
 
     def _refresh(self, session: Session, token: str, id: int | None) -> None:
         try:

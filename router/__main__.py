@@ -6,12 +6,14 @@ import os
 import secrets
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from bus.port import BusAway, Publisher
 from observability import logs, names, tracing
 from observability.admin import Admin
-from observability.counters import counters
+from observability.counters import Counters, counters
 from observability.metrics import Exposition
 from observability.running import CannotStart, Stop, cannot_listen, run, run_command, say_ready, split_address
 from registry.configuration import ConfigurationError, load
@@ -23,12 +25,18 @@ from registry.sweeper import Sweeper
 from router.api.calls import Calls
 from router.api.grpc_api import GrpcApi
 from router.api.http_api import HttpApi
+from router.commands.carrying import Carrier
 from router.config import RouterConfig
+from router.delivery.broadcast import Broadcast
+from router.delivery.port import Delivery
 from router.delivery.routed import Routed
 from router.hop.fencing import FencingJudge
 from router.hop.fleet import Fleet
 from router.hop.port import Hop, OnChange
 from router.hop.stream import StreamHop
+
+if TYPE_CHECKING:
+    from router.commands.consumer import KafkaCommands
 
 log = logging.getLogger("router")
 
@@ -42,6 +50,8 @@ class Process:
     def __init__(self, settings: RouterConfig) -> None:
         self._settings = settings
         self._id = settings.router.id or f"{os.uname().nodename[:40]}-{secrets.token_hex(4)}"
+        # What streams and broadcasts call this process: a router that comes back under its id is another one.
+        self._name = f"{self._id}.{secrets.token_hex(4)}" if settings.router.id else self._id
         self._counters = counters(names.ROUTER)
         self._ready = False
         self._store = EtcdStore(settings.registry.endpoints())
@@ -56,8 +66,10 @@ class Process:
             service_namespace=settings.registry.cluster,
             service_instance_id=self._id,
         )
-        self._delivery = Routed(self._feed, self._fleet, self._counters, tracer)
+        self._publisher = _publisher(settings) if settings.delivery.mode == "broadcast" else None
+        self._delivery = self._make_delivery(tracer)
         calls = Calls(settings.router.api, self._delivery, self._feed, self._fleet, tracer)
+        self._commands = _commands(settings, calls, self._counters) if settings.bus.kind == "kafka" else None
         self._api = GrpcApi(calls)
         gauges = {
             "sessions": lambda: float(len(self._feed.table)),
@@ -67,12 +79,18 @@ class Process:
         self._admin = Admin(self._why_not_ready, Exposition("homing_router", names.ROUTER, self._counters, gauges))
         HttpApi(calls, self._admin)
 
+    def _make_delivery(self, tracer: tracing.Tracer) -> Delivery:
+        if self._publisher is None:
+            return Routed(self._feed, self._fleet, self._counters, tracer)
+        hop = self._settings.router.hop
+        return Broadcast(self._name, self._publisher, self._feed, self._fleet, hop, self._counters, tracer)
+
     def _make_hop(self, life: Life, node: Node, on_change: OnChange) -> Hop:
         def batch() -> int:
             return self._feed.table.batch(life)
 
         settings = self._settings.router.hop
-        return StreamHop(self._id, life, node.port, settings, batch, self._fencing.judge, on_change)
+        return StreamHop(self._name, life, node.port, settings, batch, self._fencing.judge, on_change)
 
     def _why_not_ready(self) -> str:
         return "" if self._ready else "starting, or stopping"
@@ -86,22 +104,39 @@ class Process:
 
     async def _serve(self, stop: Stop) -> None:
         grpc_address, http_address = await self._listen()
+        try:
+            if self._publisher is not None:
+                await self._publisher.open()
+            if self._commands is not None:
+                await self._commands.open()
+        except BusAway as error:
+            raise CannotStart(str(error)) from None
         async with asyncio.TaskGroup() as group:
             keeping = [group.create_task(self._feed.run())]
             await self._wait_synced()
             keeping += [group.create_task(self._fleet.run()), group.create_task(self._sweeper.run())]
             await asyncio.sleep(0)  # the fleet dials what the table knows
             await self._open()
+            hearing = [group.create_task(self._commands.run())] if self._commands is not None else []
             say_ready(ready="router", id=self._id, grpc=grpc_address, http=http_address, pid=os.getpid())
             await stop.wait()
             self._ready = False
-            await asyncio.gather(self._api.close(GRACE), self._admin.close())
+            for task in hearing:
+                task.cancel()
+            await asyncio.gather(self._api.close(GRACE), self._admin.close(), self._close_commands())
             for task in keeping:
                 task.cancel()
 
+    async def _close_commands(self) -> None:
+        if self._commands is not None:
+            await self._commands.close()
+
     async def _close(self) -> None:
+        await self._close_commands()
         await self._api.close(0)
         await self._delivery.close()
+        if self._publisher is not None:
+            await self._publisher.close()
         await self._fencing.close()
         await self._admin.close()
         await self._store.close()
@@ -140,6 +175,24 @@ class Process:
         await self._feed.wait_caught_up()
         self._ready = True
         self._api.set_ready(True)
+
+
+def _publisher(settings: RouterConfig) -> Publisher:
+    """Where pushes go in broadcast mode."""
+    if settings.bus.kind == "redis":
+        from bus.redis_channel import RedisPublisher  # routers need redis-py for nothing else
+
+        return RedisPublisher(settings.bus, settings.delivery.channel)
+    from bus.kafka_topic import KafkaPublisher  # with aiokafka, which costs 20 MiB
+
+    return KafkaPublisher(settings.bus, settings.delivery.channel)
+
+
+def _commands(settings: RouterConfig, calls: Calls, counted: Counters) -> "KafkaCommands":
+    """Calls that come over Kafka."""
+    from router.commands.consumer import KafkaCommands  # with aiokafka, which costs 20 MiB
+
+    return KafkaCommands(settings.bus, settings.commands, Carrier(calls), counted)
 
 
 @click.command(name="router")

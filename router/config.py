@@ -7,6 +7,7 @@ from observability.logs import LogSection
 from observability.tracing import TraceSettings
 from registry.etcd.section import RegistrySection
 from router.api.settings import ApiSettings
+from router.commands.settings import CommandSettings
 from router.hop.stream import HopSettings
 
 
@@ -27,5 +28,6 @@ class RouterConfig(msgspec.Struct, frozen=True):
     router: ListenSection = ListenSection()
     bus: BusSection = BusSection()
     delivery: DeliverySection = DeliverySection()
+    commands: CommandSettings = CommandSettings()
     log: LogSection = LogSection()
     trace: TraceSettings = TraceSettings()

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.cluster import Cluster
+from tests.support.kafka import start_kafka
 from tests.support.servers import Server, start_etcd, start_redis
 
 
@@ -23,6 +24,27 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A real Valkey. Tests share it, so each takes keys of its own."""
     with start_redis(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real Kafka. Tests share it and break nothing, so each takes topics of its own."""
+    with start_kafka(tmp_path_factory.mktemp("kafka")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _other_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with start_kafka(tmp_path_factory.mktemp("other-kafka")) as server:
+        yield server
+
+
+@pytest.fixture
+def breakable_kafka(_other_kafka: Server) -> Server:
+    """A real Kafka to kill and restart, with its data; alive at the start of each test."""
+    if _other_kafka.process.poll() is not None:
+        _other_kafka.restart()
+    return _other_kafka
 
 
 @pytest_asyncio.fixture

@@ -25,6 +25,10 @@ GOOD = frozenset({WRITTEN, ACKED})  # outcomes that are listed only while there 
 DUE_NS = 1_000_000_000  # after the last write, what is not with the kernel is QUEUED
 
 
+Delivery = tuple[int, int, str, int, bytes, str]
+"""Outcome, sid, user, latency in us, the ack's data and content type."""
+
+
 class Job:
     """One push on this node, from its first write to its answer: the `Debt` of the sessions that owe a verdict."""
 
@@ -68,7 +72,7 @@ class Job:
         self.born_ns = clock() - age_ns  # the router's receipt, on this node's clock
         self.expires_ns = self.born_ns + push.ttl_ms * 1_000_000
         self.tally: dict[int, int] = {}
-        self.deliveries: list[node_pb2.Delivered] = []
+        self.deliveries: list[Delivery] = []
         self.owing: set[Session] = set()  # whose frame is not with the kernel yet
         self.unacked: dict[Session, int] = {}  # who was written to, and when, and has not answered
         self.absent = False  # a receiver turned out not to be there
@@ -177,12 +181,8 @@ class Job:
         self.tally[outcome] = self.tally.get(outcome, 0) + 1
         if outcome in GOOD and len(self.deliveries) >= self.push.max_deliveries:
             return
-        delivered = node_pb2.Delivered(
-            session=session.sid, user=session.user, outcome=outcome, latency_us=max(0, at_ns - self.born_ns) // 1000
-        )
-        if data:
-            delivered.ack_data, delivered.ack_content_type = data, content_type
-        self.deliveries.append(delivered)
+        latency_us = max(0, at_ns - self.born_ns) // 1000
+        self.deliveries.append((outcome, session.sid, session.user, latency_us, data, content_type))
 
     def _answer_if_complete(self) -> None:
         if self.written_all and not self.owing and not self.unacked and not self.answered:
@@ -195,8 +195,12 @@ class Job:
         for outcome, sessions in self.tally.items():
             message.counts.add(outcome=outcome, sessions=sessions)
         if len(self.tally) > 1:
-            self.deliveries.sort(key=lambda delivered: delivered.outcome in GOOD)  # the router refines "worst first"
-        message.deliveries.extend(self.deliveries[: self.push.max_deliveries])
+            self.deliveries.sort(key=lambda delivery: delivery[0] in GOOD)  # the router refines "worst first"
+        add = message.deliveries.add  # a made one that is appended would be copied
+        for outcome, sid, user, latency_us, data, content_type in islice(self.deliveries, self.push.max_deliveries):
+            listed = add(session=sid, user=user, outcome=outcome, latency_us=latency_us)
+            if data:
+                listed.ack_data, listed.ack_content_type = data, content_type
         return message
 
 

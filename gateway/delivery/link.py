@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from gateway.delivery.transit import Transit
 from homing.internal.v1 import node_pb2
@@ -11,6 +12,16 @@ OPEN_CALLS = 8192  # calls a router may have open on one stream before we stop r
 
 
 def _nobody() -> None:
+    """Nothing carries the link yet."""
+
+
+class OnSome(Protocol):
+    """Hears that something has gathered; `patient`: it may wait for company."""
+
+    def __call__(self, patient: bool = False) -> None: ...
+
+
+def _nobody_waits(patient: bool = False) -> None:
     """Nothing carries the link yet."""
 
 
@@ -24,9 +35,10 @@ class Link:
         self.wants_stats = False
         self.held: deque[node_pb2.RouterMessage] = deque()  # read while the lease may be over
         self.open_calls = 0
-        self.on_some: Callable[[], None] = _nobody  # something has gathered
+        self.on_some: OnSome = _nobody_waits  # something has gathered
         self.on_room: Callable[[], None] = _nobody  # `room` is true again
         self._out = node_pb2.NodeMessage()
+        self._taken: set[int] = set()  # published pushes with receivers here, of which that has not been said yet
         self._ask = 0  # the number of the last fencing question
         self._asked: float | None = None  # when it left, while it is open
 
@@ -45,13 +57,51 @@ class Link:
         """Whether the router has few enough open calls that more may be read."""
         return self.open_calls < OPEN_CALLS
 
+    def answerer(self, push: node_pb2.Push) -> Callable[[node_pb2.PushAnswer], None]:
+        """How this push is answered."""
+        return self.answer_patiently if push.patient else self.answer_push
+
     def answer_push(self, answer: node_pb2.PushAnswer) -> None:
         self._out.pushes.append(answer)
         self._answered()
 
+    def answer_patiently(self, answer: node_pb2.PushAnswer) -> None:
+        """The same; the answer may wait for company."""
+        self._out.pushes.append(answer)
+        self._answered(patient=True)
+
     def answer_ask(self, answer: node_pb2.AskAnswer) -> None:
         self._out.asks.append(answer)
         self._answered()
+
+    # Pushes that came over the bus (`gateway.delivery.bus_port`) ----------------------------------------------------
+
+    def begin_handled(self) -> None:
+        """From now on this stream tells of each push of this router that comes off the bus."""
+        self._out.handled.begins = True
+        self.on_some()
+
+    def take_published(self, call: int) -> None:
+        """A published push has receivers here: its answer follows, perhaps before this has left."""
+        self._taken.add(call)
+
+    def answer_published(self, answer: node_pb2.PushAnswer, patient: bool = False) -> None:
+        self._taken.discard(answer.call)
+        self._out.handled.answers.append(answer)
+        self.on_some(patient)
+
+    def handled(self, first: int, last: int) -> None:
+        """All published pushes from `first` to `last` were handled; it leaves with whatever next leaves."""
+        spans = self._out.handled.spans
+        if spans and spans[-1].last + 1 == first:
+            spans[-1].last = last
+        else:
+            spans.add(first=first, last=last)
+
+    @property
+    def unsaid(self) -> bool:
+        """Whether something is handled that the router has not heard of."""
+        return bool(self._out.handled.spans)
 
     def say_stats(self, stats: node_pb2.Stats) -> None:
         """What this node counts, for a router that wants it."""
@@ -87,10 +137,13 @@ class Link:
     def take(self) -> node_pb2.NodeMessage:
         """What has gathered."""
         out, self._out = self._out, node_pb2.NodeMessage()
+        if self._taken:
+            out.handled.taken.extend(self._taken)
+            self._taken.clear()
         return out
 
-    def _answered(self) -> None:
+    def _answered(self, patient: bool = False) -> None:
         self.open_calls -= 1
         if self.open_calls == OPEN_CALLS - 1:
             self.on_room()
-        self.on_some()
+        self.on_some(patient)

@@ -12,6 +12,7 @@ from streams.status import FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT, Stre
 from streams.turn import Turn
 
 PATH = "/homing.internal.v1.Node/Stream"
+PATIENCE = 0.004  # seconds that an answer waits for company, if its caller has other pushes under way
 
 
 class NodeServer:
@@ -37,7 +38,7 @@ class RouterEar:
         self._call = call
         self._link: Link | None = None
         self._finished = False
-        self._turn = Turn(self._write)
+        self._turn = Turn(self._write, PATIENCE)
 
     def message(self, message: bytes) -> None:
         try:
@@ -90,9 +91,16 @@ class RouterEar:
 def _in_parts(message: node_pb2.NodeMessage) -> list[bytes]:
     """Answers with long lists, gathered while a router did not read, may be more than one message can carry."""
     whole = message.SerializeToString()
-    if len(whole) <= LARGEST or len(message.pushes) < 2:
+    if len(whole) <= LARGEST:
         return [whole]
-    half = len(message.pushes) // 2
-    later = node_pb2.NodeMessage(pushes=message.pushes[half:])
-    del message.pushes[half:]
-    return _in_parts(message) + _in_parts(later)
+    earlier = node_pb2.NodeMessage()  # answers may leave before everything else, never after what says how far we are
+    for mine, first in (message.pushes, earlier.pushes), (message.handled.answers, earlier.handled.answers):
+        half = len(mine) // 2
+        first.extend(mine[:half])
+        del mine[:half]
+    if not earlier.pushes and not earlier.handled.answers:
+        return [whole]
+    if message.HasField("hello"):
+        earlier.hello.CopyFrom(message.hello)
+        message.ClearField("hello")
+    return _in_parts(earlier) + _in_parts(message)

@@ -56,6 +56,14 @@ class Tenure(Protocol):
     def unregistered(self) -> bool: ...
 
 
+class Bus(Protocol):
+    """What the node port tells the one who reads pushes off the bus (`gateway.delivery.bus_port`)."""
+
+    def opened(self, link: Link) -> None: ...
+    def closed(self, link: Link) -> None: ...
+    def go_on(self) -> None: ...
+
+
 class NodePort:
     """Everything that routers say to this node, whatever carries it (`gateway.delivery.node_server`)."""
 
@@ -77,7 +85,7 @@ class NodePort:
         self._index = index
         self._reach = reach
         self._acks = acks
-        self._asks = Asks(gateway, index, self._receivers)
+        self._asks = Asks(gateway, index, self.receivers)
         self._stats = stats
         self._saying = False  # statistics, to somebody, each second
         self._budget = budget
@@ -87,17 +95,22 @@ class NodePort:
         self._pumping = False
         self._links: set[Link] = set()
         self._heard = asyncio.Event()  # a router has said whether this node is still alive
+        self.bus: Bus | None = None  # where pushes come in that are on the bus
 
     async def wait_standing(self) -> Standing:
         """What this node may do; while its lease may be over, what the routers say, if one does in time."""
         if self._tenure.standing() is Standing.LAPSED and self._links:
             self._heard.clear()
-            for link in self._links:
-                self._ask(link)
+            self.ask_whether_alive()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(VOUCHED_WITHIN):
                     await self._heard.wait()
         return self._tenure.standing()
+
+    def ask_whether_alive(self) -> None:
+        """Ask every router; their answers change what `Tenure.standing` says."""
+        for link in self._links:
+            self._ask(link)
 
     def say_unregistered(self, any: bool) -> None:
         """Tell every router whether it must scatter to this node."""
@@ -122,12 +135,16 @@ class NodePort:
         link.transit.seen(first.sent_ns, time.monotonic_ns())
         self._reach.opened(link, first.table_batch)
         link.unregistered(self._tenure.unregistered())
+        if self.bus is not None:
+            self.bus.opened(link)
         return link
 
     def close(self, link: Link) -> None:
         """The stream has ended, whoever ended it."""
         log.info("router %s is gone", link.router)
         self._links.discard(link)
+        if self.bus is not None:
+            self.bus.closed(link)
         self._reach.closed(link)
 
     # What a router says ---------------------------------------------------------------------------------------------
@@ -149,6 +166,8 @@ class NodePort:
             link.held.append(message)
         if link.held:
             self._act_if_alive(link)
+        if self.bus is not None:
+            self.bus.go_on()
 
     def _hear_fencing(self, link: Link, fencing: node_pb2.Fencing) -> None:
         asked = link.fencing_answered(fencing.ask)
@@ -168,8 +187,7 @@ class NodePort:
                 self._take_push(link, push)
             for ask in message.asks:
                 self._take_ask(link, ask)
-        if not self._pumping:
-            self._pump()
+        self.pump()
 
     def _ask(self, link: Link) -> None:
         if link.ask_fencing(self._tenure.clock()):
@@ -184,11 +202,11 @@ class NodePort:
 
     def _take_push(self, link: Link, push: node_pb2.Push) -> None:
         self._counters.pushes_received += 1
-        trace = self._trace(link, push) if push.traceparent else None
+        trace = self.trace(link.router, push) if push.traceparent else None
         if not self._current(link, push.epoch):
             self._refuse(link, push, node_pb2.OLD_EPOCH, trace)
             return
-        receivers = self._receivers(push.receivers)
+        receivers = self.receivers(push.receivers)
         if not receivers and push.receivers.WhichOneof("to") == "everyone":
             link.answer_push(node_pb2.PushAnswer(call=push.call, verdict=node_pb2.DONE))  # nobody is here
             return
@@ -196,24 +214,36 @@ class NodePort:
             self._counters.not_mine += 1
             self._refuse(link, push, node_pb2.NOT_MINE, trace)
             return
-        age = link.transit.age(push.received_ns, time.monotonic_ns())
-        ack, answer = None, link.answer_push
+        age_ns = link.transit.age(push.received_ns, time.monotonic_ns())
+        self.write(push, receivers, age_ns, link.answerer(push), trace)
+
+    def write(
+        self,
+        push: node_pb2.Push,
+        receivers: Collection[Session],
+        age_ns: int,
+        answer: Callable[[node_pb2.PushAnswer], None],
+        trace: PushTrace | None,
+    ) -> None:
+        """Take the push into the fan-out; `pump` writes it."""
+        ack = None
         if push.ack_timeout_ms:
             ack = self._acks.next()
-            answer = partial(self._answer_acked, link, ack)
+            answer = partial(self._answer_acked, answer, ack)
         if trace is None:
-            job = Job(push, receivers, age, time.monotonic_ns, answer, ack)
+            job = Job(push, receivers, age_ns, time.monotonic_ns, answer, ack)
         else:
-            job = trace.job(receivers, age, time.monotonic_ns, answer, ack)
+            job = trace.job(receivers, age_ns, time.monotonic_ns, answer, ack)
         if ack is not None:
             self._acks.wait(ack, job)
         self._fanout.add(job)
 
-    def _trace(self, link: Link, push: node_pb2.Push) -> PushTrace | None:
+    def trace(self, router: str, push: node_pb2.Push) -> PushTrace | None:
+        """The spans of this push here; None: it is not sampled."""
         context = self._tracer.continued(push.traceparent)
         if context is None:
             return None
-        return PushTrace(self._tracer, context, push, link.router, self._gateway.node)
+        return PushTrace(self._tracer, context, push, router, self._gateway.node)
 
     def _refuse(self, link: Link, push: node_pb2.Push, verdict: node_pb2.Verdict, trace: PushTrace | None) -> None:
         answer = node_pb2.PushAnswer(call=push.call, verdict=verdict)
@@ -221,11 +251,14 @@ class NodePort:
             trace.refused(answer)
         link.answer_push(answer)
 
-    def _answer_acked(self, link: Link, ack: int, answer: node_pb2.PushAnswer) -> None:
+    def _answer_acked(
+        self, answer: Callable[[node_pb2.PushAnswer], None], ack: int, message: node_pb2.PushAnswer
+    ) -> None:
         self._acks.forget(ack)
-        link.answer_push(answer)
+        answer(message)
 
-    def _receivers(self, receivers: node_pb2.Receivers) -> Collection[Session]:
+    def receivers(self, receivers: node_pb2.Receivers) -> Collection[Session]:
+        """Who is meant, of the sessions here."""
         match receivers.WhichOneof("to"):
             case "sessions":
                 found = map(self._index.sessions.get, receivers.sessions.sids)
@@ -239,6 +272,11 @@ class NodePort:
             case "everyone":
                 return self._index.sessions.values()
         return ()
+
+    def pump(self) -> None:
+        """Begin to write what was taken, unless that goes on already."""
+        if not self._pumping:
+            self._pump()
 
     def _pump(self) -> None:
         """Write slices until nothing is left, or until others must have a turn."""

@@ -28,6 +28,10 @@ class EventSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class EventSink(Protocol):
     """An event bus, at least once, in order per key. It is buffered here, within bounds, while the bus is away."""
 
+    async def open(self) -> None:
+        """Before the first record. Raises BusAway when this bus must be there at a start, and is not."""
+        ...
+
     def publish(self, record: Record) -> bool:
         """Take a record, without waiting. False: the buffer is full, nothing was taken; the client must hear `busy`."""
         ...
@@ -38,6 +42,10 @@ class EventSink(Protocol):
         These may pass the bound; so while the buffer is `full` no new client may come, and there are at most a few per
         session that is here.
         """
+        ...
+
+    def held(self) -> int:
+        """Records that the bus does not have yet."""
         ...
 
     def full(self) -> bool:

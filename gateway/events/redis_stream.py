@@ -1,124 +1,55 @@
 """Client events through a Redis Stream: each header a field, the value in field `value` (design §8).
 
-Records are gathered while the previous write is under way and sent as one pipeline. A batch whose answer was lost is
-sent again, so a record may arrive twice; `X-Seq` tells consumers.
+A batch is one call of a script, its records one msgpack argument. As a pipeline of XADDs each record would be packed,
+and its answer read, by redis-py: a seventh of what a connect cost (docs/performance.md, "A connect").
 """
 
-import asyncio
-import logging
-from collections import deque
-
+import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
 from bus.settings import BusSection
+from gateway.events.buffered import BufferedSink
 from gateway.events.port import EventSettings, Record
 from observability.counters import Counters
 
-log = logging.getLogger(__name__)
+ADD = """
+for _, fields in ipairs(cmsgpack.unpack(ARGV[2])) do
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(fields))
+end
+"""
 
-CLOSE_WITHIN = 2.0  # seconds
+_encode = msgspec.msgpack.Encoder().encode
 
 
-class RedisStream:
-    """An `EventSink` over one Redis Stream."""
+class RedisStream(BufferedSink):
+    """An `EventSink` over one Redis Stream: a batch is one script call."""
+
+    failures = (RedisError, OSError, TimeoutError)
 
     def __init__(self, bus: BusSection, settings: EventSettings, counters: Counters) -> None:
-        self._settings = settings
-        self._counters = counters
-        self._waiting: deque[Record] = deque()
-        self._in_flight = 0
-        self._bytes = 0  # of values waiting or in flight
-        self._some = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
         self._redis = redis.asyncio.Redis.from_url(
             bus.redis, socket_timeout=bus.timeout, socket_connect_timeout=bus.timeout
         )
+        self._add = self._redis.register_script(ADD)
+        where = self._redis.connection_pool.connection_kwargs
+        super().__init__(f"Redis at {where.get('host', '?')}:{where.get('port', '?')}", settings, counters)
 
-    def publish(self, record: Record) -> bool:
-        if self._too_much(len(record.value)):
-            self._room.clear()
-            self._counters.events_refused += 1
-            return False
-        self.publish_own(record)
-        return True
+    async def open(self) -> None:
+        """Nothing to wait for: a gateway starts without Redis, and its records wait."""
 
-    def publish_own(self, record: Record) -> None:
-        self._waiting.append(record)
-        self._bytes += len(record.value)
-        self._some.set()
+    async def _write(self, batch: list[Record]) -> None:
+        records = _encode([_fields(record) for record in batch])
+        await self._add(keys=[self._settings.name], args=[self._settings.keep, records])
+        self._taken(batch.copy())
+        batch.clear()
 
-    def full(self) -> bool:
-        return self._too_much(0)
-
-    def _too_much(self, size: int) -> bool:
-        settings = self._settings
-        held = len(self._waiting) + self._in_flight
-        return held >= settings.buffer or (held > 0 and self._bytes + size > settings.buffer_bytes)
-
-    async def wait_room(self) -> None:
-        await self._room.wait()
-
-    async def run(self) -> None:
-        while True:
-            await self._some.wait()
-            await self._send_next()
-            if not self._waiting:
-                self._some.clear()
-            self._room.set()
-
-    async def close(self) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_WITHIN):
-                while self._waiting:
-                    await self._send_next()
-        except TimeoutError:
-            log.error(
-                "client events were not sent: Redis did not take them before the stop",
-                extra={"events": len(self._waiting)},
-            )
+    async def _disconnect(self) -> None:
         await self._redis.aclose()
 
-    async def _send_next(self) -> None:
-        """Send one batch. Cancelled in between, it goes back to the head of the line."""
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._settings.batch))]
-        self._in_flight = len(batch)
-        try:
-            await self._send_until_taken(batch)
-        except asyncio.CancelledError:
-            self._waiting.extendleft(reversed(batch))
-            raise
-        finally:
-            self._in_flight = 0
-        self._bytes -= sum(len(record.value) for record in batch)
-        self._counters.events_published += len(batch)
-        for record in batch:
-            if record.on_taken is not None:
-                record.on_taken()
 
-    async def _send_until_taken(self, batch: list[Record]) -> None:
-        pause = 0.0
-        while True:
-            try:
-                await self._send(batch)
-            except (RedisError, OSError, TimeoutError) as error:
-                if not pause:
-                    log.warning("Redis at %s is away, client events wait: %s", self._address(), error)
-                pause = min(2.0, pause * 2 or 0.05)
-                await asyncio.sleep(pause)
-            else:
-                if pause:
-                    log.info("Redis at %s is back", self._address())
-                return
-
-    async def _send(self, batch: list[Record]) -> None:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for record in batch:
-                fields = {**record.headers, "value": record.value}
-                pipe.xadd(self._settings.name, fields, maxlen=self._settings.keep, approximate=True)  # type: ignore[arg-type]
-            await pipe.execute()
-
-    def _address(self) -> str:
-        where = self._redis.connection_pool.connection_kwargs
-        return f"{where.get('host', '?')}:{where.get('port', '?')}"
+def _fields(record: Record) -> list[str | msgspec.Raw]:
+    fields: list[str | msgspec.Raw] = [text for header in record.headers.items() for text in header]
+    # The server's reader knows no bin, only the older raw: msgpack's str, which there may hold any bytes.
+    fields += ("value", msgspec.Raw(b"\xdb" + len(record.value).to_bytes(4, "big") + record.value))
+    return fields

@@ -30,7 +30,7 @@ class Router(msgspec.Struct, frozen=True):
     pid: int
 
 
-class Cluster(msgspec.Struct, frozen=True, kw_only=True):
+class Cluster(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The whole file. `servers` holds the pids of the servers that `up` itself started, so maybe none."""
 
     etcd: list[str]
@@ -38,6 +38,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     gateways: list[Gateway]
     routers: list[Router]
     servers: dict[str, int]
+    kafka: str = ""  # host:port[,...]; not in the file when there is no Kafka
 
 
 def path(run_dir: Path) -> Path:

@@ -115,7 +115,7 @@ async def start_etcd(run_dir: Path) -> Started:
         shutil.rmtree(data, ignore_errors=True)
         return etcd_command(program.path, data, ports[0], ports[1])
 
-    return await _start("etcd", program, command, 2, run_dir, _etcd_answers)
+    return await start_server("etcd", program, command, 2, run_dir, _etcd_answers)
 
 
 async def start_redis(run_dir: Path) -> Started:
@@ -123,19 +123,24 @@ async def start_redis(run_dir: Path) -> Started:
     program = find_redis()
     data = run_dir / "redis"
     data.mkdir(exist_ok=True)
-    return await _start(
+    return await start_server(
         "redis", program, lambda ports: redis_command(program.path, data, ports[0]), 1, run_dir, _redis_answers
     )
 
 
-async def _start(
+async def start_server(
     name: str,
     program: Program,
     command: Callable[[list[int]], list[str]],
     ports_needed: int,
     run_dir: Path,
     answers: Callable[[int], Awaitable[bool]],
+    within: float = READY_LIMIT,
 ) -> Started:
+    """Start `command(free ports)`; ready when the first port `answers`. Trouble: it does not, in `within` seconds.
+
+    Its log is `run_dir`/logs/`name`.log.
+    """
     began = time.monotonic()
     log = run_dir / "logs" / f"{name}.log"
     # A variable like ETCD_NAME in the user's shell must not reconfigure a server that is ours.
@@ -147,7 +152,7 @@ async def _start(
         except OSError as error:
             raise Trouble(f"{name} cannot be run: {program.path}: {error.strerror}") from None
         try:
-            if await _wait_ready(child, lambda port=ports[0]: answers(port)):  # type: ignore[misc]
+            if await _wait_ready(child, lambda port=ports[0]: answers(port), within):  # type: ignore[misc]
                 return Started(child, f"127.0.0.1:{ports[0]}", program.origin, time.monotonic() - began)
         except BaseException:
             await child.kill()
@@ -158,11 +163,11 @@ async def _start(
     raise Trouble("\n  ".join([f"{name} did not come up ({program.path}); the end of {log}:", *child.last_lines()]))
 
 
-async def _wait_ready(child: Child, answers: Callable[[], Awaitable[bool]]) -> bool:
-    """Until the server answers: True. It has ended, or READY_LIMIT is over: False."""
+async def _wait_ready(child: Child, answers: Callable[[], Awaitable[bool]], within: float) -> bool:
+    """Until the server answers: True. It has ended, or `within` seconds are over: False."""
     gone = asyncio.ensure_future(child.wait_gone())
     try:
-        until = time.monotonic() + READY_LIMIT
+        until = time.monotonic() + within
         while not gone.done() and time.monotonic() < until:
             if await answers():
                 return True
@@ -174,15 +179,15 @@ async def _wait_ready(child: Child, answers: Callable[[], Awaitable[bool]]) -> b
 
 
 async def _etcd_answers(port: int) -> bool:
-    answer = await _ask(port, b"GET /health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n", 512)
+    answer = await ask(port, b"GET /health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n", 512)
     return b'"health":"true"' in answer
 
 
 async def _redis_answers(port: int) -> bool:
-    return await _ask(port, b"PING\r\n", 7) == b"+PONG\r\n"
+    return await ask(port, b"PING\r\n", 7) == b"+PONG\r\n"
 
 
-async def _ask(port: int, question: bytes, size: int) -> bytes:
+async def ask(port: int, question: bytes, size: int) -> bytes:
     """What a server on loopback answers, up to `size` bytes or its end; b"" while nobody listens."""
     try:
         async with asyncio.timeout(1):

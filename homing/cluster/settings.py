@@ -67,10 +67,11 @@ def shifted(address: object, by: int) -> str:
 def resolve(
     user: Mapping[str, Any], *, etcd: list[str], bus: Mapping[str, str], delivery: str, key_file: Path
 ) -> Table:
-    """The services' configuration of this cluster, ready to be written. `bus`: its kind, redis, kafka if there is one."""
+    """The services' configuration of this cluster, ready to be written. `bus`: kind, redis, and kafka if known."""
     own: Table = {
         "registry": {"cluster": "homing"},
         "gateway": {"dev": True},
+        "views": {"enabled": True},
         "auth": {
             "issuers": {
                 "dev": {

@@ -158,6 +158,7 @@ class Supervisor:
         return file.Cluster(
             etcd=self._etcd,
             redis=self._redis,
+            kafka=self._kafka,
             gateways=[entry for entry in entries if isinstance(entry, file.Gateway)],
             routers=[entry for entry in entries if isinstance(entry, file.Router)],
             servers={part.child.name: part.child.pid for part in self._parts if part.kind == "server"},

@@ -55,6 +55,9 @@ def up(
     names some. DIR/cluster.json tells what runs where once everything is ready, DIR/homing.toml adds to the cluster:
     homing gateway --config DIR/homing.toml. With --json the cluster is printed as one line and nothing else.
 
+    --bus kafka starts a Kafka, too. It needs java, and Kafka's jars: `make kafka` brings them into a checkout;
+    elsewhere KAFKA_HOME names the folder of an Apache Kafka.
+
     \b
     Examples:
       homing up

@@ -58,17 +58,19 @@ def _owners(target: Target, table: RouteTable) -> Iterable[Leg]:
         route = table.session(target.session)
         return [Leg(route.life, (route,))] if route else []
     if target.user:
-        return _by_life(route for route in table.user(target.user) if _in_namespace(route, target.namespace))
+        return _by_life([route for route in table.user(target.user) if _in_namespace(route, target.namespace)])
     if target.file:
         return map(Leg, table.file(target.file))
     return map(Leg, (*table.lives(), *table.lingering()))
 
 
-def _by_life(routes: Iterable[SessionRoute]) -> list[Leg]:
+def _by_life(known: list[SessionRoute]) -> list[Leg]:
+    if len(known) == 1:
+        return [Leg(known[0].life, (known[0],))]
     lives: dict[Life, list[SessionRoute]] = {}
-    for route in routes:
+    for route in known:
         lives.setdefault(route.life, []).append(route)
-    return [Leg(life, tuple(known)) for life, known in lives.items()]
+    return [Leg(life, tuple(there)) for life, there in lives.items()]
 
 
 def _in_namespace(route: SessionRoute, namespace: str) -> bool:

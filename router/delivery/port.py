@@ -11,7 +11,12 @@ Done = Callable[[router_pb2.PushReport | Refused], None]
 
 
 class Delivery(Protocol):
-    """Carries pushes out. Nothing else in the router knows by which mode.
+    """Carries pushes out. Nothing else in the router knows by which mode (design §5, §6).
+
+    Routed: to the nodes that own the target, by the route table. Broadcast: once, to a bus that every node reads. The
+    report means the same in both; `amplification` shows the difference. A node that never said what it did with the
+    push is UNREACHABLE: it may or may not have carried it out. So is every node when the bus did not take the push, for
+    it cannot be known what a bus that broke in between has passed on.
 
     Pushes to one target are handed to its nodes in the order of the `start` calls, also when one of them has to wait.
     `received_ns`: when the router got the call, on time.monotonic_ns.

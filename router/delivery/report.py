@@ -21,6 +21,7 @@ WORST_FIRST = (
     router_pb2.Delivery.ACKED,
 )
 _RANK = {outcome: rank for rank, outcome in enumerate(WORST_FIRST)}
+_NAMES = {number: Outcome.Name(number) for number in Outcome.values() if number}
 
 
 class Report:
@@ -31,7 +32,7 @@ class Report:
     def __init__(self, push: CheckedPush) -> None:
         self._push = push
         self._counts: dict[Outcome, int] = {}
-        self._deliveries: list[router_pb2.Delivery] = []
+        self._deliveries: list[tuple[str, node_pb2.Delivered]] = []  # by node; "" = none
         self._owning: set[str] = set()
         self.contacted = 0  # every send, retries and scatter too
         self.healed = False
@@ -45,17 +46,9 @@ class Report:
         self._owning.add(life.node)
         for count in answer.counts:
             self._count(_outcome(count.outcome), count.sessions)
+        node = life.node
         for delivered in answer.deliveries:
-            delivery = router_pb2.Delivery(
-                session=delivered.session,
-                user=delivered.user,
-                node=life.node,
-                outcome=_outcome(delivered.outcome),
-                ack_data=delivered.ack_data,
-                ack_content_type=delivered.ack_content_type,
-            )
-            delivery.latency.FromMicroseconds(delivered.latency_us)
-            self._deliveries.append(delivery)
+            self._deliveries.append((node, delivered))
 
     def add_unreachable(self, leg: Leg) -> None:
         """A node did not answer: unknown for each session that the table knows there, else once for the node."""
@@ -65,12 +58,11 @@ class Report:
         if leg.known and not known:
             return
         self._count(outcome, len(known) or 1)
+        node = leg.life.node
         for route in known:
-            self._deliveries.append(
-                router_pb2.Delivery(session=route.sid, user=route.user, node=leg.life.node, outcome=outcome)
-            )
+            self._deliveries.append((node, node_pb2.Delivered(session=route.sid, user=route.user, outcome=outcome)))
         if not known:
-            self._deliveries.append(router_pb2.Delivery(node=leg.life.node, outcome=outcome))
+            self._deliveries.append((node, node_pb2.Delivered(outcome=outcome)))
 
     def finish(self) -> router_pb2.PushReport:
         """The report; without any session's outcome the target was OFFLINE, counted once.
@@ -79,14 +71,12 @@ class Report:
         """
         if not self._counts and not self._owning:
             self._count(router_pb2.Delivery.OFFLINE, 1)
-            self._deliveries.append(router_pb2.Delivery(outcome=router_pb2.Delivery.OFFLINE))
+            self._deliveries.append(("", node_pb2.Delivered(outcome=router_pb2.Delivery.OFFLINE)))
         if len(self._counts) > 1:
-            self._deliveries.sort(key=lambda delivery: _RANK.get(delivery.outcome, 0))
+            self._deliveries.sort(key=lambda one: _RANK.get(_outcome(one[1].outcome), 0))
         listed = self._deliveries[: self._push.max_deliveries]
-        return router_pb2.PushReport(
+        report = router_pb2.PushReport(
             push_id=self._push.push_id,
-            counts={Outcome.Name(outcome): sessions for outcome, sessions in self._counts.items()},
-            deliveries=listed,
             deliveries_truncated=sum(self._counts.values()) > len(listed),
             nodes_contacted=self.contacted,
             owning_nodes=len(self._owning),
@@ -95,12 +85,33 @@ class Report:
             registry_away=self.registry_away,
             trace_id=self.trace_id,
         )
+        counts = report.counts  # item by item: a dict given to the constructor goes through Python once more
+        for outcome, sessions in self._counts.items():
+            counts[_NAMES[outcome]] = sessions
+        for node, delivered in listed:
+            _add(report, node, delivered)
+        return report
 
     def _count(self, outcome: Outcome, sessions: int) -> None:
         self._counts[outcome] = self._counts.get(outcome, 0) + sessions
 
 
-def _outcome(number: int) -> Outcome:
+def _add(report: router_pb2.PushReport, node: str, delivered: node_pb2.Delivered) -> None:
+    """One delivery, made in its place: a message that is appended would be copied."""
+    delivery = report.deliveries.add(
+        session=delivered.session,
+        user=delivered.user,
+        node=node,
+        outcome=_outcome(delivered.outcome),
+    )
+    if delivered.latency_us:
+        delivery.latency.seconds, us = divmod(delivered.latency_us, 1_000_000)
+        delivery.latency.nanos = us * 1000
+    if delivered.ack_data or delivered.ack_content_type:
+        delivery.ack_data = delivered.ack_data
+        delivery.ack_content_type = delivered.ack_content_type
+
+
+def _outcome(number: int) -> "Outcome":
     """An outcome as a node says it; one that this router does not know yet is as good as unknown."""
-    known = number in Outcome.values() and number
-    return number if known else router_pb2.Delivery.UNREACHABLE  # type: ignore[return-value]
+    return number if number in _NAMES else router_pb2.Delivery.UNREACHABLE  # type: ignore[return-value]

@@ -7,34 +7,32 @@ that says NOT_MINE or OLD_EPOCH, which shows that the table was behind. One line
 then the lane is sent on its way in order. A push is healed at most once.
 """
 
-import asyncio
 from collections import deque
 from functools import partial
-from typing import TypeAlias
 
 from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
 from observability.counters import Counters
 from observability.tasks import Tasks
-from observability.traceparent import sampled
 from observability.tracing import OFF, Tracer
 from registry.ports import RouteFeed
-from router.delivery.plan import Leg, Plan, missed, plan, receivers
+from router.delivery.awaiting import report_of
+from router.delivery.message import outgoing
+from router.delivery.plan import Leg, Plan, missed, plan
 from router.delivery.port import Done
 from router.delivery.report import Report
-from router.delivery.trace import HopTrace, PushTrace
+from router.delivery.trace import HopTrace, PushTrace, told_to_nodes
 from router.hop.fleet import Fleet
+from router.hop.port import Outgoing
 from router.push import CheckedPush, Refused, Target
 
 LANE = 1000  # pushes to one target that may wait behind one that heals
-
-Answer: TypeAlias = "asyncio.Future[node_pb2.PushAnswer | None]"
 
 
 class Flight:
     """One push from its plan to its report."""
 
-    __slots__ = ("asked", "done", "healing", "open", "push", "received_ns", "report", "trace")
+    __slots__ = ("asked", "done", "healing", "open", "outgoing", "push", "received_ns", "report", "trace")
 
     def __init__(self, push: CheckedPush, received_ns: int, done: Done) -> None:
         self.push = push
@@ -45,6 +43,7 @@ class Flight:
         self.open = 0  # answers that are still to come
         self.healing = False  # an owner turned out not to be one; that is mended once
         self.trace: PushTrace | None = None  # None: not sampled
+        self.outgoing: Outgoing | None = None  # made at the first leg
 
     def end(self, result: router_pb2.PushReport | Refused) -> None:
         """Tell what became of it."""
@@ -82,9 +81,7 @@ class Routed:
             self._send(flight, legs)
 
     async def push(self, push: CheckedPush, received_ns: int) -> router_pb2.PushReport:
-        future: asyncio.Future[router_pb2.PushReport] = asyncio.get_running_loop().create_future()
-        self.start(push, received_ns, partial(_resolve, future))
-        return await future
+        return await report_of(self, push, received_ns)
 
     async def close(self) -> None:
         await self._tasks.close()
@@ -115,8 +112,7 @@ class Routed:
         if hop is None:
             self._take(flight, leg, trace, None)
         else:
-            answer = hop.push(_message(flight, leg, self._traceparent(flight, trace)))
-            answer.add_done_callback(partial(self._answered, flight, leg, trace))
+            hop.push(self._outgoing(flight, trace), partial(self._take, flight, leg, trace))
 
     def _full(self, flight: Flight, legs: Plan) -> Refused | None:
         for life in legs:
@@ -126,15 +122,13 @@ class Routed:
                 return Refused("RESOURCE_EXHAUSTED", text, retry_after=0.1)
         return None
 
-    def _traceparent(self, flight: Flight, trace: HopTrace | None) -> str:
-        """What the node is told: below this hop, or what the caller has said when no span is kept here."""
-        if trace is not None:
-            return trace.context.traceparent
-        given = flight.push.traceparent
-        return self.tracer.passed_on(given) if given and sampled(given) else ""
-
-    def _answered(self, flight: Flight, leg: Leg, trace: HopTrace | None, answer: Answer) -> None:
-        self._take(flight, leg, trace, None if answer.cancelled() else answer.result())
+    def _outgoing(self, flight: Flight, trace: HopTrace | None) -> Outgoing:
+        """What goes to a node: the same to each, unless each hop has a span of its own."""
+        if trace is None and flight.outgoing is not None:
+            return flight.outgoing
+        traceparent = told_to_nodes(self.tracer, flight.push, trace.context if trace is not None else None)
+        flight.outgoing = outgoing(flight.push, flight.received_ns, traceparent)
+        return flight.outgoing
 
     def _take(self, flight: Flight, leg: Leg, trace: HopTrace | None, answer: node_pb2.PushAnswer | None) -> None:
         if trace is not None:
@@ -214,30 +208,3 @@ class Routed:
         for leg in rest.values():
             self._send_leg(flight, leg)
         self._one_less(flight)
-
-
-def _message(flight: Flight, leg: Leg, traceparent: str) -> node_pb2.Push:
-    push = flight.push
-    return node_pb2.Push(
-        epoch=leg.life.epoch,
-        receivers=receivers(push.target),
-        event=push.event,
-        data=push.data,
-        content_type=push.content_type,
-        push_id=push.push_id,
-        ttl_ms=round(push.ttl * 1000),
-        ack_timeout_ms=round(push.ack_timeout * 1000),
-        except_sessions=push.except_sessions,
-        traceparent=traceparent,
-        max_deliveries=push.max_deliveries,
-        received_ns=flight.received_ns,
-    )
-
-
-def _resolve(future: "asyncio.Future[router_pb2.PushReport]", result: router_pb2.PushReport | Refused) -> None:
-    if future.done():
-        return
-    if isinstance(result, Refused):
-        future.set_exception(result)
-    else:
-        future.set_result(result)

@@ -106,6 +106,14 @@ class HopTrace:
         self._tracer.record(self.context, spans.HOP, spans.CLIENT, self._start_ns, now, attributes, error)
 
 
+def told_to_nodes(tracer: Tracer, push: CheckedPush, span: Context | None) -> str:
+    """The push' traceparent for nodes: below our span, or what the caller has said when no span is kept here."""
+    if span is not None:
+        return span.traceparent
+    given = push.traceparent
+    return tracer.passed_on(given) if given and tp.sampled(given) else ""
+
+
 def kind_of(target: Target) -> str:
     """session, user, file or everyone."""
     return next((kind for kind in KINDS if getattr(target, kind)), "everyone")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from registry.model import Life, Node
 from registry.ports import RouteFeed
 from registry.routes import TableChange
-from router.hop.port import Hop, MakeHop
+from router.hop.port import Hop, MakeHop, OnHandled, nobody_hears
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ class Fleet:
         self._scattering: frozenset[Life] = frozenset()
         self._wanting = 0  # watchers that want nodes' statistics
         self.listeners: set[Callable[[], None]] = set()  # hear that the table or a hop may have changed
+        self.on_handled: OnHandled = nobody_hears
 
     def hop(self, life: Life) -> Hop | None:
         """The hop to this life; None for one that is over."""
@@ -85,6 +86,7 @@ class Fleet:
             return
         log.info("%s is up", life, extra={"address": node.port})
         hop = self._make_hop(life, node, self._hop_changed)
+        hop.on_handled = self.on_handled
         self._hops[life] = hop
         self._tasks[life] = self._group.create_task(hop.run())
         if self._wanting:

@@ -5,10 +5,11 @@ The node at its other end is a function of each call. It answers in order, on th
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from homing.internal.v1 import node_pb2
 from registry.model import Life
-from router.hop.port import OnChange
+from router.hop.port import Answered, OnChange, OnHandled, Outgoing, nobody_hears
 
 Serve = Callable[[node_pb2.RouterMessage], node_pb2.NodeMessage]
 
@@ -18,6 +19,7 @@ class MemoryHop:
 
     def __init__(self, life: Life, serve: Serve, on_change: OnChange, queue: int = 8192) -> None:
         self.life = life
+        self.on_handled: OnHandled = nobody_hears
         self.stats: node_pb2.Stats | None = None
         self.holds = 0  # the newest batch that the router said its table holds
         self._serve = serve
@@ -27,7 +29,7 @@ class MemoryHop:
         self._stalled = False
         self._unregistered = False
         self._calls = 0
-        self._open: dict[int, asyncio.Future[node_pb2.PushAnswer | node_pb2.AskAnswer | None]] = {}
+        self._open: dict[int, Callable[[Any], object]] = {}
         self._waiting: list[node_pb2.RouterMessage] = []
 
     @property
@@ -41,15 +43,18 @@ class MemoryHop:
     def room(self, size: int) -> bool:
         return len(self._open) < self._queue
 
-    def push(self, push: node_pb2.Push) -> "asyncio.Future[node_pb2.PushAnswer | None]":
+    def push(self, push: Outgoing, answered: Answered) -> None:
         self._calls += 1
-        push.call = self._calls
-        return self._carry(node_pb2.RouterMessage(pushes=[push]))  # type: ignore[return-value]
+        message = node_pb2.Push.FromString(push.raw)
+        message.call, message.epoch = self._calls, self.life.epoch
+        self._carry(node_pb2.RouterMessage(pushes=[message]), answered)
 
     def ask(self, ask: node_pb2.Ask) -> "asyncio.Future[node_pb2.AskAnswer | None]":
         self._calls += 1
         ask.call = self._calls
-        return self._carry(node_pb2.RouterMessage(asks=[ask]))  # type: ignore[return-value]
+        future: asyncio.Future[node_pb2.AskAnswer | None] = asyncio.get_running_loop().create_future()
+        self._carry(node_pb2.RouterMessage(asks=[ask]), future.set_result)
+        return future
 
     def want_stats(self, want: bool) -> None:
         self.stats = node_pb2.Stats(sessions=1) if want else None
@@ -71,8 +76,8 @@ class MemoryHop:
         self._up = False
         self._waiting.clear()
         open_calls, self._open = self._open, {}
-        for future in open_calls.values():
-            future.set_result(None)
+        for answered in open_calls.values():
+            answered(None)
         self._on_change(self)
 
     def come_up(self) -> None:
@@ -92,17 +97,17 @@ class MemoryHop:
         self._unregistered = any
         self._on_change(self)
 
-    def _carry(
-        self, message: node_pb2.RouterMessage
-    ) -> "asyncio.Future[node_pb2.PushAnswer | node_pb2.AskAnswer | None]":
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[node_pb2.PushAnswer | node_pb2.AskAnswer | None] = loop.create_future()
+    def say_handled(self, handled: node_pb2.Handled) -> None:
+        """The node says what became of pushes that came to it over the bus."""
         if self._up:
-            self._open[self._calls] = future
-            loop.call_soon(self._turn, message)
+            self.on_handled(self.life, handled)
+
+    def _carry(self, message: node_pb2.RouterMessage, answered: Callable[[Any], object]) -> None:
+        if self._up:
+            self._open[self._calls] = answered
+            asyncio.get_running_loop().call_soon(self._turn, message)
         else:
-            future.set_result(None)
-        return future
+            answered(None)
 
     def _turn(self, message: node_pb2.RouterMessage) -> None:
         if self._stalled:
@@ -111,6 +116,6 @@ class MemoryHop:
         answers = self._serve(message)
         listed: list[node_pb2.PushAnswer | node_pb2.AskAnswer] = [*answers.pushes, *answers.asks]
         for answer in listed:
-            future = self._open.pop(answer.call, None)
-            if future is not None and not future.done():
-                future.set_result(answer)
+            answered = self._open.pop(answer.call, None)
+            if answered is not None:
+                answered(answer)

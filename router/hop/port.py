@@ -2,10 +2,21 @@
 
 from asyncio import Future
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from homing.internal.v1 import node_pb2
 from registry.model import Life, Node
+
+Answered = Callable[[node_pb2.PushAnswer | None], None]
+"""Hears a push's answer, once, on the loop; None: the node did not answer."""
+
+
+class Outgoing(NamedTuple):
+    """A push as it goes to any number of nodes: made into bytes once, whatever the number."""
+
+    raw: bytes  # a node_pb2.Push without `call` and `epoch`, which each hop adds
+    size: int  # what it takes in a queue, bytes
+    ack_timeout: float  # seconds
 
 
 class Hop(Protocol):
@@ -17,6 +28,7 @@ class Hop(Protocol):
     """
 
     life: Life
+    on_handled: "OnHandled"
 
     @property
     def reachable(self) -> bool:
@@ -32,8 +44,8 @@ class Hop(Protocol):
         """Whether a call with `size` bytes of payload fits into the queue now."""
         ...
 
-    def push(self, push: node_pb2.Push) -> "Future[node_pb2.PushAnswer | None]":
-        """Hand over one push. `call` is set by the hop."""
+    def push(self, push: Outgoing, answered: Answered) -> None:
+        """Hand over one push, for this hop's life. `answered` may be called before this returns."""
         ...
 
     def ask(self, ask: node_pb2.Ask) -> "Future[node_pb2.AskAnswer | None]":
@@ -62,8 +74,15 @@ class Hop(Protocol):
         ...
 
 
+def nobody_hears(_life: Life, _handled: node_pb2.Handled) -> None:
+    """Pushes do not go over the bus."""
+
+
 OnChange = Callable[[Hop], None]
 """Hears, on the loop, when a hop's `reachable`, `unregistered` or `stats` has changed."""
+
+OnHandled = Callable[[Life, node_pb2.Handled], None]
+"""Hears, on the loop, what a node says about pushes that came to it over the bus (broadcast mode)."""
 
 MakeHop = Callable[[Life, Node, OnChange], Hop]
 """Makes the hop to one life; it is idle until `run`."""

@@ -11,13 +11,15 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 
 import msgspec
 from google.protobuf.message import DecodeError
 
 from homing.internal.v1 import node_pb2
 from registry.model import Life
-from router.hop.port import OnChange
+from router.hop.port import Answered, OnChange, OnHandled, Outgoing, nobody_hears
 from streams.call import Call
 from streams.client import dial
 from streams.status import INTERNAL, StreamEnded
@@ -25,7 +27,6 @@ from streams.turn import Turn
 
 log = logging.getLogger(__name__)
 
-Answer = node_pb2.PushAnswer | node_pb2.AskAnswer
 PATH = "/homing.internal.v1.Node/Stream"
 ANSWERED_WITHIN = 1.0  # seconds for a dial, hello there and back
 
@@ -33,7 +34,10 @@ ANSWERED_WITHIN = 1.0  # seconds for a dial, hello there and back
 REDIAL = 0.02  # seconds between the first dials of a node that has just appeared
 PUSH_LIMIT = 5.0  # seconds beyond its ack_timeout; an owner's report is due 1 s after its last write
 ASK_LIMIT = 10.0  # seconds; a join waits for the registry's commit and the routers' tables
-NOBODY: tuple[None, float] = (None, 0.0)
+PUSHES = b"\x12"  # how RouterMessage.pushes begins on the wire (field 2, length-delimited)
+
+OpenCall = tuple[Callable[[Any], None], float]
+"""Who hears the answer (None: there is none), and when it is given up."""
 
 
 class HopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +63,7 @@ class StreamHop:
         on_change: OnChange,
     ) -> None:
         self.life = life
+        self.on_handled: OnHandled = nobody_hears
         self.unregistered = False
         self.stats: node_pb2.Stats | None = None
         self._wants_stats = False
@@ -75,7 +80,9 @@ class StreamHop:
         self._missed = 0  # pings in a row without any answer
         self._pings = 0
         self._calls = 0
-        self._open: dict[int, tuple[asyncio.Future[Answer | None], float]] = {}  # and when each is given up
+        self._open: dict[int, OpenCall] = {}
+        self._epoch = b"\x10" + varint(life.epoch)  # Push.epoch on the wire
+        self._pushes: list[bytes] = []  # gathered, beside `_out`
         self._out = node_pb2.RouterMessage()
         self._out_bytes = 0
         self._turn = Turn(self._write)
@@ -92,20 +99,28 @@ class StreamHop:
         settings = self._settings
         return len(self._open) < settings.queue and self._out_bytes + size <= settings.queue_bytes
 
-    def push(self, push: node_pb2.Push) -> "asyncio.Future[node_pb2.PushAnswer | None]":
-        push.call, future = self._call(PUSH_LIMIT + push.ack_timeout_ms / 1000)
-        if not future.done():
-            self._out.pushes.append(push)
-            self._out_bytes += len(push.data) + 10 * len(push.except_sessions) + 512
-            self._turn.want()
-        return future  # type: ignore[return-value]  # a push's call is answered with a PushAnswer
+    def push(self, push: Outgoing, answered: Answered) -> None:
+        if not self.reachable:
+            answered(None)
+            return
+        self._calls += 1
+        self._open[self._calls] = answered, self._loop.time() + PUSH_LIMIT + push.ack_timeout
+        mine = b"\x08" + varint(self._calls) + self._epoch
+        self._pushes += (PUSHES, varint(len(push.raw) + len(mine)), push.raw, mine)
+        self._out_bytes += push.size
+        self._turn.want()
 
     def ask(self, ask: node_pb2.Ask) -> "asyncio.Future[node_pb2.AskAnswer | None]":
-        ask.call, future = self._call(ASK_LIMIT)
-        if not future.done():
-            self._out.asks.append(ask)
-            self._turn.want()
-        return future  # type: ignore[return-value]  # an ask's call is answered with an AskAnswer
+        future: asyncio.Future[node_pb2.AskAnswer | None] = self._loop.create_future()
+        if not self.reachable:
+            future.set_result(None)
+            return future
+        self._calls += 1
+        self._open[self._calls] = partial(_resolve, future), self._loop.time() + ASK_LIMIT
+        ask.call = self._calls
+        self._out.asks.append(ask)
+        self._turn.want()
+        return future
 
     def want_stats(self, want: bool) -> None:
         self._wants_stats = self._out.want_stats = want
@@ -118,15 +133,6 @@ class StreamHop:
 
     async def wait_opened(self) -> None:
         await self._opened.wait()
-
-    def _call(self, limit: float) -> "tuple[int, asyncio.Future[Answer | None]]":
-        future: asyncio.Future[Answer | None] = self._loop.create_future()
-        self._calls += 1
-        if self.reachable:
-            self._open[self._calls] = future, self._loop.time() + limit
-        else:
-            future.set_result(None)
-        return self._calls, future
 
     # The stream -----------------------------------------------------------------------------------------------------
 
@@ -181,8 +187,10 @@ class StreamHop:
 
     def _write(self, call: Call) -> None:
         out, self._out, self._out_bytes = self._out, node_pb2.RouterMessage(), 0
+        pushes, self._pushes = self._pushes, []
         out.sent_ns = time.monotonic_ns()
-        call.send(out.SerializeToString())
+        # Fields of one message may come in any order and in pieces, so pushes need not be built again to be sent.
+        call.send(out.SerializeToString() + b"".join(pushes))
 
     async def _ping(self) -> None:
         while True:
@@ -200,11 +208,10 @@ class StreamHop:
     def _give_up_late_ones(self) -> None:
         """A node that speaks and yet owes an answer for too long has failed at that call."""
         now = self._loop.time()
-        for call, (future, due) in list(self._open.items()):
+        for call, (answered, due) in list(self._open.items()):
             if due <= now:
                 del self._open[call]
-                if not future.done():
-                    future.set_result(None)
+                answered(None)
 
     async def _answer_fencing(self) -> None:
         while True:
@@ -215,11 +222,12 @@ class StreamHop:
 
     def _hear(self, message: node_pb2.NodeMessage) -> None:
         was_silent, self._missed = self._missed >= 3, 0
-        answers: list[Answer] = [*message.pushes, *message.asks]
-        for answer in answers:
-            future, _ = self._open.pop(answer.call, NOBODY)
-            if future is not None and not future.done():
-                future.set_result(answer)
+        for answer in message.pushes:
+            if (waiting := self._open.pop(answer.call, None)) is not None:
+                waiting[0](answer)
+        for said in message.asks:
+            if (waiting := self._open.pop(said.call, None)) is not None:
+                waiting[0](said)
         changed = message.HasField("unregistered") and message.unregistered.any != self.unregistered
         if changed:
             self.unregistered = message.unregistered.any
@@ -227,6 +235,8 @@ class StreamHop:
             self.stats, changed = message.stats, True
         if changed or was_silent:
             self._on_change(self)
+        if message.HasField("handled"):
+            self.on_handled(self.life, message.handled)
         for ask in message.fencing_asks:
             self._asks.put_nowait(ask.ask)
 
@@ -235,16 +245,15 @@ class StreamHop:
         # `unregistered` stays: what such a node holds is not elsewhere, it only does not answer.
         self._connected = self._dialling = False
         self._fail_open()
-        self._out, self._out_bytes = node_pb2.RouterMessage(), 0
+        self._out, self._pushes, self._out_bytes = node_pb2.RouterMessage(), [], 0
         self._opened.set()
         if was_known:
             self._on_change(self)
 
     def _fail_open(self) -> None:
         open_calls, self._open = self._open, {}
-        for future, _ in open_calls.values():
-            if not future.done():
-                future.set_result(None)
+        for answered, _ in open_calls.values():
+            answered(None)
 
 
 class _NodeEar:
@@ -285,6 +294,23 @@ class _NodeEar:
     def _done(self, future: "asyncio.Future[None]") -> None:
         if not future.done():
             future.set_result(None)
+
+
+def _resolve(future: "asyncio.Future[node_pb2.AskAnswer | None]", answer: node_pb2.AskAnswer | None) -> None:
+    if not future.done():  # its caller may have stopped waiting
+        future.set_result(answer)
+
+
+def varint(number: int) -> bytes:
+    """A number as protobuf writes it (encoding guide, "Base 128 Varints")."""
+    if number < 128:
+        return bytes((number,))
+    out = bytearray()
+    while number > 127:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
 
 
 def _reason(errors: BaseExceptionGroup[Exception]) -> str:

@@ -37,6 +37,16 @@ async def test_etcd_not_reachable_is_retried_and_named(cluster: Cluster, kind: s
     assert took > 2
 
 
+async def test_kafka_not_reachable_is_named_and_how_to_start_one(cluster: Cluster) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    flags = ("--set", "bus.kind=kafka", "--set", f"bus.kafka={nobody}")
+    for code, words, took in await asyncio.gather(*(start(cluster, kind, *flags) for kind in ANYWHERE)):
+        assert code == 1
+        assert words.startswith(f"bus.kafka: {nobody} does not answer")
+        assert "`homing up --bus kafka` starts one" in words
+        assert took > 3  # it may be starting itself
+
+
 @pytest.mark.parametrize(
     ("kind", "flag", "field"),
     [

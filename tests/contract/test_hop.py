@@ -10,7 +10,7 @@ import pytest
 from homing.internal.v1 import node_pb2, node_pb2_grpc
 from registry.model import Life
 from router.hop.memory import MemoryHop
-from router.hop.port import Hop
+from router.hop.port import Hop, Outgoing
 from router.hop.stream import HopSettings, StreamHop
 from streams.call import Call
 from streams.server import Server
@@ -43,6 +43,7 @@ class Far(Protocol):
     async def go_down(self) -> None: ...
     async def come_up(self) -> None: ...
     async def say_unregistered(self, any: bool) -> None: ...
+    async def say_handled(self, handled: node_pb2.Handled) -> None: ...
     async def stop(self) -> None: ...
 
 
@@ -70,6 +71,9 @@ class MemoryFar:
 
     async def say_unregistered(self, any: bool) -> None:
         self.hop.say_unregistered(any)
+
+    async def say_handled(self, handled: node_pb2.Handled) -> None:
+        self.hop.say_handled(handled)
 
     async def stop(self) -> None:
         """Nothing to stop."""
@@ -165,6 +169,9 @@ class GrpcFar(StreamFar, node_pb2_grpc.NodeServicer):
     async def say_unregistered(self, any: bool) -> None:
         await self._say.put(node_pb2.NodeMessage(unregistered=node_pb2.Unregistered(any=any)))
 
+    async def say_handled(self, handled: node_pb2.Handled) -> None:
+        await self._say.put(node_pb2.NodeMessage(handled=handled))
+
 
 class OurFar(StreamFar):
     """A server of our own; while stalled it reads nothing, so the hop runs out of credit."""
@@ -211,6 +218,10 @@ class OurFar(StreamFar):
         assert self._call is not None
         self._call.send(node_pb2.NodeMessage(unregistered=node_pb2.Unregistered(any=any)).SerializeToString())
 
+    async def say_handled(self, handled: node_pb2.Handled) -> None:
+        assert self._call is not None
+        self._call.send(node_pb2.NodeMessage(handled=handled).SerializeToString())
+
 
 @pytest.fixture(params=[MemoryFar, GrpcFar, OurFar])
 async def far(request: pytest.FixtureRequest) -> AsyncIterator[Far]:
@@ -226,12 +237,16 @@ async def until(true: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-def push(data: bytes = b"{}") -> node_pb2.Push:
-    return node_pb2.Push(event="e", data=data)
+def push(far: Far, data: bytes = b"{}") -> "asyncio.Future[node_pb2.PushAnswer | None]":
+    """Hand a push over; the future is its answer, which must come exactly once."""
+    answer: asyncio.Future[node_pb2.PushAnswer | None] = asyncio.get_running_loop().create_future()
+    raw = node_pb2.Push(event="e", data=data).SerializeToString()
+    far.hop.push(Outgoing(raw, len(data) + 512, 0.0), lambda came: answer.cancelled() or answer.set_result(came))
+    return answer
 
 
 async def test_every_call_is_answered_by_its_own_answer_in_order(far: Far) -> None:
-    calls = [far.hop.push(push(b"%d" % number)) for number in range(40)]
+    calls = [push(far, b"%d" % number) for number in range(40)]
     joining = far.hop.ask(node_pb2.Ask(membership=node_pb2.Membership(file="f")))
     answers = await asyncio.gather(*calls)
     assert [answer and answer.verdict for answer in answers] == [node_pb2.DONE] * 40
@@ -244,16 +259,16 @@ async def test_every_call_is_answered_by_its_own_answer_in_order(far: Far) -> No
 
 async def test_down_answers_everything_open_with_none_at_once_and_up_again_carries_on(far: Far) -> None:
     await far.stall(True)
-    stuck = far.hop.push(push())
+    stuck = push(far)
     await far.go_down()
     async with asyncio.timeout(2):
         assert await stuck is None
     await until(lambda: not far.hop.reachable)
-    assert await far.hop.push(push()) is None
+    assert await push(far) is None
     await far.stall(False)
     await far.come_up()
     await until(lambda: far.hop.reachable)
-    answer = await far.hop.push(push())
+    answer = await push(far)
     assert answer is not None
     assert far.changes[-1] is True
     assert False in far.changes
@@ -262,7 +277,7 @@ async def test_down_answers_everything_open_with_none_at_once_and_up_again_carri
 async def test_the_queue_is_bounded_and_says_so(far: Far) -> None:
     await far.stall(True)
     assert far.hop.room(100)
-    calls = [far.hop.push(push()) for _ in range(50)]
+    calls = [push(far) for _ in range(50)]
     assert not far.hop.room(100)
     await far.stall(False)
     assert None not in await asyncio.gather(*calls)
@@ -277,6 +292,16 @@ async def test_what_the_node_says_about_unregistered_sessions(far: Far) -> None:
     await until(lambda: not far.hop.unregistered)
 
 
+async def test_what_the_node_says_about_pushes_off_the_bus(far: Far) -> None:
+    said = node_pb2.Handled(begins=True, taken=[2], answers=[node_pb2.PushAnswer(call=1)])
+    said.spans.add(first=1, last=2)
+    heard: list[tuple[Life, node_pb2.Handled]] = []
+    far.hop.on_handled = lambda life, handled: heard.append((life, handled))
+    await far.say_handled(said)
+    await until(lambda: heard)
+    assert heard == [(LIFE, said)]
+
+
 async def test_stats_come_while_they_are_wanted(far: Far) -> None:
     assert far.hop.stats is None
     far.hop.want_stats(True)
@@ -288,9 +313,9 @@ async def test_stats_come_while_they_are_wanted(far: Far) -> None:
 
 async def test_a_caller_that_stops_waiting_harms_nobody(far: Far) -> None:
     await far.stall(True)
-    gone = far.hop.push(push())
+    gone = push(far)
     gone.cancel()
-    kept = far.hop.push(push())
+    kept = push(far)
     await far.stall(False)
     assert await kept is not None
 
@@ -302,13 +327,13 @@ async def test_a_silent_stream_is_unreachable_until_it_speaks_again(kind: type[G
     await far.start()
     try:
         await far.stall(True)
-        silent = far.hop.push(push())
+        silent = push(far)
         async with asyncio.timeout(2):
             assert await silent is None
         assert not far.hop.reachable
         await far.stall(False)
         await until(lambda: far.hop.reachable)
-        assert await far.hop.push(push()) is not None
+        assert await push(far) is not None
     finally:
         await far.stop()
 
@@ -334,9 +359,9 @@ async def test_a_stalled_node_delays_nothing_to_others() -> None:
         large, waits, stuck = b"x" * 100_000, [], []
         for _ in range(300):
             if slow.hop.room(len(large)):
-                stuck.append(slow.hop.push(push(large)))
+                stuck.append(push(slow, large))
             began = loop.time()
-            answer = await quick.hop.push(push())
+            answer = await push(quick)
             waits.append(loop.time() - began)
             assert answer is not None
         assert not slow.hop.room(len(large)), "the queue to the stalled node is bounded"

@@ -203,11 +203,15 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def connect(cluster: Cluster, gateway: Service, user: str, *files: str) -> AsyncIterator[Client]:
-    """A client of this user, granted and joined to the files."""
+async def connect(cluster: Cluster, gateway: Service, user: str, *files: str, **options: Any) -> AsyncIterator[Client]:
+    """A client of this user, granted and joined to the files. `options` are of `websockets.connect`."""
     headers = {"Authorization": f"Bearer {cluster.token(user, *files)}"}
     async with websockets.connect(
-        gateway.url, subprotocols=[websockets.Subprotocol("homing.json")], additional_headers=headers, compression=None
+        gateway.url,
+        subprotocols=[websockets.Subprotocol("homing.json")],
+        additional_headers=headers,
+        compression=None,
+        **options,
     ) as connection:
         client = Client(connection, json.loads(await connection.recv()))
         for file in files:

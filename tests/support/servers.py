@@ -28,12 +28,20 @@ class ServerFailed(RuntimeError):
 class Server:
     """A running process that listens on `endpoint` (host:port)."""
 
-    def __init__(self, command: Sequence[str], port: int, ready: Callable[[int], bool], log: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        port: int,
+        ready: Callable[[int], bool],
+        log: Path,
+        within: float = READY_WITHIN,
+    ) -> None:
         self.endpoint = f"127.0.0.1:{port}"
         self.port = port
         self._command = list(command)
         self._ready = ready
         self._log = log
+        self._within = within
         self.process = self._start()
 
     @property
@@ -43,7 +51,7 @@ class Server:
     def _start(self) -> "subprocess.Popen[bytes]":
         with self._log.open("ab") as out:
             process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        deadline = time.monotonic() + READY_WITHIN
+        deadline = time.monotonic() + self._within
         while not self._ready(self.port):
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()

@@ -69,7 +69,7 @@ class SessionList(_message.Message):
     def __init__(self, sids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Push(_message.Message):
-    __slots__ = ("call", "epoch", "receivers", "event", "data", "content_type", "push_id", "ttl_ms", "ack_timeout_ms", "except_sessions", "traceparent", "max_deliveries", "received_ns")
+    __slots__ = ("call", "epoch", "receivers", "event", "data", "content_type", "push_id", "ttl_ms", "ack_timeout_ms", "except_sessions", "traceparent", "max_deliveries", "received_ns", "patient")
     CALL_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     RECEIVERS_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +83,7 @@ class Push(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     MAX_DELIVERIES_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_NS_FIELD_NUMBER: _ClassVar[int]
+    PATIENT_FIELD_NUMBER: _ClassVar[int]
     call: int
     epoch: int
     receivers: Receivers
@@ -96,7 +97,18 @@ class Push(_message.Message):
     traceparent: str
     max_deliveries: int
     received_ns: int
-    def __init__(self, call: _Optional[int] = ..., epoch: _Optional[int] = ..., receivers: _Optional[_Union[Receivers, _Mapping]] = ..., event: _Optional[str] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., push_id: _Optional[str] = ..., ttl_ms: _Optional[int] = ..., ack_timeout_ms: _Optional[int] = ..., except_sessions: _Optional[_Iterable[int]] = ..., traceparent: _Optional[str] = ..., max_deliveries: _Optional[int] = ..., received_ns: _Optional[int] = ...) -> None: ...
+    patient: bool
+    def __init__(self, call: _Optional[int] = ..., epoch: _Optional[int] = ..., receivers: _Optional[_Union[Receivers, _Mapping]] = ..., event: _Optional[str] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., push_id: _Optional[str] = ..., ttl_ms: _Optional[int] = ..., ack_timeout_ms: _Optional[int] = ..., except_sessions: _Optional[_Iterable[int]] = ..., traceparent: _Optional[str] = ..., max_deliveries: _Optional[int] = ..., received_ns: _Optional[int] = ..., patient: bool = ...) -> None: ...
+
+class Broadcast(_message.Message):
+    __slots__ = ("router", "sent_ns", "pushes")
+    ROUTER_FIELD_NUMBER: _ClassVar[int]
+    SENT_NS_FIELD_NUMBER: _ClassVar[int]
+    PUSHES_FIELD_NUMBER: _ClassVar[int]
+    router: str
+    sent_ns: int
+    pushes: _containers.RepeatedCompositeFieldContainer[Push]
+    def __init__(self, router: _Optional[str] = ..., sent_ns: _Optional[int] = ..., pushes: _Optional[_Iterable[_Union[Push, _Mapping]]] = ...) -> None: ...
 
 class Ask(_message.Message):
     __slots__ = ("call", "epoch", "membership", "disconnect", "reply", "presence")
@@ -165,7 +177,7 @@ class FilePresence(_message.Message):
     def __init__(self, file: _Optional[str] = ..., after: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class NodeMessage(_message.Message):
-    __slots__ = ("hello", "pushes", "asks", "pong", "unregistered", "fencing_asks", "stats")
+    __slots__ = ("hello", "pushes", "asks", "pong", "unregistered", "fencing_asks", "stats", "handled")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     PUSHES_FIELD_NUMBER: _ClassVar[int]
     ASKS_FIELD_NUMBER: _ClassVar[int]
@@ -173,6 +185,7 @@ class NodeMessage(_message.Message):
     UNREGISTERED_FIELD_NUMBER: _ClassVar[int]
     FENCING_ASKS_FIELD_NUMBER: _ClassVar[int]
     STATS_FIELD_NUMBER: _ClassVar[int]
+    HANDLED_FIELD_NUMBER: _ClassVar[int]
     hello: NodeHello
     pushes: _containers.RepeatedCompositeFieldContainer[PushAnswer]
     asks: _containers.RepeatedCompositeFieldContainer[AskAnswer]
@@ -180,7 +193,8 @@ class NodeMessage(_message.Message):
     unregistered: Unregistered
     fencing_asks: _containers.RepeatedCompositeFieldContainer[FencingAsk]
     stats: Stats
-    def __init__(self, hello: _Optional[_Union[NodeHello, _Mapping]] = ..., pushes: _Optional[_Iterable[_Union[PushAnswer, _Mapping]]] = ..., asks: _Optional[_Iterable[_Union[AskAnswer, _Mapping]]] = ..., pong: _Optional[int] = ..., unregistered: _Optional[_Union[Unregistered, _Mapping]] = ..., fencing_asks: _Optional[_Iterable[_Union[FencingAsk, _Mapping]]] = ..., stats: _Optional[_Union[Stats, _Mapping]] = ...) -> None: ...
+    handled: Handled
+    def __init__(self, hello: _Optional[_Union[NodeHello, _Mapping]] = ..., pushes: _Optional[_Iterable[_Union[PushAnswer, _Mapping]]] = ..., asks: _Optional[_Iterable[_Union[AskAnswer, _Mapping]]] = ..., pong: _Optional[int] = ..., unregistered: _Optional[_Union[Unregistered, _Mapping]] = ..., fencing_asks: _Optional[_Iterable[_Union[FencingAsk, _Mapping]]] = ..., stats: _Optional[_Union[Stats, _Mapping]] = ..., handled: _Optional[_Union[Handled, _Mapping]] = ...) -> None: ...
 
 class NodeHello(_message.Message):
     __slots__ = ("node", "epoch")
@@ -207,6 +221,26 @@ class PushAnswer(_message.Message):
     counts: _containers.RepeatedCompositeFieldContainer[OutcomeCount]
     deliveries: _containers.RepeatedCompositeFieldContainer[Delivered]
     def __init__(self, call: _Optional[int] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., counts: _Optional[_Iterable[_Union[OutcomeCount, _Mapping]]] = ..., deliveries: _Optional[_Iterable[_Union[Delivered, _Mapping]]] = ...) -> None: ...
+
+class Handled(_message.Message):
+    __slots__ = ("begins", "spans", "taken", "answers")
+    BEGINS_FIELD_NUMBER: _ClassVar[int]
+    SPANS_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    begins: bool
+    spans: _containers.RepeatedCompositeFieldContainer[Span]
+    taken: _containers.RepeatedScalarFieldContainer[int]
+    answers: _containers.RepeatedCompositeFieldContainer[PushAnswer]
+    def __init__(self, begins: bool = ..., spans: _Optional[_Iterable[_Union[Span, _Mapping]]] = ..., taken: _Optional[_Iterable[int]] = ..., answers: _Optional[_Iterable[_Union[PushAnswer, _Mapping]]] = ...) -> None: ...
+
+class Span(_message.Message):
+    __slots__ = ("first", "last")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    last: int
+    def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ...) -> None: ...
 
 class OutcomeCount(_message.Message):
     __slots__ = ("outcome", "sessions")

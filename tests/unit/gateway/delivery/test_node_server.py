@@ -146,3 +146,17 @@ async def test_after_a_half_close_the_stream_ends_with_the_last_answer(made) -> 
     assert stream.end_ == (0, "")
     ear.ended(StreamEnded(0, ""))
     assert port.closed == 1
+
+
+async def test_what_says_how_far_we_are_leaves_after_the_answers_that_it_covers(made, monkeypatch) -> None:
+    monkeypatch.setattr("gateway.delivery.node_server.LARGEST", 3000)
+    ear, stream, port = made
+    ear.message(HELLO)
+    await turn()
+    for call in range(1, 9):
+        port.link.answer_published(node_pb2.PushAnswer(call=call, deliveries=[node_pb2.Delivered(user="u" * 1000)]))
+    port.link.handled(1, 8)
+    await turn()
+    answers = [answer.call for message in stream.said for answer in message.handled.answers]
+    assert answers == list(range(1, 9))
+    assert [len(message.handled.spans) for message in stream.said] == [0, 0, 0, 0, 1]

@@ -1,0 +1,123 @@
+"""Shell: the views in Redis (design §7), one script call for many sessions.
+
+`ws:client:<sid>` is a hash (user, files, node, codec, auth_type, connected_at in ms); `ws:user:clients:<uid>` and
+`ws:guid:clients:<guid>` are sorted sets of sids by when they were last seen, in ms. Whatever a gateway has written
+expires `ttl` after it was last refreshed: a hash by itself, a member of a set with the next write to that set, since
+another gateway may keep the set alive. Whoever reads a set leaves out what was not seen for `ttl`.
+"""
+
+import asyncio
+import logging
+import time
+
+import msgspec
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from bus.settings import BusSection
+from gateway.sessions.session import Session
+from gateway.views.due import Due, Shown
+from gateway.views.port import ViewSettings
+
+log = logging.getLogger(__name__)
+
+LONGEST_PAUSE = 2.0  # seconds between two tries while Redis is away
+CLOSE_WITHIN = 2.0  # seconds
+
+WRITE = """
+local now, ttl, node = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local function seen(key, sid)
+  redis.call('ZADD', key, now, sid)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now - ttl)
+  redis.call('PEXPIRE', key, ttl)
+end
+for _, one in ipairs(cmsgpack.unpack(ARGV[4])) do
+  local sid, user, gone = one[1], one[2], one[3]
+  for _, guid in ipairs(one[5]) do redis.call('ZREM', 'ws:guid:clients:' .. guid, sid) end
+  if gone then
+    redis.call('DEL', 'ws:client:' .. sid)
+    redis.call('ZREM', 'ws:user:clients:' .. user, sid)
+  else
+    redis.call('HSET', 'ws:client:' .. sid, 'user', user, 'files', one[6], 'node', node, 'codec', one[7],
+      'auth_type', one[8], 'connected_at', one[9])
+    redis.call('PEXPIRE', 'ws:client:' .. sid, ttl)
+    seen('ws:user:clients:' .. user, sid)
+    for _, guid in ipairs(one[4]) do seen('ws:guid:clients:' .. guid, sid) end
+  end
+end
+"""
+
+_encode = msgspec.msgpack.Encoder().encode
+_json = msgspec.json.Encoder().encode
+
+
+class RedisViews:
+    """The `Views` port. Redis away: what changed waits, what left waits within a bound; nobody else notices."""
+
+    def __init__(self, bus: BusSection, settings: ViewSettings, node: str) -> None:
+        self._settings = settings
+        self._node = node
+        self._due = Due(settings.refresh, settings.held)
+        self._redis = redis.asyncio.Redis.from_url(
+            bus.redis, socket_timeout=bus.timeout, socket_connect_timeout=bus.timeout
+        )
+        self._write_script = self._redis.register_script(WRITE)
+        self._away = False
+
+    def changed(self, session: Session) -> None:
+        self._due.changed(session)
+
+    def gone(self, session: Session) -> None:
+        self._due.gone(session)
+
+    async def run(self) -> None:
+        """Write what is due, for ever."""
+        pause = self._settings.gather
+        while True:
+            await asyncio.sleep(pause)
+            pause = self._settings.gather if await self._write_all() else min(LONGEST_PAUSE, pause * 2)
+
+    async def close(self) -> None:
+        """Write what is left, which after a drain is that all have gone."""
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN):
+                await self._write_all()
+        except TimeoutError:
+            log.info("the views were not all deleted; they expire within %.0f s", self._settings.ttl)
+        await self._redis.aclose()
+
+    async def _write_all(self) -> bool:
+        """Until nothing is due. False: Redis is away."""
+        while taken := self._due.take(self._settings.batch, time.monotonic()):
+            try:
+                await self._write(taken)
+            except (RedisError, OSError, TimeoutError) as error:
+                self._due.failed(taken)
+                self._say(away=True, why=error)
+                return False
+            except BaseException:
+                self._due.failed(taken)
+                raise
+            self._due.written(taken, time.monotonic())
+            self._say(away=False)
+        return True
+
+    async def _write(self, taken: list[Shown]) -> None:
+        now, ttl = round(time.time() * 1000), round(self._settings.ttl * 1000)
+        await self._write_script(keys=[], args=[now, ttl, self._node, _encode([_row(one) for one in taken])])
+
+    def _say(self, away: bool, why: Exception | None = None) -> None:
+        if away and not self._away:
+            log.warning("Redis is away, the views wait: %s", str(why) or type(why).__name__)
+        elif self._away and not away:
+            log.info("Redis is back, the views are written again")
+        self._away = away
+
+
+def _row(one: Shown) -> tuple[object, ...]:
+    session = one.session
+    row = (str(session.sid), session.user, one.gone, one.files, one.left)
+    if one.gone:
+        return row
+    files = _json(one.files).decode()
+    return (*row, files, session.codec.name, session.identity.auth_type, str(session.connected_at))

@@ -1,0 +1,169 @@
+"""Core: which published pushes each node has handled, and so which reports are complete (broadcast mode).
+
+A router numbers its pushes in the order in which they go to the bus; every node handles them in that order, says how
+far it has come, and answers those that had receivers there. So a push is complete when every node that was there when
+it was published has come past it, and all that took it have answered. Nodes say spans of numbers: one that begins
+past where the node was tells that the bus has lost what lies between.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from homing.internal.v1 import node_pb2
+from registry.model import Life
+from router.delivery.plan import Leg
+from router.delivery.report import Report
+from router.push import CheckedPush
+
+
+class Published:
+    """One push on the bus, until its report is complete."""
+
+    __slots__ = ("call", "due", "handled", "lost", "nodes", "owed", "push", "report")
+
+    def __init__(self, push: CheckedPush, report: Report, due: float) -> None:
+        self.push = push
+        self.report = report
+        self.due = due  # when it is given up
+        self.call = 0  # its number, once it goes to the bus
+        self.nodes: tuple[Life, ...] = ()  # who was there then
+        self.owed: set[Life] = set()  # who has receivers and has not answered
+        self.lost: set[Life] = set()  # of whom nothing is known any more
+        self.handled = False  # every node has come past it
+
+
+class Progress:
+    """The pushes on the bus. `complete` hears each whose report is complete, once."""
+
+    def __init__(self, complete: Callable[[Published], None], unreachable: Callable[[], None]) -> None:
+        """`unreachable` is called for each node that will not say what it did with a push."""
+        self._complete = complete
+        self._unreachable = unreachable
+        self._open: dict[int, Published] = {}  # in the order of their calls
+        self._line: deque[Published] = deque()  # what some node has not come past yet
+        self._calls = 0
+        self._nodes: tuple[Life, ...] = ()
+        self._silent: tuple[Life, ...] = ()  # of these: no stream, so nothing will be heard
+        self._reached: dict[Life, int] = {}  # of the others: how far each has come
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Published]:
+        return iter(list(self._open.values()))
+
+    @property
+    def nodes(self) -> tuple[Life, ...]:
+        """Who is there now."""
+        return self._nodes
+
+    def nodes_are(self, heard: Iterable[Life], silent: Iterable[Life]) -> None:
+        """Who is there from now on: nodes with a stream, and nodes that could hear the bus and cannot be heard."""
+        listening = set(heard)
+        for life in [life for life in self._reached if life not in listening]:
+            self._lose_from(life, self._reached.pop(life) + 1)
+        for life in listening:
+            self._reached.setdefault(life, self._calls)
+        self._silent = tuple(silent)
+        self._nodes = (*self._reached, *self._silent)
+        self._advance()
+
+    # A push goes out ------------------------------------------------------------------------------------------------
+
+    def publish(self, pushes: Iterable[Published]) -> None:
+        """These go to the bus now: they get their numbers, and their nodes are those of now."""
+        for push in pushes:
+            self._calls += 1
+            push.call = self._calls
+            push.nodes = self._nodes
+            push.report.contacted = len(self._nodes)
+            self._open[push.call] = push
+            self._line.append(push)
+            for life in self._silent:
+                self._lose(push, life)
+
+    def published(self) -> None:
+        """The bus has taken them. Without any node that can be heard they are complete."""
+        self._advance()
+
+    def withdraw(self, pushes: Iterable[Published]) -> None:
+        """The last ones published were certainly not taken: as if they had never been."""
+        for push in reversed(list(pushes)):
+            self._open.pop(push.call, None)
+            if self._line and self._line[-1] is push:
+                self._line.pop()
+            self._calls -= 1
+
+    def give_up(self, pushes: Iterable[Published]) -> None:
+        """Nothing more is awaited: who has not said what it did with them is unreachable."""
+        for push in list(pushes):
+            for life in push.nodes:
+                if self._reached.get(life, 0) < push.call or life in push.owed:
+                    self._lose(push, life)
+            self._end(push)
+
+    # What a node says -----------------------------------------------------------------------------------------------
+
+    def hear(self, life: Life, handled: node_pb2.Handled) -> None:
+        """One message of a node that has a stream; from another it is nothing."""
+        if life not in self._reached:
+            return
+        if handled.begins:
+            self._reached[life] = self._calls  # what came before it had this stream, it handled without clients
+        for call in handled.taken:
+            push = self._open.get(call)
+            if push is not None and life not in push.lost:
+                push.owed.add(life)
+        for answer in handled.answers:
+            self._answered(life, answer)
+        for span in handled.spans:
+            self._came_past(life, span.first, min(span.last, self._calls))
+        self._advance()
+
+    def _answered(self, life: Life, answer: node_pb2.PushAnswer) -> None:
+        push = self._open.get(answer.call)
+        if push is None or life in push.lost:
+            return
+        push.owed.discard(life)
+        push.report.add_answer(life, answer)
+        alone = push.push.target.session and answer.verdict == node_pb2.DONE  # a session is in one place
+        if alone or (push.handled and not push.owed):
+            self._end(push)
+
+    def _came_past(self, life: Life, first: int, last: int) -> None:
+        reached = self._reached[life]
+        if first > reached + 1:
+            self._lose_from(life, reached + 1, first - 1)
+        self._reached[life] = max(reached, last)
+
+    def _advance(self) -> None:
+        floor = min(self._reached.values(), default=self._calls)
+        line = self._line
+        while line and line[0].call <= floor:
+            push = line.popleft()
+            push.handled = True
+            if not push.owed:
+                self._end(push)
+
+    # What is not known any more -------------------------------------------------------------------------------------
+
+    def _lose_from(self, life: Life, first: int, last: int | None = None) -> None:
+        """Nothing will be heard from this node about these calls, nor, when it is gone, about what it owes."""
+        for push in list(self._open.values()):
+            missed = first <= push.call and (last is None or push.call <= last)
+            if life in push.nodes and (missed or (last is None and life in push.owed)):
+                self._lose(push, life)
+                if push.handled and not push.owed:
+                    self._end(push)
+
+    def _lose(self, push: Published, life: Life) -> None:
+        if life in push.lost:
+            return
+        push.lost.add(life)
+        push.owed.discard(life)
+        push.report.add_unreachable(Leg(life))
+        self._unreachable()
+
+    def _end(self, push: Published) -> None:
+        if self._open.pop(push.call, None) is not None:
+            self._complete(push)

@@ -1,0 +1,440 @@
+"""The delivery's contract, in both modes: the same nodes, the same pushes, the same reports; only the way differs.
+
+Nodes are functions that hold sessions, over in-memory hops and an in-memory bus.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from bus.memory import MemoryBus
+from homing.internal.v1 import node_pb2
+from homing.v1.router_pb2 import Delivery, PushReport
+from observability import names
+from observability.counters import counters
+from registry.model import Life, Node
+from router.delivery import port
+from router.delivery.broadcast import Broadcast
+from router.delivery.routed import Routed
+from router.hop.fleet import Fleet
+from router.hop.memory import MemoryHop
+from router.hop.port import OnChange
+from router.hop.stream import HopSettings
+from router.push import Refused, check_push
+from tests.support.calls import push
+from tests.support.table import TableFeed
+
+QUEUE = 10  # calls under way, of a hop or of the bus
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+class World:
+    """Nodes, the table that knows them, and one router's delivery to them."""
+
+    contacts_all = False  # whether every node is contacted, or owners alone
+
+    def __init__(self) -> None:
+        self.feed = TableFeed()
+        self.holds: dict[Life, dict[int, str]] = {}  # sid -> user
+        self.files: dict[Life, set[str]] = {}
+        self.hops: dict[Life, MemoryHop] = {}
+        self.served: list[tuple[Life, node_pb2.Push]] = []  # pushes that had receivers, where they had them
+        self.owes_acks = False  # nodes keep their answers back
+        self.kept: list[Callable[[], None]] = []
+        self.fleet = Fleet(self.feed, self._make_hop)
+        self.counters = counters(names.ROUTER)
+        self.delivery = self.make_delivery()
+
+    def make_delivery(self) -> port.Delivery:
+        raise NotImplementedError
+
+    def _make_hop(self, life: Life, _node: Node, on_change: OnChange) -> MemoryHop:
+        self.hops[life] = MemoryHop(life, lambda message: self.serve(life, message), on_change, QUEUE)
+        return self.hops[life]
+
+    def serve(self, life: Life, message: node_pb2.RouterMessage) -> node_pb2.NodeMessage:
+        answers = node_pb2.NodeMessage()
+        for one in message.pushes:
+            answer = self.carry_out(life, one)
+            answers.pushes.append(answer or node_pb2.PushAnswer(call=one.call, verdict=node_pb2.NOT_MINE))
+        return answers
+
+    def carry_out(self, life: Life, one: node_pb2.Push) -> node_pb2.PushAnswer | None:
+        """What a node does with a push; None: nobody of these is here."""
+        found = self._find(life, one.receivers)
+        if not found:
+            return None
+        self.served.append((life, one))
+        answer = node_pb2.PushAnswer(call=one.call, verdict=node_pb2.DONE)
+        meant = [(sid, user) for sid, user in found if sid not in one.except_sessions]
+        for sid, user in meant:
+            answer.deliveries.add(session=sid, user=user, outcome=Delivery.WRITTEN, latency_us=1000)
+        if meant:
+            answer.counts.add(outcome=Delivery.WRITTEN, sessions=len(meant))
+        return answer
+
+    def _find(self, life: Life, receivers: node_pb2.Receivers) -> list[tuple[int, str]]:
+        mine = self.holds.get(life, {})
+        kind = receivers.WhichOneof("to")
+        if kind == "sessions":
+            return [(sid, mine[sid]) for sid in receivers.sessions.sids if sid in mine]
+        if kind == "file" and receivers.file not in self.files.get(life, ()):
+            return []
+        return [(sid, user) for sid, user in mine.items() if kind != "user" or user == receivers.user]
+
+    async def node(self, name: str) -> Life:
+        """A node comes, and its stream is there."""
+        life = self.feed.node(name)
+        await settle()
+        return life
+
+    def come(self, life: Life, user: str, sid: int, *files: str) -> None:
+        """A session is there, and registered."""
+        self.holds.setdefault(life, {})[sid] = user
+        self.feed.session(life, user, sid)
+        for file in files:
+            self.files.setdefault(life, set()).add(file)
+            self.feed.file(life, file)
+
+    def stall(self, life: Life, stalled: bool) -> None:
+        """While stalled, this node does nothing."""
+        raise NotImplementedError
+
+    async def push(self, **fields: object) -> PushReport:
+        return await self.delivery.push(check_push(push(push_id="p", **fields), 1_000_000), 0)
+
+    async def close(self) -> None:
+        await self.delivery.close()
+
+
+class RoutedWorld(World):
+    def make_delivery(self) -> port.Delivery:
+        return Routed(self.feed, self.fleet, self.counters)
+
+    def stall(self, life: Life, stalled: bool) -> None:
+        self.hops[life].stall(stalled)
+
+
+class BroadcastWorld(World):
+    contacts_all = True
+
+    def make_delivery(self) -> port.Delivery:
+        self.bus = MemoryBus()
+        self.readers: dict[Life, asyncio.Task[None]] = {}
+        self.stalled: dict[Life, list[bytes]] = {}
+        settings = HopSettings(queue=QUEUE)
+        return Broadcast("router.1", self.bus.publisher(), self.feed, self.fleet, settings, self.counters)
+
+    def _make_hop(self, life: Life, node: Node, on_change: OnChange) -> MemoryHop:
+        hop = super()._make_hop(life, node, on_change)
+        self.readers[life] = asyncio.ensure_future(self._read(life))
+        return hop
+
+    async def _read(self, life: Life) -> None:
+        subscriber = self.bus.subscriber()
+        await subscriber.open()
+        self.hops[life].say_handled(node_pb2.Handled(begins=True))
+        await subscriber.run(lambda raw: self._hear(life, raw))
+
+    def _hear(self, life: Life, raw: bytes) -> None:
+        if life in self.stalled:
+            self.stalled[life].append(raw)
+            return
+        message = node_pb2.Broadcast.FromString(raw)
+        assert message.router == "router.1"
+        handled = node_pb2.Handled()
+        handled.spans.add(first=message.pushes[0].call, last=message.pushes[-1].call)
+        for one in message.pushes:
+            assert one.epoch == 0
+            answer = self.carry_out(life, one)
+            if answer is not None and self.owes_acks:
+                handled.taken.append(one.call)
+                self.kept.append(lambda answer=answer: self._say(life, answer))
+            elif answer is not None:
+                handled.answers.append(answer)
+        self.hops[life].say_handled(handled)
+
+    def _say(self, life: Life, answer: node_pb2.PushAnswer) -> None:
+        self.hops[life].say_handled(node_pb2.Handled(answers=[answer]))
+
+    def stall(self, life: Life, stalled: bool) -> None:
+        if stalled:
+            self.stalled[life] = []
+            return
+        for raw in self.stalled.pop(life):
+            self._hear(life, raw)
+
+    async def close(self) -> None:
+        await super().close()
+        for reader in self.readers.values():
+            reader.cancel()
+        await asyncio.gather(*self.readers.values(), return_exceptions=True)
+
+
+async def settle() -> None:
+    """Let everything that can happen now happen."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def running(made: World) -> AsyncIterator[World]:
+    task = asyncio.ensure_future(made.fleet.run())
+    await settle()
+    yield made
+    await made.close()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture(params=[RoutedWorld, BroadcastWorld])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    async for made in running(request.param()):
+        yield made
+
+
+@pytest.fixture
+async def broadcast() -> AsyncIterator[BroadcastWorld]:
+    async for made in running(BroadcastWorld()):
+        yield made
+
+
+def facts(report: PushReport) -> tuple[dict[str, int], int]:
+    return dict(report.counts), report.owning_nodes
+
+
+# What both modes promise ----------------------------------------------------------------------------------------------
+
+
+async def test_each_target_reaches_its_receivers_and_the_report_says_whom(world: World) -> None:
+    one, two, _ = [await world.node(name) for name in ("one", "two", "three")]
+    world.come(one, "ada", 1, "doc")
+    world.come(two, "ada", 2)
+    world.come(two, "eve", 3, "doc")
+    for target, owners, counted in (
+        ({"session": 1}, {one}, 1),
+        ({"user": "ada"}, {one, two}, 2),
+        ({"file": "doc"}, {one, two}, 3),
+    ):
+        world.served.clear()
+        report = await world.push(**target)
+        assert facts(report) == ({"WRITTEN": counted}, len(owners))
+        assert {life for life, _ in world.served} == owners
+        assert {d.node for d in report.deliveries} == {life.node for life in owners}
+        contacted = 3 if world.contacts_all else len(owners)
+        assert (report.nodes_contacted, report.amplification) == (contacted, contacted / len(owners))
+    assert facts(await world.push(everyone=True))[0] == {"WRITTEN": 3}
+    assert world.counters.unreachable == 0
+
+
+async def test_nobody_there_is_one_offline_delivery(world: World) -> None:
+    await world.node("one")
+    for target in ({"user": "nobody"}, {"session": 9}, {"file": "none"}):
+        report = await world.push(**target)
+        assert facts(report) == ({"OFFLINE": 1}, 0)
+        assert [(d.session, d.outcome) for d in report.deliveries] == [(0, Delivery.OFFLINE)]
+    world.feed.node_gone("one")
+    assert facts(await world.push(user="nobody")) == ({"OFFLINE": 1}, 0)
+
+
+async def test_excepted_sessions_get_nothing_and_do_not_make_a_target_offline(world: World) -> None:
+    one = await world.node("one")
+    world.come(one, "ada", 1)
+    world.come(one, "ada", 2)
+    assert facts(await world.push(user="ada", except_sessions=[1])) == ({"WRITTEN": 1}, 1)
+    assert facts(await world.push(user="ada", except_sessions=[1, 2])) == ({}, 1)
+
+
+async def test_order_of_the_start_calls_is_kept_per_target(world: World) -> None:
+    one = await world.node("one")
+    world.come(one, "ada", 1)
+    world.come(one, "eve", 2)
+    pushes = [world.push(user=("ada", "eve")[n % 2], event=f"e{n}") for n in range(QUEUE)]
+    await asyncio.gather(*pushes)
+    for user in "ada", "eve":
+        events = [one.event for _, one in world.served if one.receivers.user == user]
+        assert events == sorted(events)
+        assert len(events) == QUEUE / 2
+
+
+async def test_a_full_queue_refuses_and_nothing_was_sent(world: World) -> None:
+    one = await world.node("one")
+    world.come(one, "ada", 1)
+    world.stall(one, True)
+    stuck = [asyncio.ensure_future(world.push(session=1)) for _ in range(QUEUE)]
+    await settle()
+    with pytest.raises(Refused) as caught:
+        await world.push(user="ada")
+    assert (caught.value.code, bool(caught.value.retry_after)) == ("RESOURCE_EXHAUSTED", True)
+    assert world.counters.pushes_refused == 1
+    world.stall(one, False)
+    assert [dict((await push).counts) for push in stuck] == [{"WRITTEN": 1}] * QUEUE
+
+
+async def test_a_node_whose_stream_breaks_is_unreachable_at_once(world: World) -> None:
+    one, two = await world.node("one"), await world.node("two")
+    world.come(one, "ada", 1)
+    world.come(two, "ada", 2)
+    world.stall(one, True)
+    pushing = asyncio.ensure_future(world.push(user="ada"))
+    await settle()
+    assert not pushing.done()
+    world.hops[one].go_down()
+    assert facts(await pushing) == ({"UNREACHABLE": 1, "WRITTEN": 1}, 1)
+    assert facts(await world.push(user="ada")) == ({"UNREACHABLE": 1, "WRITTEN": 1}, 1)
+    assert world.counters.unreachable == 2
+
+
+async def test_a_dead_node_is_nobody_once_its_key_is_gone_and_its_stream_down(world: World) -> None:
+    one = await world.node("one")
+    world.come(one, "ada", 1)
+    world.feed.node_gone("one")
+    assert facts(await world.push(session=1)) == ({"WRITTEN": 1}, 1)  # it lingers while its stream lives
+    world.hops[one].go_down()
+    assert facts(await world.push(session=1)) == ({"OFFLINE": 1}, 0)
+
+
+async def test_a_trace_id_comes_back(world: World) -> None:
+    await world.node("one")
+    report = await world.push(user="nobody", traceparent=f"00-{TRACE}-b7ad6b7169203331-01")
+    assert report.trace_id == TRACE
+
+
+async def test_a_router_that_stops_ends_what_waits(world: World) -> None:
+    one = await world.node("one")
+    world.come(one, "ada", 1)
+    assert facts(await world.push(session=1)) == ({"WRITTEN": 1}, 1)
+    await world.delivery.close()
+
+
+# What only broadcast has to promise -----------------------------------------------------------------------------------
+
+
+async def test_what_gathers_leaves_as_one_message(broadcast: BroadcastWorld) -> None:
+    one = await broadcast.node("one")
+    broadcast.come(one, "ada", 1)
+    await asyncio.gather(*(broadcast.push(session=1) for _ in range(QUEUE)))
+    assert len(broadcast.bus.published) == 1
+    message = node_pb2.Broadcast.FromString(broadcast.bus.published[0])
+    assert [one.call for one in message.pushes] == list(range(1, QUEUE + 1))
+    assert broadcast.counters.bus_messages == 1
+    assert broadcast.counters.bus_bytes == len(broadcast.bus.published[0])
+
+
+async def test_a_session_is_in_one_place_and_its_report_waits_for_no_other(broadcast: BroadcastWorld) -> None:
+    one, two = await broadcast.node("one"), await broadcast.node("two")
+    broadcast.come(one, "ada", 1)
+    broadcast.stall(two, True)
+    assert facts(await broadcast.push(session=1)) == ({"WRITTEN": 1}, 1)
+    waiting = asyncio.ensure_future(broadcast.push(user="ada"))  # a user may be in several
+    await settle()
+    assert not waiting.done()
+    broadcast.stall(two, False)
+    assert facts(await waiting) == ({"WRITTEN": 1}, 1)
+
+
+async def test_an_answer_that_comes_later_than_the_rest_is_waited_for(broadcast: BroadcastWorld) -> None:
+    one, two = await broadcast.node("one"), await broadcast.node("two")
+    broadcast.come(one, "ada", 1)
+    broadcast.come(two, "ada", 2)
+    broadcast.owes_acks = True
+    waiting = asyncio.ensure_future(broadcast.push(user="ada"))
+    await settle()
+    broadcast.owes_acks = False
+    assert facts(await broadcast.push(user="nobody")) == ({"OFFLINE": 1}, 0)  # later ones are not held up
+    first, second = broadcast.kept
+    first()
+    await settle()
+    assert not waiting.done()
+    second()
+    assert facts(await waiting) == ({"WRITTEN": 2}, 2)
+
+
+async def test_what_the_bus_lost_is_unreachable_as_soon_as_it_shows(broadcast: BroadcastWorld) -> None:
+    one, two = await broadcast.node("one"), await broadcast.node("two")
+    broadcast.come(one, "ada", 1)
+    broadcast.bus.lose = 1
+    lost = asyncio.ensure_future(broadcast.push(user="ada"))
+    await settle()
+    assert not lost.done()
+    assert facts(await broadcast.push(user="ada")) == ({"WRITTEN": 1}, 1)
+    report = await lost
+    assert facts(report) == ({"UNREACHABLE": 2}, 0)
+    assert {d.node for d in report.deliveries} == {one.node, two.node}
+
+
+async def test_who_never_says_what_it_did_is_unreachable_after_the_limit(
+    broadcast: BroadcastWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.delivery.broadcast.LIMIT", 0.01)
+    monkeypatch.setattr("router.delivery.broadcast.LOOK", 0.01)
+    one, two = await broadcast.node("one"), await broadcast.node("two")
+    broadcast.come(one, "ada", 1)
+    broadcast.stall(two, True)
+    report = await broadcast.push(user="ada")
+    assert facts(report) == ({"WRITTEN": 1, "UNREACHABLE": 1}, 1)
+    assert report.deliveries[0].node == two.node
+    broadcast.stall(two, False)  # late words about it change nothing
+    assert facts(await broadcast.push(user="ada")) == ({"WRITTEN": 1}, 1)
+
+
+async def test_a_bus_that_is_away_makes_every_node_unreachable(broadcast: BroadcastWorld) -> None:
+    one, two = await broadcast.node("one"), await broadcast.node("two")
+    broadcast.come(one, "ada", 1)
+    broadcast.bus.go_away()
+    report = await broadcast.push(user="ada")
+    assert facts(report) == ({"UNREACHABLE": 2}, 0)
+    assert {d.node for d in report.deliveries} == {one.node, two.node}
+    assert broadcast.counters.bus_away == 1
+    broadcast.bus.come_back()
+    assert facts(await broadcast.push(user="ada")) == ({"WRITTEN": 1}, 1)
+
+
+async def test_a_push_that_the_bus_does_not_take_is_refused_and_no_other(broadcast: BroadcastWorld) -> None:
+    one = await broadcast.node("one")
+    broadcast.come(one, "ada", 1)
+    broadcast.bus._largest = 2000
+    small, large = b'"%s"' % (b"x" * 900), b'"%s"' % (b"x" * 2500)
+    results = await asyncio.gather(
+        *(broadcast.push(session=1, data=data) for data in (small, small, large, small)), return_exceptions=True
+    )
+    assert [isinstance(result, Refused) for result in results] == [False, False, True, False]
+    assert (results[2].code, results[2].field) == ("INVALID_ARGUMENT", "data")
+    assert "at most 2000 bytes" in str(results[2])
+    assert len(broadcast.served) == 3
+    calls = [one.call for raw in broadcast.bus.published for one in node_pb2.Broadcast.FromString(raw).pushes]
+    assert calls == [1, 2, 3]  # no hole that nodes would take for a loss
+
+
+async def test_a_node_that_comes_later_or_comes_back_is_not_waited_for_about_what_was_before(
+    broadcast: BroadcastWorld,
+) -> None:
+    one = await broadcast.node("one")
+    broadcast.come(one, "ada", 1)
+    broadcast.stall(one, True)
+    before = asyncio.ensure_future(broadcast.push(user="ada"))
+    await settle()
+    await broadcast.node("two")
+    broadcast.stall(one, False)
+    assert facts(await before) == ({"WRITTEN": 1}, 1)
+    assert (await before).nodes_contacted == 1
+    broadcast.hops[one].go_down()
+    assert facts(await broadcast.push(user="ada")) == ({"UNREACHABLE": 1}, 0)
+    broadcast.hops[one].come_up()
+    broadcast.hops[one].say_handled(node_pb2.Handled(begins=True))
+    assert facts(await broadcast.push(user="ada")) == ({"WRITTEN": 1}, 1)
+
+
+async def test_a_stop_while_the_bus_hangs_refuses_what_was_not_sent(broadcast: BroadcastWorld) -> None:
+    one = await broadcast.node("one")
+    broadcast.come(one, "ada", 1)
+    broadcast.bus.stall(True)
+    sent = asyncio.ensure_future(broadcast.push(user="ada"))
+    await settle()
+    unsent = asyncio.ensure_future(broadcast.push(user="ada"))
+    await settle()
+    await broadcast.delivery.close()
+    assert facts(await sent) == ({"UNREACHABLE": 1}, 0)
+    with pytest.raises(Refused, match="nothing was sent") as caught:
+        await unsent
+    assert caught.value.code == "UNAVAILABLE"

@@ -1,0 +1,84 @@
+"""Where a Kafka and a Java are looked for, what is said when there is none, and what a broker is told."""
+
+import base64
+import struct
+
+import pytest
+
+from homing.cluster import kafka
+from homing.cluster.trouble import Trouble
+
+
+@pytest.fixture
+def java_home(tmp_path):
+    program = tmp_path / "java-home" / "bin" / "java"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    return tmp_path / "java-home"
+
+
+def jars(folder):
+    (folder / "libs").mkdir(parents=True)
+    (folder / "libs" / "kafka_2.13-4.3.1.jar").touch()
+    return folder / "libs"
+
+
+def test_java_home_goes_before_path(java_home, tmp_path):
+    assert kafka.find_java({"JAVA_HOME": str(java_home), "PATH": "/nowhere"}) == f"{java_home}/bin/java"
+    assert kafka.find_java({"JAVA_HOME": str(tmp_path), "PATH": f"{java_home}/bin"}) == f"{java_home}/bin/java"
+
+
+def test_no_java_is_said_with_both_ways_out(tmp_path):
+    with pytest.raises(Trouble, match=r"needs java.*--kafka HOST:PORT.*--bus redis"):
+        kafka.find_java({"PATH": str(tmp_path)})
+
+
+def test_kafka_home_goes_before_the_checkout(tmp_path):
+    home, checkout = jars(tmp_path / "home"), tmp_path / "checkout"
+    own = jars(checkout / ".tools" / "kafka")
+    assert kafka.find_libs({"KAFKA_HOME": str(tmp_path / "home")}, checkout) == home
+    assert kafka.find_libs({}, checkout) == own
+
+
+def test_a_kafka_home_without_jars_is_named(tmp_path):
+    with pytest.raises(Trouble, match=rf"KAFKA_HOME={tmp_path} has no libs/kafka_\*\.jar"):
+        kafka.find_libs({"KAFKA_HOME": str(tmp_path)}, tmp_path)
+
+
+def test_no_kafka_says_make_kafka_in_a_checkout_only(tmp_path):
+    with pytest.raises(Trouble, match=r"no Kafka here: download Apache Kafka, or name its .*; --kafka"):
+        kafka.find_libs({}, tmp_path)
+    (tmp_path / "Makefile").touch()
+    with pytest.raises(Trouble, match="no Kafka here: `make kafka`"):
+        kafka.find_libs({}, tmp_path)
+
+
+def test_a_broker_is_told_its_ports_and_its_folder(tmp_path):
+    file = kafka.write_properties(tmp_path, 9, 10, {"broker.session.timeout.ms": "1"})
+    told = dict(line.split("=", 1) for line in file.read_text().splitlines())
+    assert told["listeners"] == "PLAINTEXT://127.0.0.1:9,CONTROLLER://127.0.0.1:10"
+    assert told["controller.quorum.voters"] == "1@127.0.0.1:10"
+    assert told["log.dirs"] == str(tmp_path / "data")
+    assert told["broker.session.timeout.ms"] == "1"
+
+
+def test_a_cluster_s_id_is_sixteen_random_bytes():
+    one, other = kafka.cluster_id(), kafka.cluster_id()
+    assert len(one) == 22
+    assert len(base64.urlsafe_b64decode(one + "==")) == 16
+    assert one != other
+
+
+@pytest.mark.parametrize(
+    ("answer", "knows"),
+    [
+        (struct.pack(">iii", 40, 1, 1), True),
+        (struct.pack(">iii", 40, 1, 0), False),
+        (struct.pack(">iii", 40, 2, 1), False),
+        (b"HTTP/1.1 400", False),
+        (b"", False),
+    ],
+)
+def test_a_broker_that_knows_no_broker_is_not_ready(answer, knows):
+    assert kafka.knows_itself(answer) is knows
