@@ -80,23 +80,15 @@ def collector() -> Iterator[Collector]:
             made.stop()
 
 
-def untraced(_n: int) -> str:
-    return ""
-
-
-def unsampled(n: int) -> str:
-    return f"00-{n + 1:032x}-{n + 1:016x}-00"
-
-
 def sampled(n: int) -> str:
     return f"00-{secrets.token_hex(16)}-{n + 1:016x}-01"
 
 
-def measure(rate: float, seconds: float, trace: Callable[[int], str], url: str, ratio: float) -> dict[str, Any]:
+def measure(rate: float, seconds: float, trace: str, url: str, ratio: float) -> dict[str, Any]:
     """One row, once."""
     told = {"HOMING_TRACE__OTLP": url, "HOMING_TRACE__RATIO": str(ratio)} if url else {}
     with cluster(**told) as (running, _):
-        return asyncio.run(unicast(running, CLIENTS, rate, seconds, unary=False, trace=trace))
+        return unicast(running, CLIENTS, rate, seconds, unary=False, trace=trace)
 
 
 def stopped(there: Collector, rate: float, seconds: float) -> dict[str, Any]:
@@ -110,7 +102,7 @@ def stopped(there: Collector, rate: float, seconds: float) -> dict[str, Any]:
             await asyncio.to_thread(there.restart)
 
         interrupting = asyncio.ensure_future(interrupt())
-        row = await unicast(running, CLIENTS, rate, seconds, unary=False, trace=sampled)
+        row = await asyncio.to_thread(unicast, running, CLIENTS, rate, seconds, unary=False, trace="sampled")
         await interrupting
         await asyncio.sleep(3)  # the collector is found again within a second, and what waited is sent
         return row
@@ -224,10 +216,10 @@ def main() -> None:
     alone = micro()
     with collector() as there:
         rows = {
-            "off": (untraced, "", 1.0),
-            "unsampled": (unsampled, there.url, 1.0),
-            "1 %": (untraced, there.url, 0.01),
-            "sampled": (sampled, there.url, 1.0),
+            "off": ("", "", 1.0),
+            "unsampled": ("unsampled", there.url, 1.0),
+            "1 %": ("", there.url, 0.01),
+            "sampled": ("sampled", there.url, 1.0),
         }
         runs: dict[str, list[dict[str, Any]]] = {name: [] for name in rows}
         for _ in range(asked.rounds):  # one after the other, so that a busy minute hits all of them

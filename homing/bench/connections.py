@@ -6,38 +6,52 @@ from typing import Any
 
 import grpc.aio
 
+from homing.bench import loops
 from homing.bench.clients import Client, close, connect, masked_text
+from homing.bench.crowds import crowd_of, crowds
 from homing.bench.rig import Cluster, floor, per
 from homing.bench.targets import bare_at, spread
 from homing.v1 import router_pb2 as pb
 from homing.v1 import router_pb2_grpc
 
 LARGEST = 65_536  # the size limit of a client's message on /ws
+WARM_UP = 50  # clients before anything is counted
+AS_FAST = 10_000.0  # connects a second, more than there will be: AT_ONCE of homing.bench.crowd bounds them
 SETTLE = 10.0  # seconds between the large messages and the second look at memory
 Figures = dict[str, Any]
 
 
-async def connects(cluster: Cluster, clients: int) -> Figures:
-    """CPU per connect, registration included."""
-    await connect(min(50, clients), spread(cluster, user="warm-up"))
-    before, began = cluster.used(), time.monotonic()
-    opened = await connect(clients, spread(cluster))
-    took, after = time.monotonic() - began, cluster.used()
-    with floor("accept") as bare:
-        used = bare.used()
-        bare_clients = await connect(clients, bare_at(bare.port), b"101")
-        floor_us = (bare.used() - used) / clients * 1e6
-        close(bare_clients)
-    close(opened)
+def connects(cluster: Cluster, clients: int) -> Figures:
+    """CPU per connect, registration included, as fast as they come."""
+    with crowd_of(cluster, clients + WARM_UP) as crowd:
+        crowd.open_all(WARM_UP, AS_FAST, first=clients)
+        before, began = cluster.used(), time.monotonic()
+        crowd.open_all(clients, AS_FAST)
+        took, after = time.monotonic() - began, cluster.used()
+        refused = sum(crowd.counts().refused.values())
     return {
         "connects_per_s": round(clients / took),
-        "cpu_us": per(before, after, clients),
-        "floor_us": round(floor_us, 1),
+        "refused": refused,
+        "cpu_us": (used := per(before, after, clients)),
+        "floor_us": (floor_us := accept_floor(clients)),
+        "gateway_to_floor": round(used["gateways"] / floor_us, 2),
     }
 
 
-async def idle(cluster: Cluster, clients: int) -> Figures:
+def accept_floor(clients: int) -> float:
+    """Microseconds of CPU of a bare server that answers a head, a connect."""
+    with floor("accept") as bare, crowds([f"ws://127.0.0.1:{bare.port}/ws"], b"", clients, protocol="") as crowd:
+        used = bare.used()
+        crowd.open_all(clients, AS_FAST)
+        return round((bare.used() - used) / clients * 1e6, 1)
+
+
+def idle(cluster: Cluster, clients: int) -> Figures:
     """Memory a connection, at rest and again after one message of the size limit each way."""
+    return loops.run(_idle(cluster, clients))
+
+
+async def _idle(cluster: Cluster, clients: int) -> Figures:
     base = cluster.rss()
     opened = await connect(clients, spread(cluster, file="all"))
     await asyncio.sleep(2)

@@ -4,13 +4,18 @@ import asyncio
 import time
 from typing import Any
 
+from homing.bench import loops
 from homing.bench.clients import Client, close, connect, masked_text
 from homing.bench.rig import Cluster, floor, per
 from homing.bench.targets import PAYLOAD, bare_at, spread
 
 
-async def echo(cluster: Cluster, seconds: float) -> dict[str, Any]:
+def echo(cluster: Cluster, seconds: float) -> dict[str, Any]:
     """CPU per echo, one at a time: a ping of 200 bytes and its pong."""
+    return loops.run(_echo(cluster, seconds))
+
+
+async def _echo(cluster: Cluster, seconds: float) -> dict[str, Any]:
     (client,) = await connect(1, spread(cluster))
     ping = b'{"type":"ping","id":1,"pad":"'
     frame = masked_text(ping + b"x" * (PAYLOAD - len(ping) - 2) + b'"}')

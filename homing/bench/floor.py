@@ -13,6 +13,8 @@ import socket
 import sys
 import time
 
+from homing.bench import loops
+
 ANSWER = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 
 
@@ -68,7 +70,7 @@ def write_loop() -> None:
             connection.send(ANSWER)
             connection.setblocking(False)
             connections.append(connection)
-        frame = b"x" * size
+        frame = b"\x81\x7e" + size.to_bytes(2, "big") + b"x" * size  # a text frame, which clients can read
         began = time.process_time()
         for _ in range(frames):
             for connection in connections:
@@ -83,12 +85,7 @@ def main() -> None:
     if mode == "write":
         write_loop()
         return
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(serve(mode, arguments))
-    else:
-        uvloop.run(serve(mode, arguments))
+    loops.run(serve(mode, arguments))
 
 
 if __name__ == "__main__":

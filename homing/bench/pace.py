@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from homing.bench.ticks import Ticks
+
 LATE = 0.02  # seconds behind its moment at which a message counts as late
 TOO_LATE = 0.05  # the share of late messages past which a run says nothing
 
@@ -19,33 +21,36 @@ class Pace:
 
     async def run(self, send: Callable[[list[int]], None]) -> None:
         """`send` gets all that are due at once."""
-        self.began = time.perf_counter()
+        self.began = time.monotonic()
         sent = 0
-        while sent < self.number:
-            now = time.perf_counter()
+        over = asyncio.Event()
+
+        def tick() -> None:
+            nonlocal sent
+            now = time.monotonic()
             due = min(self.number, int((now - self.began) * self.rate) + 1)
             if due > sent:
                 self.late += sum(1 for n in range(sent, due) if now - self.due(n) > LATE)
                 send(list(range(sent, due)))
                 sent = due
-            await asyncio.sleep(max(0.0, self.due(sent) - time.perf_counter()))
+            if sent >= self.number:
+                over.set()
+
+        ticks = Ticks(1 / self.rate, tick)
+        try:
+            await over.wait()
+        finally:
+            ticks.close()
 
     def due(self, n: int) -> float:
-        """When the n-th is meant to leave, on time.perf_counter."""
+        """When the n-th is meant to leave, on time.monotonic."""
         return self.began + n / self.rate
+
+    def due_us(self, n: int) -> int:
+        """The same in microseconds, as a push's data says it."""
+        return int(self.due(n) * 1e6)
 
     @property
     def valid(self) -> bool:
         """Whether the generator kept up."""
         return self.late <= self.number * TOO_LATE
-
-
-def quantiles(latencies: list[float]) -> dict[str, float]:
-    """p50 and p99 in ms."""
-    if not latencies:
-        return {"p50_ms": float("nan"), "p99_ms": float("nan")}
-    ordered = sorted(latencies)
-    return {
-        "p50_ms": round(ordered[len(ordered) // 2] * 1000, 3),
-        "p99_ms": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1000, 3),
-    }

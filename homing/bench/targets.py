@@ -1,6 +1,5 @@
 """Where a scenario's clients go, and what their messages say."""
 
-import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -9,8 +8,6 @@ from homing.bench.rig import Cluster
 
 PAYLOAD = 200  # bytes
 Where = Callable[[int], tuple[str, int, bytes]]
-
-find_numbers = re.compile(rb'"n":(\d+)').findall
 
 
 def spread(cluster: Cluster, file: str = "", user: str = "") -> Where:
@@ -27,9 +24,3 @@ def spread(cluster: Cluster, file: str = "", user: str = "") -> Where:
 def bare_at(port: int) -> Where:
     head = handshake(f"ws://127.0.0.1:{port}/ws", "")
     return lambda _index: ("127.0.0.1", port, head)
-
-
-def data(n: int) -> bytes:
-    """A payload of 200 bytes that says which one it is."""
-    body = b'{"n":%d,"pad":"' % n
-    return body + b"x" * (PAYLOAD - len(body) - 2) + b'"}'

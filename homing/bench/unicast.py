@@ -1,110 +1,95 @@
 """What a push to one user costs: through PushStream, one call each, and as fast as it goes."""
 
 import asyncio
-import time
-from collections.abc import Callable
 from typing import Any
 
 import grpc.aio
 
-from homing.bench.clients import close, connect
-from homing.bench.pace import Pace, quantiles
+from homing.bench import histogram, loops
+from homing.bench.crowds import Crowds, crowd_of
+from homing.bench.outcomes import compare
+from homing.bench.pace import Pace
+from homing.bench.pushers import kept_up, pusher, report_latencies
 from homing.bench.rig import Cluster, Floor, floor, per
-from homing.bench.targets import PAYLOAD, data, find_numbers, spread
+from homing.bench.tally import data
+from homing.bench.targets import PAYLOAD
 from homing.v1 import router_pb2 as pb
 from homing.v1 import router_pb2_grpc
 
+CONNECT_RATE = 500.0  # a second, while nothing is measured
+Figures = dict[str, Any]
 
-async def unicast(
-    cluster: Cluster,
-    clients: int,
-    rate: float,
-    seconds: float,
-    unary: bool,
-    trace: Callable[[int], str] = lambda _n: "",
-) -> dict[str, Any]:
-    """CPU and latency of a push to one user, through PushStream or one call each; `trace` gives its traceparent."""
-    opened = await connect(clients, spread(cluster))
-    latencies: list[float] = []
-    pace = Pace(rate, seconds)
 
-    def look(raw: bytes) -> None:
-        now = time.perf_counter()
-        latencies.extend(now - pace.due(int(n)) for n in find_numbers(raw))
+def unicast(cluster: Cluster, clients: int, rate: float, seconds: float, unary: bool, trace: str = "") -> Figures:
+    """CPU and latency of a push to one user, through PushStream or one call each.
 
-    for client in opened:
-        client.on_data = look
+    `trace`: "", or traceparents that are "sampled" or "unsampled".
+    """
+    with crowd_of(cluster, clients) as crowd:
+        crowd.open_all(clients, CONNECT_RATE)
+        if unary:
+            figures = loops.run(_one_call_each(cluster, crowd, clients, rate, seconds))
+        else:
+            figures = _streamed(cluster, crowd, clients, rate, seconds, trace)
+    used = figures["cpu_us"]
+    figures["cluster_us"] = round(used["gateways"] + used["routers"] + used["etcd"], 1)
+    figures["floor_us"] = loops.run(_relay_floor(rate, min(seconds, 3.0)))
+    return figures
 
-    def request(n: int) -> pb.PushRequest:
-        target = pb.Target(user=f"user-{n % clients}")
-        return pb.PushRequest(target=target, event="e", data=data(n), push_id=f"b{n}", traceparent=trace(n))
 
-    async with grpc.aio.insecure_channel(cluster.grpc) as channel:
-        stub = router_pb2_grpc.RouterStub(channel)  # type: ignore[no-untyped-call]
+def _streamed(cluster: Cluster, crowd: Crowds, clients: int, rate: float, seconds: float, trace: str = "") -> Figures:
+    with pusher(cluster) as pushing:
         before = cluster.used()
-        written = await (_unary(stub, pace, request) if unary else _streamed(stub, pace, request))
+        pushing.begin(target="user", names="user-%d", count=clients, rate=rate, seconds=seconds, trace=trace)
+        told = pushing.wait(seconds)
         after = cluster.used()
-    await asyncio.sleep(0.2)
-    close(opened)
-    used = per(before, after, pace.number)
-    floor_us = await _relay_floor(rate, min(seconds, 3.0))
+        crowd.wait(lambda counts: counts.pushes >= told["sent"], 1.0)
+        judged = compare(pushing.codes(), crowd.received(0))
+    counts = crowd.counts()
+    written = told["outcomes"].get("WRITTEN", 0)
     return {
-        "pushes": pace.number,
+        "pushes": told["number"],
         "written": written,
-        "received": len(latencies),
-        "cpu_us": used,
-        "cluster_us": round(used["gateways"] + used["routers"] + used["etcd"], 1),
-        "floor_us": floor_us,
-        **quantiles(latencies),
-        "valid": pace.valid and written == pace.number == len(latencies),
+        "received": counts.pushes,
+        **({"refused": told["errors"]} if told["errors"] else {}),
+        **judged,
+        "cpu_us": per(before, after, max(1, told["sent"])),
+        **histogram.quantiles(counts.latencies[0]),
+        **report_latencies(told),
+        "valid": kept_up(told) and written == told["number"] == counts.pushes,
     }
 
 
-async def _unary(stub: Any, pace: Pace, request: Callable[[int], pb.PushRequest]) -> int:  # noqa: ANN401
-    async def one(n: int) -> int:
-        try:
-            return int((await stub.Push(request(n))).report.counts.get("WRITTEN", 0))
-        except grpc.aio.AioRpcError:
-            return 0  # a push that was not written makes the run invalid
-
+async def _one_call_each(cluster: Cluster, crowd: Crowds, clients: int, rate: float, seconds: float) -> Figures:
+    """These calls come from this process, by grpc.aio: the generator's share of the CPU is theirs."""
+    pace = Pace(rate, seconds)
     calls: list[asyncio.Task[int]] = []
-    await pace.run(lambda due: calls.extend(asyncio.ensure_future(one(n)) for n in due))
-    return sum(await asyncio.gather(*calls))
+    async with grpc.aio.insecure_channel(cluster.grpc) as channel:
+        stub = router_pb2_grpc.RouterStub(channel)  # type: ignore[no-untyped-call]
 
+        async def one(n: int) -> int:
+            target = pb.Target(user=f"user-{n % clients}")
+            payload = data(0, n, pace.due_us(n), PAYLOAD)
+            request = pb.PushRequest(target=target, event="e", data=payload, push_id=f"b{n}")
+            try:
+                return int((await stub.Push(request)).report.counts.get("WRITTEN", 0))
+            except grpc.aio.AioRpcError:
+                return 0  # a push that was not written makes the run invalid
 
-async def _streamed(stub: Any, pace: Pace, request: Callable[[int], pb.PushRequest]) -> int:  # noqa: ANN401
-    stream = stub.PushStream()
-    gathered: list[pb.PushRequest] = []
-    some = asyncio.Event()
-
-    def send(due: list[int]) -> None:
-        gathered.extend(map(request, due))
-        some.set()
-
-    async def write() -> None:
-        while True:
-            await some.wait()
-            some.clear()
-            while gathered:
-                batch = gathered[:256]
-                del gathered[:256]
-                await stream.write(pb.PushStreamRequest(pushes=batch))
-
-    async def read() -> int:
-        written = seen = 0
-        while seen < pace.number:
-            message = await stream.read()
-            seen += len(message.reports)
-            written += sum(report.counts.get("WRITTEN", 0) for report in message.reports)
-        return written
-
-    writing, reading = asyncio.ensure_future(write()), asyncio.ensure_future(read())
-    await pace.run(send)
-    async with asyncio.timeout(30):
-        written = await reading
-    writing.cancel()
-    await stream.done_writing()
-    return written
+        before = cluster.used()
+        await pace.run(lambda due: calls.extend(asyncio.ensure_future(one(n)) for n in due))
+        written = sum(await asyncio.gather(*calls))
+        after = cluster.used()
+    await asyncio.sleep(0.2)
+    counts = crowd.counts()
+    return {
+        "pushes": pace.number,
+        "written": written,
+        "received": counts.pushes,
+        "cpu_us": per(before, after, pace.number),
+        **histogram.quantiles(counts.latencies[0]),
+        "valid": pace.valid and written == pace.number == counts.pushes,
+    }
 
 
 async def _relay_floor(rate: float, seconds: float) -> float:
@@ -122,7 +107,7 @@ async def _relay_floor(rate: float, seconds: float) -> float:
         to, _ = await loop.create_connection(asyncio.Protocol, "127.0.0.1", first.port)
         pace = Pace(rate, seconds)
         used = _both(first, second)
-        await pace.run(lambda due: to.write(b"".join(map(data, due))))
+        await pace.run(lambda due: to.write(b"".join(data(0, n, 0, PAYLOAD) for n in due)))
         async with asyncio.timeout(10):
             while done[0] < pace.number * PAYLOAD:
                 await asyncio.sleep(0.01)
@@ -136,37 +121,19 @@ def _both(first: Floor, second: Floor) -> float:
     return first.used() + second.used()
 
 
-async def flood(cluster: Cluster, clients: int, seconds: float, outstanding: int = 2000) -> dict[str, Any]:
+def flood(cluster: Cluster, clients: int, seconds: float, outstanding: int = 2000) -> Figures:
     """Pushes through one PushStream as fast as they go, a fixed number outstanding."""
-    opened = await connect(clients, spread(cluster))
-    async with grpc.aio.insecure_channel(cluster.grpc) as channel:
-        stream = router_pb2_grpc.RouterStub(channel).PushStream()  # type: ignore[no-untyped-call]
-        sent = seen = written = 0
-
-        async def send(number: int) -> None:
-            nonlocal sent
-            pushes = []
-            for n in range(sent, sent + number):
-                target = pb.Target(user=f"user-{n % clients}")
-                pushes.append(pb.PushRequest(target=target, event="e", data=data(n), push_id=f"f{n}"))
-            sent += number
-            for start in range(0, number, 256):
-                await stream.write(pb.PushStreamRequest(pushes=pushes[start : start + 256]))
-
-        before, began = cluster.used(), time.monotonic()
-        await send(outstanding)
-        while time.monotonic() - began < seconds:
-            message = await stream.read()
-            seen += len(message.reports)
-            written += sum(report.counts.get("WRITTEN", 0) for report in message.reports)
-            await send(len(message.reports))
-        took, after = time.monotonic() - began, cluster.used()
-        stream.cancel()
-    close(opened)
-    used = per(before, after, max(1, seen))
+    with crowd_of(cluster, clients) as crowd, pusher(cluster) as pushing:
+        crowd.open_all(clients, CONNECT_RATE)
+        before = cluster.used()
+        names = {"target": "user", "names": "user-%d", "count": clients}
+        pushing.begin(**names, rate=1.0, seconds=seconds, outstanding=outstanding)  # type: ignore[arg-type]
+        told = pushing.wait(seconds)
+        after = cluster.used()
+    used = per(before, after, max(1, told["reported"]))
     return {
-        "pushes_per_s": round(seen / took),
+        "pushes_per_s": round(told["reported"] / seconds),
         "per_router_cpu_s": round(1e6 / used["routers"]) if used["routers"] else None,
         "cpu_us": used,
-        "valid": written == seen,
+        "valid": not told["ended"] and told["outcomes"].get("WRITTEN", 0) == told["reported"],
     }

@@ -7,7 +7,7 @@ import click
 
 from homing import __version__
 from homing.cluster.trouble import Trouble
-from homing.command import bench, listen, locate, presence, push, services, token, trace, up
+from homing.command import bench, bench_large, compare, listen, locate, presence, push, services, token, trace, up
 
 
 class Verbs(click.Group):
@@ -38,11 +38,14 @@ for command in (
     locate.locate,
     presence.presence,
     trace.trace,
+    compare.compare,
     bench.bench,
     services.gateway,
     services.router,
 ):
     root.add_command(command)
+for scenario in bench_large.LARGE:
+    bench.bench.add_command(scenario)
 
 
 def main() -> None:

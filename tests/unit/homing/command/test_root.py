@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from homing.cluster.trouble import Trouble
 from homing.command import root
 
-VERBS = ["up", "token", "listen", "push", "locate", "presence", "trace", "bench"]
+VERBS = ["up", "token", "listen", "push", "locate", "presence", "trace", "compare", "bench"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
