@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from registry.batches import LIMIT, Batch, Batcher, Settled
 
 GATHER = 0.010  # seconds from one batch's start to the next one's (docs/decisions/0004-batches-gather.md)
-GATHER_MANY = 0.025  # the same in a storm: a transaction costs as much again as twenty more keys in it
-MANY = 16  # keys in one batch that make a storm
+GATHER_MANY = 0.025  # the same while many come: a transaction costs as much again as twenty more keys in it
+MANY = 4  # keys in one batch that are many
 
 
 class _Waiting:

@@ -23,6 +23,7 @@ class EventSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     buffer: int = 10_000  # records held while the bus is away; then clients hear `busy`
     buffer_bytes: int = 16 * 1024 * 1024  # of their values
     batch: int = 500  # records in one write
+    gather: float = 0.01  # seconds between the beginnings of two writes at least
 
 
 class EventSink(Protocol):

@@ -20,7 +20,7 @@ from homing.bench.rig import Cluster
 from homing.cluster.trouble import Trouble
 
 USERS_A_CORE = 31_250
-A_GATEWAY = 15_000  # users of one process: below the usual 20,000 files, with room for those who come
+A_GATEWAY = 17_000  # users of one process: below the usual 20,000 files, with room for those who come
 PUSH_EVERY = 5.0  # seconds, to each user
 CHURN_A_CORE = 1_250.0  # users a second and core who come, and as many who go
 ACK_MS = 5_000
