@@ -108,7 +108,7 @@ class Load:
     async def drained(self) -> None:
         """Until all is answered, or 2 s have passed; what is then open counts as lost."""
         until = time.perf_counter() + 2
-        while self._due and time.perf_counter() < until:  # an event would cost each answer something
+        while self._due and time.perf_counter() < until:
             await asyncio.sleep(0.001)  # an event would cost each answer something
         self.lost = len(self._due)
         self._due.clear()

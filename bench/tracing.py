@@ -122,7 +122,7 @@ def micro() -> dict[str, float]:
     held: list[Span] = []
     tracer = Tracer(held.append, ratio=1.0)
     one_percent = Tracer(held.append, ratio=0.01)
-    push = CheckedPush(Target(user="u"), "e", b"{}", "", "p", 30.0, 0.0, (), 100, "")
+    push = CheckedPush(Target(user="u"), "e", b"{}", "", "p", 30.0, 0.0, (), 100, "", 514)
     leg, report = Leg(Life("g0", 1)), router_pb2.PushReport(counts={"WRITTEN": 1})
     answer = node_pb2.PushAnswer(verdict=node_pb2.DONE)
 
@@ -178,7 +178,7 @@ async def one_process(tracer: Tracer, held: list[Span], traceparent: str, pushes
     running = asyncio.ensure_future(fleet.run())
     await asyncio.sleep(0)
     feed.session(feed.node("g0"), "u", 1)
-    push = CheckedPush(Target(user="u"), "e", b"{}", "", "p", 30.0, 0.0, (), 100, traceparent)
+    push = CheckedPush(Target(user="u"), "e", b"{}", "", "p", 30.0, 0.0, (), 100, traceparent, 514)
     encoder = otlp.Encoder({"service.name": "bench"})
     best_us = math.inf
     for _ in range(5):
