@@ -21,6 +21,7 @@ from streams.status import DEADLINE_EXCEEDED, INTERNAL, OK, UNAVAILABLE, StreamE
 
 ASK: Final = 10.0  # seconds between two PINGs while calls are open; etcd wants at least 5 (etcd-io/etcd#15719)
 ANSWER: Final = 3.0  # seconds in which something must be heard then
+DIAL: Final = 1.0  # seconds for one address, TLS included: a blackholed one never refuses
 
 Address = tuple[str, int]
 Find = Callable[[], Awaitable[Sequence[Address]]]
@@ -86,7 +87,10 @@ class Channel:
             host, port = addresses[self._turn % len(addresses)]
             self._turn += 1
             try:
-                return await self._open(host, port)
+                async with asyncio.timeout(DIAL):
+                    return await self._open(host, port)
+            except TimeoutError:
+                failure = ConnectionError(f"{host}:{port} does not answer within {DIAL:g} s")
             except OSError as error:
                 failure = error
         raise failure

@@ -1,5 +1,6 @@
 """Redis pub/sub, Redis Streams and Kafka for the job they have here: one producer, one consumer, small to large."""
 
+import secrets
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from homing.bench import histogram, rig
 from homing.bench.brokerlinks import PRODUCERS
 from homing.bench.helper import Helper, helper
 from homing.cluster.kafka import find_java, find_libs
+from homing.cluster.topics import forget_topics
 from homing.cluster.trouble import Trouble
 
 SIZES = (100, 1_000, 10_000, 100_000)  # bytes
@@ -25,13 +27,18 @@ def brokers(seconds: float, rate: float, kafka: str, say: Say, sizes: tuple[int,
         if why:
             say(f"  without Kafka: {why}")
         with_kafka = ("--kafka", kafka) if kafka else ("--bus", "kafka")
-        cluster = stack.enter_context(rig.cluster(1, *(() if why else with_kafka)))
+        ours = f"homing.bench-{secrets.token_hex(4)}"  # its router must not take a real cluster's commands
+        settings = f'[events]\nname = "{ours}.events"\n[commands]\ntopic = "{ours}.commands"\n'
+        settings += f'dead = "{ours}.dead"\ngroup = "{ours}"\n'
+        if kafka:  # not ours: once nobody is left who would make them again
+            stack.callback(forget_topics, kafka, ours)
+        cluster = stack.enter_context(rig.cluster(1, *(() if why else with_kafka), settings=settings))
         known = [name for name in PRODUCERS if name != "kafka" or cluster.kafka]
         rows = []
         for name in known:
             for size in sizes:
                 say(f"  {name}, {size} bytes ...")
-                rows.append(_row(cluster, name, size, seconds, rate))
+                rows.append(_row(cluster, ours, name, size, seconds, rate))
     return {"rows": rows, "kafka": why or "measured", "seconds": seconds, "rate": rate}
 
 
@@ -45,9 +52,9 @@ def _no_kafka() -> str:
     return ""
 
 
-def _row(cluster: rig.Cluster, name: str, size: int, seconds: float, rate: float) -> Row:
-    fast = _measure(cluster, name, size, seconds, 0.0)
-    paced = _measure(cluster, name, size, seconds, rate)
+def _row(cluster: rig.Cluster, ours: str, name: str, size: int, seconds: float, rate: float) -> Row:
+    fast = _measure(cluster, ours, name, size, seconds, 0.0)
+    paced = _measure(cluster, ours, name, size, seconds, rate)
     return {
         "broker": name,
         "bytes": size,
@@ -60,13 +67,13 @@ def _row(cluster: rig.Cluster, name: str, size: int, seconds: float, rate: float
     }
 
 
-def _measure(cluster: rig.Cluster, name: str, size: int, seconds: float, rate: float) -> Row:
+def _measure(cluster: rig.Cluster, ours: str, name: str, size: int, seconds: float, rate: float) -> Row:
     """One run of both processes."""
     address = cluster.kafka if name == "kafka" else cluster.redis
     server = cluster.pids.get("kafka" if name == "kafka" else "redis", [])
     with tempfile.NamedTemporaryFile(prefix="homing-bench-") as counter, ExitStack() as stack:
         Path(counter.name).write_bytes(bytes(8))
-        channel = f"bench-{name.replace(' ', '-').replace('/', '-')}-{size}-{rate:.0f}"
+        channel = f"{ours}.{name.replace(' ', '-').replace('/', '-')}-{size}-{rate:.0f}"
         told: Row = {"broker": name, "address": address, "channel": channel, "counter": counter.name}
         told |= {"size": size, "rate": rate, "seconds": seconds}
         consumer = stack.enter_context(helper("homing.bench.broker_worker", role="consume", **told))

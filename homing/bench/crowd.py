@@ -38,6 +38,8 @@ READ = 16_384  # bytes of one read
 BIND_ADDRESS_NO_PORT = 24  # IP_BIND_ADDRESS_NO_PORT: the kernel chooses the port at connect, by destination
 IN, OUT, GONE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLERR | select.EPOLLHUP
 
+MOST_FILES = 20_000  # of this process; its clients are fewer
+
 
 class Crowd:
     """All clients of this process."""
@@ -317,9 +319,9 @@ class Crowd:
 
 def main() -> None:
     """The process."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = min(hard, MOST_FILES)  # what is kept of clients stands in arrays of that size
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     crowd = Crowd(first_line())
     print("{}", flush=True)  # it is there
     gc.disable()  # nothing here makes cycles

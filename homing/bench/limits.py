@@ -3,6 +3,7 @@
 import math
 import resource
 
+from homing.bench.rig import MOST_GATEWAYS
 from homing.cluster.trouble import Trouble
 
 MARGIN = 200  # files of a process beside those of clients: connections to routers and etcd, logs, listeners
@@ -24,9 +25,13 @@ def judge(clients: int, gateways: int) -> None:
     raise_soft_limit()
     room, each = files_for_clients(), math.ceil(clients / gateways)
     if each > room:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        possible = f"{room * gateways} clients" if hard > MARGIN else "nothing"
+        more = math.ceil(clients / room)
+        possible += f", or {more} gateways" if hard > MARGIN and more <= MOST_GATEWAYS else ""
         raise Trouble(
             f"{clients} clients on {gateways} gateways need {each + MARGIN} open files a process; "
-            f"the hard limit is {room + MARGIN} (ulimit -Hn). Possible here: {room * gateways} clients, "
-            f"or {math.ceil(clients / room)} gateways (--gateways). To raise it: `ulimit -Hn {each + MARGIN}` as root, "
+            f"the hard limit is {hard} (ulimit -Hn). Possible here: {possible}. "
+            f"To raise it: `ulimit -Hn {each + MARGIN}` as root, "
             "`LimitNOFILE=` of a systemd unit, or nofile in /etc/security/limits.conf"
         )

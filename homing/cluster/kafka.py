@@ -91,7 +91,7 @@ def write_properties(folder: Path, port: int, controller: int, extra: Mapping[st
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
         "controller.listener.names": "CONTROLLER",
-        "log.dirs": str(folder / "data"),
+        "log.dir": str(folder / "data"),
         "num.partitions": str(PARTITIONS),
         "group.initial.rebalance.delay.ms": "0",
         "log.cleaner.threads": "1",
@@ -100,13 +100,22 @@ def write_properties(folder: Path, port: int, controller: int, extra: Mapping[st
         **extra,
     }
     file = folder / "server.properties"
-    file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
+    file.write_text("".join(f"{name}={_escaped(value)}\n" for name, value in settings.items()), encoding="ascii")
     return file
 
 
+def _escaped(value: str) -> str:
+    """As java.util.Properties reads it: Latin-1, with backslashes for everything else."""
+    units = value.replace("\\", "\\\\").encode("utf-16-be")
+    pairs = (int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2))
+    return "".join(chr(unit) if 0x20 <= unit < 0x7F else f"\\u{unit:04x}" for unit in pairs)
+
+
 def cluster_id() -> str:
-    """A new cluster's id, as Kafka writes it: 22 characters."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """A new cluster's id, as Kafka writes it: 22 characters, of which the first is no -, or it looks like an option."""
+    while (made := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return made
 
 
 def knows_itself(answer: bytes) -> bool:

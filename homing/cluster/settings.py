@@ -56,6 +56,25 @@ def endpoints(value: object) -> list[str]:
     return [str(item).strip() for item in value if str(item).strip()] if isinstance(value, list) else []
 
 
+def broker(value: str) -> str:
+    """Kafka's brokers as given: host:port, several separated by commas; "" for none. Mistake: anything else."""
+    listed = [one.strip() for one in value.split(",")] if value.strip(" ,") else []
+    for one in listed:
+        host, _, port = one.rpartition(":")
+        if not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+            raise Mistake(f"bus.kafka: {one!r} is not host:port")
+    if value and not listed:
+        raise Mistake(f"bus.kafka: {value!r} names no broker; host:port, several separated by commas")
+    return ",".join(listed)
+
+
+def redis_url(value: str) -> str:
+    """Redis as given; "" for none. Mistake: not one of redis-py's kinds of URL."""
+    if value and not value.startswith(("redis://", "rediss://", "unix://")):
+        raise Mistake(f"bus.redis: {value!r} is no URL; write redis://HOST:PORT")
+    return value
+
+
 def shifted(address: object, by: int) -> str:
     """Where the `by`-th process listens when the first one was told `address`: the same port plus `by`; 0 stays 0."""
     host, _, port = str(address or ANYWHERE).rpartition(":")

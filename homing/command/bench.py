@@ -44,7 +44,8 @@ def bench() -> None:
         import homing.bench.brokers  # noqa: F401  the one that needs the most packages
     except ImportError as error:
         raise Trouble(f"bench needs the whole of Homing: pip install 'homing[up]' ({error.name} is missing)") from None
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that an ended run still stops its cluster
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that an ended run still stops its cluster
+        signal.signal(number, lambda got, _frame: sys.exit(128 + got))
 
 
 def sized(clients: int, gateways: int, rate: float = 0.0, seconds: float = 8.0) -> Callable[[F], F]:

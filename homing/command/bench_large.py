@@ -19,7 +19,7 @@ def article(cores: int, users: int | None, seconds: float, connect_rate: float |
 
     Users who are online; a push every 5 s to each; the same with acks; that, and 1,250 users a core who come and as
     many who go in a second. The gateways run on the first cores, everything else on the rest. A process may have
-    20,000 files, so there is a gateway for each 15,000 users, several on one core.
+    20,000 files, so there is a gateway for each 17,000 users, several on one core.
     """
     from homing.bench import article as scenario
     from homing.bench import limits, rig

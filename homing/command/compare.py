@@ -28,7 +28,7 @@ class Steps(click.ParamType[tuple[int, ...]]):
         if isinstance(value, tuple):
             return value
         listed = str(value).split(",")
-        if not all(one.strip().isdigit() and 1 <= int(one) <= 32 for one in listed):
+        if not all(one.strip().isdecimal() and one.isascii() and 1 <= int(one) <= 32 for one in listed):
             self.fail(f"{value!r} is not a list such as 1,2,4,8 (each 1 to 32)", param, ctx)
         return tuple(sorted({int(one) for one in listed}))
 
@@ -81,7 +81,8 @@ def compare(
     from homing.compare.picture import picture
     from homing.compare.rows import HEAD, LEGEND, line
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that an ended run still stops its cluster
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that an ended run still stops its cluster
+        signal.signal(number, lambda got, _frame: sys.exit(128 + got))
     notes: list[str] = []
 
     def note(text: str) -> None:

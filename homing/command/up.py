@@ -77,9 +77,9 @@ def up(
         gateways=gateways,
         routers=routers,
         etcd=settings.endpoints(etcd or settings.given(user, "registry", "etcd")),
-        redis=redis or str(settings.given(user, "bus", "redis") or ""),
+        redis=settings.redis_url(redis or str(settings.given(user, "bus", "redis") or "")),
         user=user,
-        kafka=kafka or str(settings.given(user, "bus", "kafka") or ""),
+        kafka=settings.broker(kafka or str(settings.given(user, "bus", "kafka") or "")),
         bus=bus or ("kafka" if kafka else str(settings.given(user, "bus", "kind") or "redis")),
         delivery=delivery or str(settings.given(user, "delivery", "mode") or "routed"),
     )

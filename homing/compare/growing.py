@@ -1,6 +1,5 @@
 """A cluster that grows while it runs, what its gateways have counted, and what its processes have used."""
 
-import asyncio
 import contextlib
 import json
 import os
@@ -15,6 +14,7 @@ from urllib.request import urlopen
 
 from homing.bench import rig
 from homing.cluster.process import die_with
+from homing.cluster.topics import forget_topics
 from homing.cluster.trouble import Trouble
 
 STOP_WITHIN = 15.0  # seconds
@@ -107,32 +107,13 @@ def growing(mode: str, bus: str, kafka: str) -> Iterator[Growing]:
     settings += f'dead = "homing.{name}.dead"\ngroup = "homing.{name}"\n'
     arguments = ["--delivery", mode, "--bus", bus, *(("--kafka", kafka) if bus == "kafka" and kafka else ())]
     with contextlib.ExitStack() as after, contextlib.ExitStack() as stack:
-        cluster = stack.enter_context(rig.cluster(1, *arguments, settings=settings))
-        told = json.loads((cluster.run_dir / "cluster.json").read_bytes())
         if bus == "kafka" and kafka:
             after.callback(forget_topics, kafka, f"homing.{name}.")  # once nobody is left who would make them again
+        cluster = stack.enter_context(rig.cluster(1, *arguments, settings=settings))
+        told = json.loads((cluster.run_dir / "cluster.json").read_bytes())
         made = Growing(cluster, [admin], [told["routers"][0]["http"]])
         stack.callback(made.stop)
         yield made
-
-
-def forget_topics(kafka: str, prefix: str) -> None:
-    """Leave nothing on somebody else's broker. Trouble: it could not be done."""
-    from aiokafka.admin import AIOKafkaAdminClient
-    from aiokafka.errors import KafkaError
-
-    async def forget() -> None:
-        client = AIOKafkaAdminClient(bootstrap_servers=kafka.split(","))
-        try:
-            await client.start()
-            await client.delete_topics([topic for topic in await client.list_topics() if topic.startswith(prefix)])
-        finally:
-            await client.close()
-
-    try:
-        asyncio.run(forget())
-    except (KafkaError, OSError) as error:
-        raise Trouble(f"the topics {prefix}* were not deleted at {kafka}: {error}") from None
 
 
 def _sum(addresses: list[str]) -> Counted:

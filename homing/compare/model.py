@@ -50,11 +50,18 @@ def curves(rows: Iterable[Row], viewers: int) -> list[Curve]:
             groups.setdefault((row.mode, row.bus, row.target), []).append(row)
     made = []
     for (mode, bus, target), measured in groups.items():
+        if not grows_visibly(measured) and handled(mode, target, 1000, viewers) > 1:
+            continue  # from one number of gateways nobody can say what more of them cost
         a, b = fit([(row.handled_per_push, row.cpu_us_per_delivery) for row in measured])
         curve = Curve(mode=mode, bus=bus, target=target, a_us=round(a, 2), b_us=round(b, 2), points=(), viewers=viewers)
         points = tuple(model_at(curve, gateways) for gateways in EXTENDED)
         made.append(msgspec.structs.replace(curve, points=points))
     return made
+
+
+def grows_visibly(measured: Sequence[Row]) -> bool:
+    """Whether the rows differ in how many messages a push made: what a line needs to have a slope."""
+    return len({round(row.handled_per_push) for row in measured}) > 1
 
 
 def model_at(curve: Curve, gateways: int) -> Point:

@@ -137,7 +137,7 @@ class PushStreamListener:
             call.send(reports.SerializeToString())
         if pushes.over:
             call.end(OK)
-        elif self._leaving and not pushes.under_way:
+        elif self._leaving and not pushes.under_way and not pushes.waiting:
             call.end(UNAVAILABLE, "the router stops")
         elif pushes.room:
             call.read_on()

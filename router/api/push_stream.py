@@ -20,7 +20,7 @@ UNREAD = 100_000  # weight of the reports that may wait for the caller: some MB
 MESSAGE_PUSHES = 256
 MESSAGE_BYTES = 1024 * 1024  # of more than one push
 MESSAGE_REPORTS = 256
-MESSAGE_WEIGHT = 10_000  # of one message of reports, below the 4 MiB that gRPC clients take
+MESSAGE_WEIGHT = 10_000  # of one message of reports: below the 4 MiB that gRPC clients take, acks' own data apart
 RETRY_AFTER = 0.1  # seconds, told to a caller that sends more than may be under way
 
 
@@ -57,6 +57,11 @@ class PushStreamCall:
     def under_way(self) -> int:
         """Pushes whose reports have not been made."""
         return self._under_way
+
+    @property
+    def waiting(self) -> bool:
+        """Whether `reports` has more to give."""
+        return bool(self._finished)
 
     @property
     def over(self) -> bool:

@@ -12,7 +12,7 @@ import logging
 import time
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import CorruptRecordException, IllegalStateError, UnsupportedCodecError
 
 from bus import kafka_client
 from bus.settings import BusSection
@@ -32,7 +32,11 @@ LET_GO_WITHIN = 1.0  # seconds to leave the group
 AWAY_AFTER = 3.0  # seconds without an answer; an idle broker gives one every half second
 PAUSE = 0.5  # seconds between two tries while Kafka is away
 SESSION = 6_000  # ms, Kafka's least: a router that has died is noticed after that
+AGAIN = 300  # ms for a partition to be fetched again; what raised was thrown away by the client
 LONG = 3_600_000  # ms; being full for long is no reason to leave the group
+
+UNREADABLE = (UnicodeDecodeError, CorruptRecordException, UnsupportedCodecError)
+"""What aiokafka raises for a record that it cannot take apart; it would raise it again for ever."""
 
 Key = tuple[TopicPartition, bytes]
 
@@ -132,10 +136,30 @@ class KafkaCommands(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _read(self, consumer: AIOKafkaConsumer, most: int) -> dict[TopicPartition, list[ConsumerRecord]]:
         try:
             read: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(timeout_ms=500, max_records=most)
+        except UNREADABLE:
+            return await self._read_around(consumer, most)
         except kafka_client.FAILURES as error:
             log.warning("commands cannot be read from Kafka at %s: %r", self._bus.kafka, error)
             await asyncio.sleep(PAUSE)
             return {}
+        return read
+
+    async def _read_around(self, consumer: AIOKafkaConsumer, most: int) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """Partition by partition; a record that cannot be taken apart is passed over, counted and named in the log.
+
+        It cannot be buried: nobody can say what it is.
+        """
+        read: dict[TopicPartition, list[ConsumerRecord]] = {}
+        for partition in consumer.assignment():
+            try:
+                read |= await consumer.getmany(partition, timeout_ms=AGAIN, max_records=max(1, most // 8))
+            except UNREADABLE as error:
+                offset = await consumer.position(partition)
+                consumer.seek(partition, offset + 1)
+                self._counters.commands_dead += 1
+                log.error("%s %d: record %d cannot be read: %r", partition.topic, partition.partition, offset, error)
+            except kafka_client.FAILURES as error:
+                log.warning("commands cannot be read from Kafka at %s: %r", self._bus.kafka, error)
         return read
 
     def _notice(self, consumer: AIOKafkaConsumer) -> None:
@@ -212,7 +236,8 @@ class KafkaCommands(ConsumerRebalanceListener):  # type: ignore[misc]
             log.warning("commands that were carried out could not be committed: %r", error)
             return False
         for tp, offset in offsets.items():
-            self._progress[tp].committed(offset)
+            if (progress := self._progress.get(tp)) is not None:  # else it is another router's meanwhile
+                progress.committed(offset)
         return True
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from bus import kafka_client
 from bus.settings import BusSection
@@ -28,15 +28,24 @@ class DeadLetters:
     async def bury(self, record: ConsumerRecord, origin: Origin, refused: Refused) -> None:
         """Until Kafka has it, however long that takes: the record's offset must not be committed before."""
         log.warning("a command is dead: %s: %s: %s", origin.push_id, refused.code, refused)
-        headers = dead_headers(record.headers, refused, origin)
+        headers, ours = dead_headers(record.headers, refused, origin), dead_headers((), refused, origin)
         value = record.value if record.value is not None or record.key is not None else b""  # aiokafka wants either
+        # With ours beside it, it may be too large for Kafka: then less of it. The origin says where it stands.
+        forms = iter([(value, record.key, headers), (b"", record.key, headers), (b"", None, ours)])
+        form = next(forms)
         async with self._one:
             while True:
+                value, key, shown = form
                 try:
                     self._producer = self._producer or await kafka_client.start_producer(self._bus)
-                    await self._producer.send_and_wait(self._topic, value, record.key, headers=headers)
-                except MessageSizeTooLargeError:
-                    value = b""  # with these headers it does not fit; the origin says where it stands
+                    await self._producer.send_and_wait(self._topic, value, key, headers=shown)
+                except (MessageSizeTooLargeError, RecordListTooLargeError):
+                    await self.close()
+                    smaller = next(forms, None)
+                    if smaller is None:
+                        log.error("a dead letter is lost, Kafka takes not even its headers: %s", origin)
+                        return
+                    form = smaller
                 except kafka_client.FAILURES as error:
                     log.warning("a dead letter waits for Kafka at %s: %s", self._bus.kafka, error)
                     await self.close()

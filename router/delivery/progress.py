@@ -93,6 +93,8 @@ class Progress:
             if self._line and self._line[-1] is push:
                 self._line.pop()
             self._calls -= 1
+        for life, reached in self._reached.items():  # one that has come meanwhile counts from before them
+            self._reached[life] = min(reached, self._calls)
 
     def give_up(self, pushes: Iterable[Published]) -> None:
         """Nothing more is awaited: who has not said what it did with them is unreachable."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import sys
 from collections.abc import AsyncIterator
 from urllib.request import urlopen
 
@@ -21,6 +22,22 @@ from tests.support.servers import Server
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(90)]
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+POISON = """
+import asyncio, sys
+from aiokafka import AIOKafkaProducer
+
+class NoText(str):
+    def encode(self, *_):
+        return b"\\xff\\xfe"
+
+async def main():
+    async with AIOKafkaProducer(bootstrap_servers=sys.argv[1]) as producer:
+        await producer.send_and_wait(sys.argv[2], b"{}", partition=0, headers=[(NoText("name"), b"")])
+
+asyncio.run(main())
+"""
 
 
 class Rig:
@@ -187,6 +204,25 @@ async def test_what_cannot_be_carried_out_is_a_dead_letter_with_the_reason_and_t
     assert given == {}
     counted = rig.counted(rig.cluster.routers[-1])
     assert (counted["commands_dead"], counted["commands_done"]) == (len(BAD) + 1, 1)
+
+
+async def test_records_that_fit_nowhere_or_cannot_be_taken_apart_hold_up_nobody(rig: Rig) -> None:
+    """One whose headers fill it leaves no room for the reason; of one whose header's name is no text only its place can
+    be said."""
+    async with connect(rig.cluster, rig.cluster.gateways[0], "patient") as client:
+        await rig.command(None, {}, partition=0, X_Large="x" * 1_048_400)
+        poison = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", POISON, rig.server.endpoint, rig.topic), env={"AIOKAFKA_NO_EXTENSIONS": "1"}
+        )
+        assert await poison.wait() == 0
+        push = {"target": {"user": "patient"}, "event": "e", "json": 1}
+        await rig.command("unicast", push, partition=0)
+        assert (await client.receive(within=15))["data"] == 1
+        (letter,) = await rig.dead_letters(1)
+        assert letter.value == b""
+        assert headers_of(letter)["X-Origin-Offset"] == "0"
+        assert "X-Operator" in headers_of(letter)["X-Reason"]
+        assert rig.counted(rig.cluster.routers[-1])["commands_dead"] == 2
 
 
 async def test_what_a_killed_router_had_under_way_is_done_again_by_another_and_only_that(rig: Rig) -> None:

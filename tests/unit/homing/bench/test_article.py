@@ -12,7 +12,7 @@ SIZE = Size(1, 31_250, 30.0, 800.0)
 
 
 def test_the_articles_load_on_one_core():
-    assert (SIZE.gateways, SIZE.push_rate, SIZE.churn) == (3, 6250.0, 1250.0)
+    assert (SIZE.gateways, SIZE.push_rate, SIZE.churn) == (2, 6250.0, 1250.0)
     assert Size(1, 6_250, 30.0, 800.0).churn == 250.0
 
 

@@ -59,7 +59,7 @@ def test_a_broker_is_told_its_ports_and_its_folder(tmp_path):
     told = dict(line.split("=", 1) for line in file.read_text().splitlines())
     assert told["listeners"] == "PLAINTEXT://127.0.0.1:9,CONTROLLER://127.0.0.1:10"
     assert told["controller.quorum.voters"] == "1@127.0.0.1:10"
-    assert told["log.dirs"] == str(tmp_path / "data")
+    assert told["log.dir"] == str(tmp_path / "data")
     assert told["broker.session.timeout.ms"] == "1"
 
 
@@ -82,3 +82,11 @@ def test_a_cluster_s_id_is_sixteen_random_bytes():
 )
 def test_a_broker_that_knows_no_broker_is_not_ready(answer, knows):
     assert kafka.knows_itself(answer) is knows
+
+
+def test_a_folder_of_any_name_is_written_as_java_reads_it(tmp_path):
+    folder = tmp_path / "r\u00fcn, a\U0001f642"
+    folder.mkdir()
+    text = kafka.write_properties(folder, 1, 2).read_bytes().decode("ascii")
+    assert "log.dir=" in text
+    assert "r\\u00fcn, a\\ud83d\\ude42/data" in text

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.cluster import settings
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import Mistake, Trouble
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
@@ -110,3 +110,17 @@ def test_write_gives_a_file_that_services_can_read(tmp_path):
     place = settings.write(tmp_path, resolve({}))
     assert tomllib.loads(place.read_text())["registry"]["etcd"] == ["e:1"]
     assert [path.name for path in tmp_path.iterdir()] == ["homing.toml"]
+
+
+@pytest.mark.parametrize("value", ["127.0.0.1:abc", "foo:", "foo", ":9092", "a:1,b", ",", " ", "h:0", "h:65536", "h:²"])
+def test_a_broker_that_is_no_address_is_a_mistake_that_names_it(value):
+    with pytest.raises(Mistake, match=r"bus\.kafka: "):
+        settings.broker(value)
+
+
+def test_brokers_and_redis_as_people_write_them():
+    assert settings.broker("") == ""
+    assert settings.broker("a:1, [::1]:2") == "a:1,[::1]:2"
+    assert settings.redis_url("redis://h:1/0") == "redis://h:1/0"
+    with pytest.raises(Mistake, match=r"bus\.redis: 'foo' is no URL"):
+        settings.redis_url("foo")

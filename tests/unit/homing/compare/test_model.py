@@ -53,3 +53,8 @@ def test_rows_that_are_not_valid_make_no_model() -> None:
     assert curves([row("routed", 1, 100, valid=False)], 20) == []
     mixed = [row("routed", 1, 100), row("routed", 2, 9000, valid=False)]
     assert curves(mixed, 20)[0].a_us == 100
+
+
+def test_from_one_number_of_gateways_nothing_is_said_about_more() -> None:
+    made = curves([one for one in both() if one.gateways == 1], 20)
+    assert {curve.mode for curve in made if curve.target == "unicast"} == {"routed"}

@@ -81,3 +81,18 @@ def test_a_stranger_and_numbers_that_were_never_given_change_nothing() -> None:
     assert rig.counts() == [{"OFFLINE": 1}]
     rig.publish()
     assert len(rig.done) == 1  # what is yet to be published is not covered by that number
+
+
+def test_a_node_that_comes_while_a_publish_fails_has_not_come_past_what_is_published_next() -> None:
+    rig = Rig()
+    rig.progress.nodes_are([ONE], [])
+    checked = check_push(push(user="ada", push_id="p"), 100)
+    refused = Published(checked, Report(checked), 0.0)
+    rig.progress.publish([refused])
+    rig.progress.nodes_are([ONE, TWO], [])
+    rig.progress.withdraw([refused])
+    rig.publish()
+    rig.progress.hear(ONE, handled(1, 1))
+    assert rig.done == []  # the other has said nothing yet
+    rig.progress.hear(TWO, handled(1, 1))
+    assert rig.counts() == [{"OFFLINE": 1}]
