@@ -29,9 +29,12 @@ HEAP = ("-Xmx192m", "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 
 async def start_kafka(run_dir: Path) -> Started:
-    """Start a broker with an empty store. Trouble: no Java, no Kafka here, or it does not come up."""
+    """Start a broker with an empty store. Trouble: no Java, no Kafka here, a name it cannot have, or it does not come
+    up."""
     java, libs = find_java(), find_libs()
     folder = run_dir / "kafka"
+    if "," in str(folder):  # its settings have no way to write one: half of it would be a folder of its own
+        raise Trouble(f"Kafka cannot keep its data in {folder}: there is a comma in the name; use another --run-dir")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     await _format(java, libs, folder, run_dir / "logs" / "kafka-format.log")

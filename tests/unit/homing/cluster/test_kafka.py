@@ -85,8 +85,15 @@ def test_a_broker_that_knows_no_broker_is_not_ready(answer, knows):
 
 
 def test_a_folder_of_any_name_is_written_as_java_reads_it(tmp_path):
-    folder = tmp_path / "r\u00fcn, a\U0001f642"
+    folder = tmp_path / "r\u00fcn \U0001f642"
     folder.mkdir()
     text = kafka.write_properties(folder, 1, 2).read_bytes().decode("ascii")
     assert "log.dir=" in text
-    assert "r\\u00fcn, a\\ud83d\\ude42/data" in text
+    assert "r\\u00fcn \\ud83d\\ude42/data" in text
+
+
+async def test_a_folder_with_a_comma_is_refused_with_the_cure(tmp_path, monkeypatch):
+    monkeypatch.setattr(kafka, "find_java", lambda: "java")
+    monkeypatch.setattr(kafka, "find_libs", lambda: tmp_path)
+    with pytest.raises(Trouble, match="comma in the name; use another --run-dir"):
+        await kafka.start_kafka(tmp_path / "a, b")
