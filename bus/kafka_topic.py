@@ -56,30 +56,17 @@ class KafkaPublisher:
 
     async def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
-            producer = AIOKafkaProducer(
-                bootstrap_servers=kafka_client.bootstrap(self._bus),
-                enable_idempotence=True,
-                max_request_size=LARGEST,
-                request_timeout_ms=kafka_client.milliseconds(self._bus.timeout),
-            )
             try:
-                await producer.start()
-            except BaseException as error:
-                await _stop(producer)
-                if isinstance(error, kafka_client.FAILURES):
-                    raise kafka_client.away(self._bus, str(error)) from None
-                raise
-            self._producer = producer
+                self._producer = await kafka_client.start_producer(self._bus, max_request_size=LARGEST)
+            except kafka_client.FAILURES as error:
+                raise kafka_client.away(self._bus, str(error) or type(error).__name__) from None
         return self._producer
 
     async def _let_go(self) -> None:
         """A failed batch leaves a hole in an idempotent producer's numbers: another producer sends the next."""
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        if sender := producer._sender.sender_task:
-            sender.cancel()  # or `stop` waits until everything is sent, for ever while the broker is away
-        await _stop(producer)
+        if producer is not None:
+            await kafka_client.end_producer(producer)
 
 
 class KafkaSubscriber:
@@ -142,7 +129,7 @@ class KafkaSubscriber:
                 hear(record.value)
 
 
-async def _stop(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
+async def _stop(client: AIOKafkaConsumer) -> None:
     with contextlib.suppress(*kafka_client.FAILURES):
         async with asyncio.timeout(LET_GO_WITHIN):
             await client.stop()

@@ -9,7 +9,7 @@ from typing import Any
 
 from homing.bench import histogram, rig
 from homing.bench.brokerlinks import PRODUCERS
-from homing.bench.helper import Helper, helper
+from homing.bench.loadprocess import LoadProcess, load_process
 from homing.cluster.kafka import find_java, find_libs
 from homing.cluster.topics import forget_topics
 from homing.cluster.trouble import Trouble
@@ -76,8 +76,8 @@ def _measure(cluster: rig.Cluster, ours: str, name: str, size: int, seconds: flo
         channel = f"{ours}.{name.replace(' ', '-').replace('/', '-')}-{size}-{rate:.0f}"
         told: Row = {"broker": name, "address": address, "channel": channel, "counter": counter.name}
         told |= {"size": size, "rate": rate, "seconds": seconds}
-        consumer = stack.enter_context(helper("homing.bench.broker_worker", role="consume", **told))
-        producer = stack.enter_context(helper("homing.bench.broker_worker", role="produce", **told))
+        consumer = stack.enter_context(load_process("homing.bench.broker_worker", role="consume", **told))
+        producer = stack.enter_context(load_process("homing.bench.broker_worker", role="produce", **told))
         before = _used(producer, consumer, server)
         consumer.write({})
         producer.write({})
@@ -90,7 +90,7 @@ def _measure(cluster: rig.Cluster, ours: str, name: str, size: int, seconds: flo
     return {**heard, "got": heard["got"], "lost": sent["sent"] - heard["got"], "cpu_us": cpu_us}
 
 
-def _used(producer: Helper, consumer: Helper, server: list[int]) -> dict[str, float]:
+def _used(producer: LoadProcess, consumer: LoadProcess, server: list[int]) -> dict[str, float]:
     """Seconds of CPU; a broker that we did not start is not ours to look at."""
     used = {"producer": producer.used(), "consumer": consumer.used()}
     return used | ({"broker": sum(map(rig.cpu_of, server))} if server else {})

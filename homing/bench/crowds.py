@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from homing.bench import histogram
-from homing.bench.helper import Helper, Told
 from homing.bench.limits import files_for_clients
+from homing.bench.loadprocess import LoadProcess, Told
 from homing.bench.rig import Cluster
 from homing.bench.tally import KINDS
 from homing.cluster.trouble import Trouble
@@ -48,7 +48,7 @@ Say = Callable[[Counts], None]
 class Crowds:
     """Several crowd processes with one voice."""
 
-    def __init__(self, processes: Sequence[Helper]) -> None:
+    def __init__(self, processes: Sequence[LoadProcess]) -> None:
         self._processes = processes
 
     @property
@@ -128,7 +128,7 @@ class Crowds:
             raise Trouble(f"only {told.live - before} of {count} clients came; refused: {dict(told.refused) or 'none'}")
         return {"connects_per_s": round(count / (time.monotonic() - began))}
 
-    def _shares(self, count: int) -> Iterator[tuple[Helper, int, int]]:
+    def _shares(self, count: int) -> Iterator[tuple[LoadProcess, int, int]]:
         """(process, where its share begins, how many)."""
         number = len(self._processes)
         for index, one in enumerate(self._processes):
@@ -144,7 +144,7 @@ def crowds(
     """As many processes as so many clients need. An empty key: nobody asks for a token."""
     number = max(1, math.ceil(clients / min(MOST, files_for_clients())))
     with contextlib.ExitStack() as stack:
-        made: list[Helper] = []
+        made: list[LoadProcess] = []
         for index in range(number):
             first = {
                 "urls": addresses(urls),
@@ -153,7 +153,7 @@ def crowds(
                 "protocol": protocol,
                 "files": list(files),
             }
-            made.append(Helper("homing.bench.crowd", **first))
+            made.append(LoadProcess("homing.bench.crowd", **first))
             stack.callback(made[-1].close)
         yield Crowds([one.wait_started() for one in made])
 

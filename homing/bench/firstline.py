@@ -1,4 +1,4 @@
-"""The first line that a helper process gets: what it is."""
+"""The first line that a process of the load generator gets: what it is."""
 
 import json
 import os

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from homing.bench import histogram
-from homing.bench.helper import Helper, Told, helper
+from homing.bench.loadprocess import LoadProcess, Told, load_process
 from homing.bench.pace import TOO_LATE
 from homing.bench.rig import Cluster
 
@@ -18,7 +18,7 @@ AFTER = 30.0  # seconds that the last reports may take
 class Pusher:
     """Pushes one series at a time."""
 
-    def __init__(self, process: Helper) -> None:
+    def __init__(self, process: LoadProcess) -> None:
         self._process = process
         self.told: Told = {}
 
@@ -96,6 +96,6 @@ def report_latencies(told: Told) -> dict[str, Any]:
 @contextlib.contextmanager
 def pusher(cluster: Cluster, name: str = "pusher") -> Iterator[Pusher]:
     """A pusher to this cluster's first router; its CPU counts as `name`."""
-    with helper("homing.bench.pusher", router=cluster.grpc) as process:
+    with load_process("homing.bench.pusher", router=cluster.grpc) as process:
         cluster.watch(name, [process.pid])
         yield Pusher(process)

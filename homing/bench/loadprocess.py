@@ -18,7 +18,7 @@ from homing.cluster.trouble import Trouble
 Told = dict[str, Any]
 
 
-class Helper:
+class LoadProcess:
     """`python -m MODULE`, told what it is by its first line."""
 
     def __init__(self, module: str, **first: object) -> None:
@@ -34,7 +34,7 @@ class Helper:
         self.write(first)
         self._started = False
 
-    def wait_started(self) -> "Helper":
+    def wait_started(self) -> "LoadProcess":
         """Until it has read its first line, so that its start is not counted as work. Trouble: it has died."""
         if not self._started:
             self.read()
@@ -92,9 +92,9 @@ class Helper:
 
 
 @contextlib.contextmanager
-def helper(module: str, **first: object) -> Iterator[Helper]:
-    """A helper, ended at the end."""
-    made = Helper(module, **first)
+def load_process(module: str, **first: object) -> Iterator[LoadProcess]:
+    """A process of the load generator, ended at the end."""
+    made = LoadProcess(module, **first)
     try:
         yield made.wait_started()
     finally:
