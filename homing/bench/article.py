@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from homing.bench import histogram, machine
-from homing.bench.crowds import Counts, Crowds, crowd_of
-from homing.bench.outcomes import compare
-from homing.bench.pushers import Pusher, kept_up, pusher
+from homing.bench import machine
+from homing.bench.load import histogram
+from homing.bench.load.crowds import Counts, Crowds, crowd_of
+from homing.bench.load.outcomes import compare
+from homing.bench.load.pushers import Pusher, kept_up, pusher
 from homing.bench.rig import Cluster
 from homing.cluster.trouble import Trouble
 

@@ -19,10 +19,10 @@ import sys
 import time
 from typing import Any
 
-from homing.bench import histogram, loops
 from homing.bench.brokerlinks import CONSUMERS, PRODUCERS
-from homing.bench.firstline import first_line
-from homing.bench.ticks import Ticks
+from homing.bench.load import histogram, loops
+from homing.bench.load.firstline import first_line
+from homing.bench.load.ticks import Ticks
 
 HEAD = struct.Struct(">QQ")
 AHEAD = 2_000  # messages sent and not received

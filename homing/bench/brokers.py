@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from homing.bench import histogram, rig
+from homing.bench import rig
 from homing.bench.brokerlinks import PRODUCERS
-from homing.bench.loadprocess import LoadProcess, load_process
+from homing.bench.load import histogram
+from homing.bench.load.loadprocess import LoadProcess, load_process
 from homing.cluster.kafka import find_java, find_libs
 from homing.cluster.topics import forget_topics
 from homing.cluster.trouble import Trouble

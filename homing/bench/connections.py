@@ -6,9 +6,9 @@ from typing import Any
 
 import grpc.aio
 
-from homing.bench import loops
-from homing.bench.clients import Client, close, connect, masked_text
-from homing.bench.crowds import crowd_of, crowds
+from homing.bench.load import loops
+from homing.bench.load.clients import Client, close, connect, masked_text
+from homing.bench.load.crowds import crowd_of, crowds
 from homing.bench.rig import Cluster, floor, per
 from homing.bench.targets import bare_at, spread
 from homing.v1 import router_pb2 as pb
@@ -16,7 +16,7 @@ from homing.v1 import router_pb2_grpc
 
 LARGEST = 65_536  # the size limit of a client's message on /ws
 WARM_UP = 50  # clients before anything is counted
-AS_FAST = 10_000.0  # connects a second, more than there will be: AT_ONCE of homing.bench.crowd bounds them
+AS_FAST = 10_000.0  # connects a second, more than there will be: AT_ONCE of homing.bench.load.crowd bounds them
 SETTLE = 10.0  # seconds between the large messages and the second look at memory
 Figures = dict[str, Any]
 

@@ -4,8 +4,8 @@ import asyncio
 import time
 from typing import Any
 
-from homing.bench import loops
-from homing.bench.clients import Client, close, connect, masked_text
+from homing.bench.load import loops
+from homing.bench.load.clients import Client, close, connect, masked_text
 from homing.bench.rig import Cluster, floor, per
 from homing.bench.targets import PAYLOAD, bare_at, spread
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from homing.bench import histogram
-from homing.bench.crowds import crowd_of, crowds
-from homing.bench.pushers import kept_up, pusher, report_latencies
+from homing.bench.load import histogram
+from homing.bench.load.crowds import crowd_of, crowds
+from homing.bench.load.pushers import kept_up, pusher, report_latencies
 from homing.bench.rig import Cluster, floor, per
 from homing.bench.targets import PAYLOAD
 

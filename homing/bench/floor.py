@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 
-from homing.bench import loops
+from homing.bench.load import loops
 
 ANSWER = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from homing.bench import machine
-from homing.bench.crowds import Counts, Crowds, crowd_of
+from homing.bench.load.crowds import Counts, Crowds, crowd_of
 from homing.bench.rig import Cluster
 
 A_GATEWAY = 18_000  # sessions of one process: below the usual 20,000 files

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from homing.bench import histogram
-from homing.bench.crowds import Crowds, crowd_of
-from homing.bench.pushers import Pusher, kept_up, pusher, report_latencies
+from homing.bench.load import histogram
+from homing.bench.load.crowds import Crowds, crowd_of
+from homing.bench.load.pushers import Pusher, kept_up, pusher, report_latencies
 from homing.bench.rig import Cluster
 
 USERS = 300  # of the pushes to one user, on all gateways; they view nothing

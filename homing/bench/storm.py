@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from homing.bench import histogram
-from homing.bench.crowds import Counts, Crowds, crowd_of
-from homing.bench.outcomes import compare
-from homing.bench.pushers import pusher
+from homing.bench.load import histogram
+from homing.bench.load.crowds import Counts, Crowds, crowd_of
+from homing.bench.load.outcomes import compare
+from homing.bench.load.pushers import pusher
 from homing.bench.rig import Cluster, per
 
 SETTLE = 3.0  # seconds, before memory is looked at

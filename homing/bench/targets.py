@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from homing.bench.clients import handshake
+from homing.bench.load.clients import handshake
 from homing.bench.rig import Cluster
 
 PAYLOAD = 200  # bytes

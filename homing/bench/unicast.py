@@ -5,13 +5,13 @@ from typing import Any
 
 import grpc.aio
 
-from homing.bench import histogram, loops
-from homing.bench.crowds import Crowds, crowd_of
-from homing.bench.outcomes import compare
-from homing.bench.pace import Pace
-from homing.bench.pushers import kept_up, pusher, report_latencies
+from homing.bench.load import histogram, loops
+from homing.bench.load.crowds import Crowds, crowd_of
+from homing.bench.load.outcomes import compare
+from homing.bench.load.pace import Pace
+from homing.bench.load.pushers import kept_up, pusher, report_latencies
+from homing.bench.load.tally import data
 from homing.bench.rig import Cluster, Floor, floor, per
-from homing.bench.tally import data
 from homing.bench.targets import PAYLOAD
 from homing.v1 import router_pb2 as pb
 from homing.v1 import router_pb2_grpc

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import grpc.aio
 
-from homing.bench.clients import Client, close, connect, handshake
-from homing.bench.pace import Pace
+from homing.bench.load.clients import Client, close, connect, handshake
+from homing.bench.load.pace import Pace
 from homing.compare.growing import Growing
 from homing.compare.rows import Row
 from homing.v1 import router_pb2 as pb

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from homing.bench import article, connections, crowds, fanout, headline, limits, machine, mixed, rig, storm, unicast
+from homing.bench import article, connections, fanout, headline, limits, machine, mixed, rig, storm, unicast
 from homing.bench.brokers import brokers
+from homing.bench.load import crowds
 from tests.support.up import HOMING, Up, wait_gone
 
 pytestmark = pytest.mark.timeout(60)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from homing.bench import tally
-from homing.bench.clientframes import BINARY, CLOSE, PING, PONG, TEXT
-from homing.bench.crowds import Crowds, crowds
+from homing.bench.load import tally
+from homing.bench.load.clientframes import BINARY, CLOSE, PING, PONG, TEXT
+from homing.bench.load.crowds import Crowds, crowds
 
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
 HELLO = b'{"type":"hello"}'

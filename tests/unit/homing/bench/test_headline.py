@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from homing.bench import headline, histogram
-from homing.bench.crowds import Counts
+from homing.bench import headline
 from homing.bench.headline import Guard
+from homing.bench.load import histogram
+from homing.bench.load.crowds import Counts
 
 
 @pytest.fixture

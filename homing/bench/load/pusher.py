@@ -1,11 +1,11 @@
-"""A process that pushes through PushStream, open loop: `python -m homing.bench.pusher`.
+"""A process that pushes through PushStream, open loop: `python -m homing.bench.load.pusher`.
 
 It speaks gRPC with the services' own `streams`, which costs a tenth of grpc.aio: like `homing gateway` it is a process
 of the services' side, and the only module of homing.bench that imports any of them. Its parent says what to do, one
 JSON object a line on stdin, and gets the counts as one line for each. The first line: `{"router": HOST:PORT}`.
 Commands: `run` (a series: `kind`, `target`, `names`, `count`, `rate`, `seconds`, `size`, `ack_ms`, `trace`; with
 `outstanding` so many are under way at any time, instead of a rate), `told`, `dump` (a byte a push, see
-homing.bench.outcomes).
+homing.bench.load.outcomes).
 """
 
 import asyncio
@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from homing.bench import loops
-from homing.bench.firstline import first_line
-from homing.bench.outcomes import Outcomes
-from homing.bench.requests import Requests, batches
-from homing.bench.ticks import Ticks
+from homing.bench.load import loops
+from homing.bench.load.firstline import first_line
+from homing.bench.load.outcomes import Outcomes
+from homing.bench.load.requests import Requests, batches
+from homing.bench.load.ticks import Ticks
 from homing.command.services import services_root
 from homing.v1.router_pb2 import PushStreamResponse
 

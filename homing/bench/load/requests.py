@@ -6,7 +6,7 @@ Protobuf's fields may come in any order, so what every push has in common is enc
 from collections.abc import Callable
 from typing import Any
 
-from homing.bench.tally import data
+from homing.bench.load.tally import data
 from homing.v1 import router_pb2 as pb
 
 MESSAGE_PUSHES = 256

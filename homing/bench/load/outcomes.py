@@ -4,7 +4,7 @@ from array import array
 from collections import Counter
 from typing import Any
 
-from homing.bench import histogram
+from homing.bench.load import histogram
 
 NOT_SENT, UNREPORTED, MIXED, REFUSED = 0, 1, 254, 255
 NAMES = ("ACKED", "WRITTEN", "STORED", "OFFLINE", "DROPPED_SLOW", "EXPIRED", "UNREACHABLE", "DUPLICATE", "QUEUED")

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from homing.bench import histogram
-from homing.bench.loadprocess import LoadProcess, Told, load_process
-from homing.bench.pace import TOO_LATE
+from homing.bench.load import histogram
+from homing.bench.load.loadprocess import LoadProcess, Told, load_process
+from homing.bench.load.pace import TOO_LATE
 from homing.bench.rig import Cluster
 
 AFTER = 30.0  # seconds that the last reports may take
@@ -76,7 +76,7 @@ class Pusher:
         return bool(not told["busy"] and (told["reported"] >= told["sent"] or told["ended"]))
 
     def codes(self) -> bytes:
-        """A byte a push: homing.bench.outcomes."""
+        """A byte a push: homing.bench.load.outcomes."""
         with tempfile.TemporaryDirectory(prefix="homing-bench-") as folder:
             place = Path(folder) / "codes"
             self._process.ask("dump", path=str(place))
@@ -96,6 +96,6 @@ def report_latencies(told: Told) -> dict[str, Any]:
 @contextlib.contextmanager
 def pusher(cluster: Cluster, name: str = "pusher") -> Iterator[Pusher]:
     """A pusher to this cluster's first router; its CPU counts as `name`."""
-    with load_process("homing.bench.pusher", router=cluster.grpc) as process:
+    with load_process("homing.bench.load.pusher", router=cluster.grpc) as process:
         cluster.watch(name, [process.pid])
         yield Pusher(process)

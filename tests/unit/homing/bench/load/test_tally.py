@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from homing.bench import histogram
-from homing.bench.clientframes import BINARY, TEXT
-from homing.bench.tally import Tally, data
+from homing.bench.load import histogram
+from homing.bench.load.clientframes import BINARY, TEXT
+from homing.bench.load.tally import Tally, data
 
 
 def envelope(payload: bytes, ack: int = 0) -> bytes:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.bench import requests
-from homing.bench.requests import Requests, batches, varint
+from homing.bench.load import requests
+from homing.bench.load.requests import Requests, batches, varint
 from homing.v1 import router_pb2 as pb
 
 TOLD = {"kind": 1, "size": 200, "count": 10, "target": "user", "names": "user-%d", "ack_ms": 0}

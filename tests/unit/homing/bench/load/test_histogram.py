@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.bench import histogram
+from homing.bench.load import histogram
 
 
 @given(st.integers(0, histogram.TOP))

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from homing.bench.ticks import Ticks
+from homing.bench.load.ticks import Ticks
 
 LATE = 0.02  # seconds behind its moment at which a message counts as late
 TOO_LATE = 0.05  # the share of late messages past which a run says nothing

@@ -3,7 +3,7 @@
 import base64
 import json
 
-from homing.bench.heads import Heads
+from homing.bench.load.heads import Heads
 
 TOLD = {"urls": [["127.0.0.1", 81], ["127.0.0.1", 82]], "key": b"k" * 32, "protocol": "homing.json", "files": []}
 

@@ -1,4 +1,4 @@
-"""A process full of WebSocket clients that cost next to nothing: `python -m homing.bench.crowd`.
+"""A process full of WebSocket clients that cost next to nothing: `python -m homing.bench.load.crowd`.
 
 Raw non-blocking sockets and one epoll. A client has no object: what is known of it stands in arrays at the number of
 its socket, some 30 bytes, and a buffer only while a frame has come in part. Its parent says what to do, one JSON object
@@ -25,10 +25,10 @@ from array import array
 from collections import deque
 from typing import Any
 
-from homing.bench.clientframes import CLOSE, GOOD_BYE, PING, PONG, close_code, cut, masked, split_head, whole_text
-from homing.bench.firstline import first_line
-from homing.bench.heads import Heads
-from homing.bench.tally import KINDS, Tally
+from homing.bench.load.clientframes import CLOSE, GOOD_BYE, PING, PONG, close_code, cut, masked, split_head, whole_text
+from homing.bench.load.firstline import first_line
+from homing.bench.load.heads import Heads
+from homing.bench.load.tally import KINDS, Tally
 
 FREE, CONNECTING, HEAD, HELLO, OPEN, CLOSING = range(6)
 AT_ONCE = 256  # connects under way: less than any backlog

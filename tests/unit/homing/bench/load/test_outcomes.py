@@ -2,7 +2,7 @@
 
 from array import array
 
-from homing.bench.outcomes import Outcomes, compare
+from homing.bench.load.outcomes import Outcomes, compare
 
 
 def outcomes(*reports: tuple[dict[str, int], str] | None) -> Outcomes:

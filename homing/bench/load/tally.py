@@ -8,8 +8,8 @@ import re
 from array import array
 from collections import Counter
 
-from homing.bench import histogram
-from homing.bench.clientframes import TEXT, masked
+from homing.bench.load import histogram
+from homing.bench.load.clientframes import TEXT, masked
 
 KINDS = 4  # series of pushes at once
 _find = re.compile(rb'"k":(\d),"n":(\d+),"due":(\d+)').search

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.bench import clientframes
-from homing.bench.clientframes import BINARY, CLOSE, PING, TEXT, cut, split_head, whole_text
+from homing.bench.load import clientframes
+from homing.bench.load.clientframes import BINARY, CLOSE, PING, TEXT, cut, split_head, whole_text
 
 
 def frame(opcode: int, payload: bytes) -> bytes:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from homing.bench import histogram
 from homing.bench.limits import files_for_clients
-from homing.bench.loadprocess import LoadProcess, Told
+from homing.bench.load import histogram
+from homing.bench.load.loadprocess import LoadProcess, Told
+from homing.bench.load.tally import KINDS
 from homing.bench.rig import Cluster
-from homing.bench.tally import KINDS
 from homing.cluster.trouble import Trouble
 
 MOST = 18_000  # clients of one process: below the usual 20,000 files
@@ -153,7 +153,7 @@ def crowds(
                 "protocol": protocol,
                 "files": list(files),
             }
-            made.append(LoadProcess("homing.bench.crowd", **first))
+            made.append(LoadProcess("homing.bench.load.crowd", **first))
             stack.callback(made[-1].close)
         yield Crowds([one.wait_started() for one in made])
 

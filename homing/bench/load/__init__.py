@@ -1,0 +1,1 @@
+"""The load generator: clients (`crowd`) and pushes (`pusher`) from processes of their own, and what they count."""
