@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-CODE := homing gateway router registry observability streams bus proto/generate.py
+CODE := homing gateway router registry observability runtime bench/command bench/compare bench/cluster bench/process.py proto/generate.py
 
 # The page's tests run wherever Chromium and playwright are; `make browser` brings them.
 CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*/site-packages/playwright))
@@ -77,7 +77,7 @@ types: $(INSTALLED)
 
 # Have the ratios to a bare floor become worse than bench/ratios.json says? About a minute; --record writes the file.
 bench: $(INSTALLED)
-	$(BIN)/python -m homing.bench.short
+	$(BIN)/python -m bench.cluster.short
 
 cover: $(INSTALLED)
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered tests/unit tests/property tests/contract

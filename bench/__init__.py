@@ -1,1 +1,1 @@
-"""Measurements, one file a scenario; each is run with `python -m bench.NAME`."""
+"""Measurements: whole clusters, routed against broadcast, and single parts."""

@@ -8,24 +8,22 @@ from pathlib import Path
 
 import click
 
-from bus.port import BusAway, Subscriber
-from bus.redis_channel import RedisSubscriber
 from gateway import config
-from gateway.delivery.acks import Acks
-from gateway.delivery.bus_port import BusPort
+from gateway.delivery.bus_endpoint import BusPort
 from gateway.delivery.node_server import NodeServer
-from gateway.delivery.nodeport import NodePort
-from gateway.delivery.reach import Reach
+from gateway.delivery.router_endpoint import NodePort
 from gateway.door.admission import Origins
-from gateway.door.door import DoorSettings, Doorway
+from gateway.door.listener import DoorSettings, Doorway
 from gateway.door.pages import Pages
 from gateway.events.port import EventSink
 from gateway.events.redis_stream import RedisStream
-from gateway.heartbeat import Heartbeat
 from gateway.identity.tokens import Issuer, Tokens
-from gateway.lives import Lives, close_paced, wait_linked
-from gateway.registering import Registering
+from gateway.registration.barrier import Reach
+from gateway.registration.loop import Lives, close_paced, wait_linked
+from gateway.registration.registering import Registering
 from gateway.service import ClientSettings, Gateway
+from gateway.sessions.acks import Acks
+from gateway.sessions.heartbeat import Heartbeat
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session
 from gateway.views.port import NO_VIEWS
@@ -35,17 +33,20 @@ from gateway.wire.envelope_json import JsonEnvelope
 from gateway.wire.envelope_msgpack import MsgpackEnvelope
 from gateway.wire.messages import Limits
 from homing.internal.v1 import node_pb2
-from observability import logs, names, tracing
-from observability.admin import Admin
+from observability import names, tracing
 from observability.counters import Counters, counters
 from observability.metrics import Exposition
-from observability.running import CannotStart, Stop, cannot_listen, run, run_command, say_ready, split_address
-from registry.configuration import ConfigurationError, load
 from registry.etcd.store import EtcdStore
 from registry.model import Node
 from registry.ports import RegistryError
 from registry.registrar import StoreRegistrar
 from registry.store import StoreError
+from runtime.bus.port import BusAway, Subscriber
+from runtime.bus.redis_channel import RedisSubscriber
+from runtime.process import logs
+from runtime.process.admin import Admin
+from runtime.process.configuration import ConfigurationError, load
+from runtime.process.running import CannotStart, Stop, cannot_listen, run, run_command, say_ready, split_address
 
 log = logging.getLogger("gateway")
 
@@ -271,7 +272,7 @@ def _subscriber(settings: config.GatewayConfig) -> Subscriber:
     """Where pushes are read in broadcast mode."""
     if settings.bus.kind == "redis":
         return RedisSubscriber(settings.bus, settings.delivery.channel)
-    from bus.kafka_topic import KafkaSubscriber  # with aiokafka, which costs 20 MiB
+    from runtime.bus.kafka_topic import KafkaSubscriber  # with aiokafka, which costs 20 MiB
 
     return KafkaSubscriber(settings.bus, settings.delivery.channel)
 

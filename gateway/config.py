@@ -8,16 +8,16 @@ from typing import Literal
 
 import msgspec
 
-from bus.settings import BusSection, DeliverySection
 from gateway.events.port import EventSettings
-from gateway.heartbeat import HeartbeatSettings
 from gateway.identity.tokens import Issuer, Tokens
 from gateway.sessions.budget import Budget
+from gateway.sessions.heartbeat import HeartbeatSettings
 from gateway.views.port import ViewSettings
-from observability.logs import LogSection
 from observability.tracing import TraceSettings
-from registry.configuration import ConfigurationError
 from registry.etcd.section import RegistrySection
+from runtime.bus.settings import BusSection, DeliverySection
+from runtime.process.configuration import ConfigurationError
+from runtime.process.logs import LogSection
 
 
 class ListenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

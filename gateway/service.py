@@ -11,19 +11,20 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from gateway.closing import BAD_MESSAGES, DRAINING, NO_AUTH, OUR_FAULT, SLOW, UNAUTHORIZED
-from gateway.delivery.acks import Acks
-from gateway.door.ports import Arrival, Identity, Refusal
+from gateway.close_codes import BAD_MESSAGES, DRAINING, NO_AUTH, OUR_FAULT, SLOW, UNAUTHORIZED
+from gateway.door.values import Arrival, Refusal
 from gateway.events import record
 from gateway.events.port import EventSink
 from gateway.events.traces import ClientTraces
-from gateway.heartbeat import Heartbeat
+from gateway.identity.identity import Identity
 from gateway.identity.ports import Unauthorized, Verify
-from gateway.registering import Registering
+from gateway.registration.registering import Registering
+from gateway.sessions.acks import Acks
 from gateway.sessions.budget import Budget
+from gateway.sessions.heartbeat import Heartbeat
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session, Unidentified
-from gateway.timer import Timer
+from gateway.sessions.timer import Timer
 from gateway.views.port import NO_VIEWS, Views
 from gateway.wire.ports import (
     Ack,
@@ -38,10 +39,10 @@ from gateway.wire.ports import (
     Ping,
 )
 from observability.counters import Counters
-from observability.tasks import Tasks
 from observability.tracing import OFF, Tracer
 from registry.ids import Exhausted
 from registry.lapse import Standing
+from runtime.process.tasks import Tasks
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,7 @@
-"""Compile `proto/` into `homing/`. Run by `make proto`; `--into DIR` writes elsewhere, for the test that compares."""
+"""Compile `proto/` into the generated packages of `homing/` and `registry/`. Run by `make proto`.
+
+`--into DIR` writes elsewhere, for the test that compares.
+"""
 
 import argparse
 import sys
@@ -8,7 +11,7 @@ from grpc_tools import protoc
 
 HERE = Path(__file__).resolve().parent
 SERVICES = ("homing/v1/router.proto", "homing/internal/v1/node.proto")
-MESSAGES_ONLY = ("homing/etcd/v1/etcd.proto",)  # its method paths are etcd's own, written by hand
+MESSAGES_ONLY = ("registry/etcd/v1/etcd.proto",)  # its method paths are etcd's own, written by hand
 
 
 def generate(into: Path) -> int:

@@ -15,11 +15,11 @@ from contextlib import aclosing
 from registry.keys import Keys
 from registry.lapse import Answer
 from registry.model import Life
-from registry.patience import BackOff
 from registry.ports import RegistrySettings
+from registry.retry import BackOff
 from registry.routes import RouteTable, TableChange
 from registry.store import Compacted, Reading, Store, StoreAway
-from registry.together import together
+from runtime.process.run_all import together
 
 log = logging.getLogger(__name__)
 

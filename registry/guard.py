@@ -9,7 +9,7 @@ import logging
 from registry.batches import Batch
 from registry.keys import Keys
 from registry.membership import Fenced, Member
-from registry.patience import BackOff
+from registry.retry import BackOff
 from registry.store import Created, Delete, Get, Holds, Operation, Put, Store, StoreAway
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ import msgspec
 from registry.ids import MACHINES
 from registry.keys import Keys
 from registry.model import Life, Node
-from registry.patience import Patience
 from registry.ports import RegistryError, RegistrySettings
+from registry.retry import Patience
 from registry.store import Created, Entry, Get, LeaseGone, Put, Store, StoreError
 
 log = logging.getLogger(__name__)

@@ -21,11 +21,11 @@ from registry.keys import Keys
 from registry.lapse import Lapse
 from registry.membership import Fenced, Member, Membership
 from registry.model import Life, Node, SessionInfo
-from registry.patience import Patience
 from registry.pending import Pending
 from registry.ports import RegistrySettings
+from registry.retry import Patience
 from registry.store import Created, LeaseGone, Put, Store, StoreAway, StoreError
-from registry.together import together
+from runtime.process.run_all import together
 
 log = logging.getLogger(__name__)
 

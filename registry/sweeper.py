@@ -17,7 +17,7 @@ from registry.model import Life
 from registry.ports import RegistrySettings
 from registry.routes import RouteTable
 from registry.store import Created, Delete, LeaseGone, Put, Store, StoreAway, StoreError
-from registry.together import together
+from runtime.process.run_all import together
 
 log = logging.getLogger(__name__)
 

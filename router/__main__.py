@@ -10,13 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bus.port import BusAway, Publisher
-from observability import logs, names, tracing
-from observability.admin import Admin
+from observability import names, tracing
 from observability.counters import Counters, counters
 from observability.metrics import Exposition
-from observability.running import CannotStart, Stop, cannot_listen, run, run_command, say_ready, split_address
-from registry.configuration import ConfigurationError, load
 from registry.etcd.store import EtcdStore
 from registry.feed import StoreRouteFeed
 from registry.model import Life, Node
@@ -25,7 +21,7 @@ from registry.sweeper import Sweeper
 from router.api.calls import Calls
 from router.api.grpc_api import GrpcApi
 from router.api.http_api import HttpApi
-from router.commands.carrying import Carrier
+from router.commands.dispatch import Carrier
 from router.config import RouterConfig
 from router.delivery.broadcast import Broadcast
 from router.delivery.port import Delivery
@@ -34,6 +30,11 @@ from router.hop.fencing import FencingJudge
 from router.hop.fleet import Fleet
 from router.hop.port import Hop, OnChange
 from router.hop.stream import StreamHop
+from runtime.bus.port import BusAway, Publisher
+from runtime.process import logs
+from runtime.process.admin import Admin
+from runtime.process.configuration import ConfigurationError, load
+from runtime.process.running import CannotStart, Stop, cannot_listen, run, run_command, say_ready, split_address
 
 if TYPE_CHECKING:
     from router.commands.consumer import KafkaCommands
@@ -180,10 +181,10 @@ class Process:
 def _publisher(settings: RouterConfig) -> Publisher:
     """Where pushes go in broadcast mode."""
     if settings.bus.kind == "redis":
-        from bus.redis_channel import RedisPublisher  # routers need redis-py for nothing else
+        from runtime.bus.redis_channel import RedisPublisher  # routers need redis-py for nothing else
 
         return RedisPublisher(settings.bus, settings.delivery.channel)
-    from bus.kafka_topic import KafkaPublisher  # with aiokafka, which costs 20 MiB
+    from runtime.bus.kafka_topic import KafkaPublisher  # with aiokafka, which costs 20 MiB
 
     return KafkaPublisher(settings.bus, settings.delivery.channel)
 

@@ -2,13 +2,13 @@
 
 import msgspec
 
-from bus.settings import BusSection, DeliverySection
-from observability.logs import LogSection
 from observability.tracing import TraceSettings
 from registry.etcd.section import RegistrySection
 from router.api.settings import ApiSettings
 from router.commands.settings import CommandSettings
 from router.hop.stream import HopSettings
+from runtime.bus.settings import BusSection, DeliverySection
+from runtime.process.logs import LogSection
 
 
 class ListenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

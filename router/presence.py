@@ -10,7 +10,7 @@ from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
 from registry.model import SessionRoute
 from registry.ports import RouteFeed
-from router.asking import Asking
+from router.node_requests import Asking
 from router.push import Target, bad, check_file
 
 MAX_PAGE = 1000

@@ -13,7 +13,7 @@ from itertools import islice
 from operator import length_hint
 from typing import NamedTuple
 
-from gateway.delivery.outcome import ACKED, DROPPED_SLOW, EXPIRED, OFFLINE, QUEUED, UNREACHABLE, WRITTEN
+from gateway.outcome import ACKED, DROPPED_SLOW, EXPIRED, OFFLINE, QUEUED, UNREACHABLE, WRITTEN
 from gateway.sessions.budget import Budget
 from gateway.sessions.session import Session
 from gateway.wire.ports import Codec, Pushed

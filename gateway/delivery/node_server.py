@@ -2,14 +2,14 @@
 
 from google.protobuf.message import DecodeError
 
-from gateway.delivery.link import Link
-from gateway.delivery.nodeport import NodePort, NotThisLife
+from gateway.delivery.router_endpoint import NodePort, NotThisLife
+from gateway.delivery.router_stream import Link
 from homing.internal.v1 import node_pb2
-from streams.call import Call
-from streams.messages import LARGEST
-from streams.server import Server
-from streams.status import FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT, StreamEnded
-from streams.turn import Turn
+from runtime.grpc_wire.call import Call
+from runtime.grpc_wire.messages import LARGEST
+from runtime.grpc_wire.server import Server
+from runtime.grpc_wire.status import FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT, StreamEnded
+from runtime.grpc_wire.turn import Turn
 
 PATH = "/homing.internal.v1.Node/Stream"
 PATIENCE = 0.004  # seconds that an answer waits for company, if its caller has other pushes under way

@@ -9,7 +9,8 @@ import re
 import msgspec
 
 from gateway.door.head import Head, bad_request
-from gateway.door.ports import Arrival, Identity, Refusal
+from gateway.door.values import Arrival, Refusal
+from gateway.identity.identity import Identity
 from gateway.identity.ports import Unauthorized, Verify
 from gateway.wire.ports import Codec
 from observability.traceparent import from_headers

@@ -4,8 +4,8 @@ from http import HTTPStatus
 
 import msgspec
 
-from gateway.door.ports import Refusal
 from gateway.door.upgrade import Handshake
+from gateway.door.values import Refusal
 
 
 def switching(handshake: Handshake) -> bytes:

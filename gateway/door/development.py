@@ -8,7 +8,7 @@ import re
 from urllib.parse import urlencode
 
 from gateway.door.head import Head
-from gateway.door.ports import Refusal
+from gateway.door.values import Refusal
 
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),

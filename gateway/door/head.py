@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from gateway.door.ports import Refusal
+from gateway.door.values import Refusal
 
 MAX_HEADERS = 64
 MAX_LINE = 8 * 1024  # bytes of one header line, and of the request's target

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from gateway.door.development import FILES, TOKEN, canonical, is_page, judge_page
 from gateway.door.head import Head
-from gateway.door.ports import Refusal
+from gateway.door.values import Refusal
 from gateway.identity.tokens import Issuer
 
 STATIC = Path(__file__).with_name("static")

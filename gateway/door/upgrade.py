@@ -11,7 +11,7 @@ from hashlib import sha1
 import msgspec
 
 from gateway.door.head import Head, bad_request
-from gateway.door.ports import Refusal
+from gateway.door.values import Refusal
 
 _MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 _match_key = re.compile(r"[A-Za-z0-9+/]{22}==").fullmatch  # 16 bytes in base64

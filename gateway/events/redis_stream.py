@@ -8,10 +8,10 @@ import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from bus.settings import BusSection
 from gateway.events.buffered import BufferedSink
 from gateway.events.port import EventSettings, Record
 from observability.counters import Counters
+from runtime.bus.settings import BusSection
 
 ADD = """
 for _, fields in ipairs(cmsgpack.unpack(ARGV[2])) do

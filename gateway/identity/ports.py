@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from gateway.door.ports import Identity
+from gateway.identity.identity import Identity
 
 
 class Unauthorized(Exception):

@@ -19,7 +19,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from gateway.door.ports import Identity
+from gateway.identity.identity import Identity
 from gateway.identity.ports import Unauthorized
 
 MAX_TOKEN = 16 * 1024  # bytes

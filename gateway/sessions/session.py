@@ -6,12 +6,15 @@ moment its registration begins; what arrives before the handshake is written is 
 that nothing is lost and nothing is pushed before "connected" (protocol.md, "The door").
 """
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from gateway.delivery.outcome import DROPPED_SLOW, OFFLINE, WRITTEN
-from gateway.door.ports import Arrival, Identity
+from gateway.identity.identity import Identity
+from gateway.outcome import DROPPED_SLOW, OFFLINE, WRITTEN
 from gateway.sessions.budget import Budget
 from gateway.wire.ports import Codec, Connection
+
+if TYPE_CHECKING:
+    from gateway.door.values import Arrival
 
 
 class Debt(Protocol):
@@ -39,7 +42,7 @@ class Unidentified:
 
     __slots__ = ("arrival", "connection", "desk", "identifying", "ticket")
 
-    def __init__(self, desk: Desk, arrival: Arrival) -> None:
+    def __init__(self, desk: Desk, arrival: "Arrival") -> None:
         self.desk = desk
         self.arrival = arrival
         self.connection: Connection | None = None
@@ -89,7 +92,7 @@ class Session:
         "user",
     )
 
-    def __init__(self, desk: Desk, sid: int, arrival: Arrival, identity: Identity, connected_at: int) -> None:
+    def __init__(self, desk: Desk, sid: int, arrival: "Arrival", identity: Identity, connected_at: int) -> None:
         self.desk = desk
         self.sid = sid
         self.user = identity.user

@@ -14,10 +14,10 @@ import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from bus.settings import BusSection
 from gateway.sessions.session import Session
 from gateway.views.due import Due, Shown
 from gateway.views.port import ViewSettings
+from runtime.bus.settings import BusSection
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from gateway.closing import NOT_UTF8, POLICY, PROTOCOL_ERROR, TOO_BIG, Closing
+from gateway.close_codes import NOT_UTF8, POLICY, PROTOCOL_ERROR, TOO_BIG, Closing
 from gateway.wire.frames import BINARY, CLOSE, MAX_CONTROL, PING, PONG, TEXT, unmask
 
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 
-from gateway.closing import NO_GOODBYE, OUR_FAULT, POLICY
+from gateway.close_codes import NO_GOODBYE, OUR_FAULT, POLICY
 from gateway.wire.frames import close_frame, ping_frame, pong_frame
 from gateway.wire.messages import Event, Goodbye, Limits, Message, MessageReader, Ping, Pong, Violation, receive
 from gateway.wire.ports import Peer

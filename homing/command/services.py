@@ -14,7 +14,7 @@ import homing
 from homing.cluster.trouble import Trouble
 
 HERE = Path(homing.__file__).resolve().parent
-OURS = ("gateway", "router", "registry", "observability", "streams", "bus")
+OURS = ("bench", "gateway", "router", "registry", "observability", "runtime")
 EVERYTHING = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
@@ -38,9 +38,14 @@ def services_root(package: Path = HERE) -> Path:
     return inside if inside.is_dir() else package.parent
 
 
+def put_on_path() -> None:
+    """From now on this process can import the services, before anything else of their names."""
+    sys.path.insert(0, str(services_root()))
+
+
 def run_service(name: str, arguments: tuple[str, ...]) -> None:
     """Import the service and give it the command line. Trouble: a package that it needs is not installed."""
-    sys.path.insert(0, str(services_root()))
+    put_on_path()
     try:
         module = importlib.import_module(f"{name}.__main__")
     except ModuleNotFoundError as error:

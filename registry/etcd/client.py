@@ -1,6 +1,6 @@
 """The calls to an etcd cluster: deadlines, retries, authentication, TLS, and errors that say what to do.
 
-The messages are `homing.etcd.v1`; the method paths are etcd's own, because names of messages are not on the wire. The
+The messages are `registry.etcd.v1`; the method paths are etcd's own, because names of messages are not on the wire. The
 rules, each seen to matter: one connection to any of the endpoints, and to the next one when it does not answer; a
 deadline on every attempt, since a blackholed member never refuses; a retry only of what is idempotent; a new token when
 the old one has run out. gRPC is spoken by `streams` (docs/decisions/0007-all-grpc-on-streams.md).
@@ -15,12 +15,12 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from google.protobuf.message import DecodeError, Message
 
-from homing.etcd.v1 import etcd_pb2 as pb
+from registry.etcd.v1 import etcd_pb2 as pb
 from registry.store import Compacted, LeaseGone, StoreAway, StoreError, StoreRefused
-from streams.call import Call, Listener
-from streams.channel import Address, Channel, Tls, ask
-from streams.headerblocks import Headers
-from streams.status import (
+from runtime.grpc_wire.call import Call, Listener
+from runtime.grpc_wire.channel import Address, Channel, Tls, ask
+from runtime.grpc_wire.headerblocks import Headers
+from runtime.grpc_wire.status import (
     CANCELLED,
     DEADLINE_EXCEEDED,
     INTERNAL,

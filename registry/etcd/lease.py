@@ -2,9 +2,9 @@
 
 import asyncio
 
-from homing.etcd.v1 import etcd_pb2 as pb
 from registry.etcd.client import GRANT, KEEP_ALIVE, REVOKE, EtcdClient
 from registry.etcd.stream import Stream, open_stream
+from registry.etcd.v1 import etcd_pb2 as pb
 from registry.store import LeaseGone, StoreAway
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncGenerator, Sequence
 
-from homing.etcd.v1 import etcd_pb2 as pb
 from registry.etcd.client import COMPACT, RANGE, TXN, EtcdClient, EtcdSettings
 from registry.etcd.lease import Leases
+from registry.etcd.v1 import etcd_pb2 as pb
 from registry.etcd.watch import watch_prefix
 from registry.store import (
     Changes,

@@ -8,9 +8,9 @@ from google.protobuf.message import DecodeError, Message
 
 from registry.etcd.client import EtcdClient, Method
 from registry.store import StoreAway
-from streams.call import Call
-from streams.headerblocks import Headers
-from streams.status import INTERNAL, OK, StreamEnded
+from runtime.grpc_wire.call import Call
+from runtime.grpc_wire.headerblocks import Headers
+from runtime.grpc_wire.status import INTERNAL, OK, StreamEnded
 
 UNREAD = 64  # answers that wait for their reader before the stream is read on
 
@@ -56,7 +56,7 @@ class Stream(Generic[_Question, _Answer]):
             return StoreAway(f"etcd at {self._client.where} has ended the stream")
         return self._client.stream_error(how)
 
-    # What the call says (streams.call.Listener)
+    # What the call says (runtime.grpc_wire.call.Listener)
 
     def message(self, message: bytes) -> None:
         try:

@@ -12,9 +12,9 @@ import logging
 import random
 from collections.abc import AsyncGenerator
 
-from homing.etcd.v1 import etcd_pb2 as pb
 from registry.etcd.client import WATCH, EtcdClient
 from registry.etcd.stream import Stream, open_stream
+from registry.etcd.v1 import etcd_pb2 as pb
 from registry.store import Change, Changes, Compacted, Entry, StoreAway, StoreRefused
 
 log = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ from homing.v1 import router_pb2
 from observability.tracing import OFF, Tracer
 from registry.ports import RouteFeed
 from router.api.settings import ApiSettings
-from router.asking import Answers, Asking
 from router.delivery.plan import Plan, missed, plan, receivers
 from router.delivery.port import Delivery
 from router.delivery.trace import record_refused
 from router.hop.fleet import Fleet
+from router.node_requests import Answers, Asking
 from router.presence import Presence
 from router.push import (
     Refused,
@@ -25,7 +25,7 @@ from router.push import (
     check_push,
     check_target,
 )
-from router.watching import Watching
+from router.watch import Watching
 
 MAX_REASON = 123  # bytes that a close frame holds (RFC 6455 §5.5)
 

@@ -10,16 +10,16 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from homing.v1 import router_pb2
-from observability.running import split_address
-from observability.tasks import Tasks
 from router.api import health, reflection
 from router.api.calls import Calls
 from router.api.grpc_calls import Answers, OneRequest, PushStreamListener, trace_of
 from router.api.push_stream import PushStreamCall
-from streams.call import Call, Listener
-from streams.flow import Limits
-from streams.server import Serve, Server
-from streams.status import INVALID_ARGUMENT, StreamEnded
+from runtime.grpc_wire.call import Call, Listener
+from runtime.grpc_wire.flow import Limits
+from runtime.grpc_wire.server import Serve, Server
+from runtime.grpc_wire.status import INVALID_ARGUMENT, StreamEnded
+from runtime.process.running import split_address
+from runtime.process.tasks import Tasks
 
 SERVICE = router_pb2.DESCRIPTOR.services_by_name["Router"].full_name
 LIMITS = Limits(

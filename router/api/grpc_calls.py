@@ -13,14 +13,14 @@ from typing import Final, Generic, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from homing.v1 import router_pb2
-from observability.tasks import Tasks
 from observability.traceparent import from_headers
 from router.api.push_stream import PushStreamCall
 from router.push import Refused
-from streams.call import Call
-from streams.headerblocks import Headers
-from streams.status import INTERNAL, INVALID_ARGUMENT, NAMES, OK, UNAVAILABLE, StreamEnded
-from streams.turn import Turn
+from runtime.grpc_wire.call import Call
+from runtime.grpc_wire.headerblocks import Headers
+from runtime.grpc_wire.status import INTERNAL, INVALID_ARGUMENT, NAMES, OK, UNAVAILABLE, StreamEnded
+from runtime.grpc_wire.turn import Turn
+from runtime.process.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Answers(OneRequest[Q]):
 
 
 class PushStreamListener:
-    """One PushStream on the wire: no task, no future; reports leave as they have gathered (`streams.turn`)."""
+    """One PushStream on the wire: no task, no future; reports leave in batches (`runtime.grpc_wire.turn`)."""
 
     def __init__(self, call: Call, pushes: PushStreamCall, gone: Callable[["PushStreamListener"], None]) -> None:
         self._call = call

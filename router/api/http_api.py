@@ -12,12 +12,12 @@ from aiohttp import web
 from google.protobuf.message import Message
 
 from homing.v1 import router_pb2
-from observability.admin import MAX_BODY, Admin, Handler
 from observability.traceparent import from_headers
 from router.api import json_mapping
 from router.api.calls import Calls
 from router.api.push_stream import PushStreamCall
 from router.push import Refused, bad
+from runtime.process.admin import MAX_BODY, Admin, Handler
 
 log = logging.getLogger(__name__)
 

@@ -14,15 +14,15 @@ import time
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CorruptRecordException, IllegalStateError, UnsupportedCodecError
 
-from bus import kafka_client
-from bus.settings import BusSection
 from observability.counters import Counters
-from router.commands.carrying import Carrier
 from router.commands.command import Origin, as_text
 from router.commands.dead import DeadLetters
-from router.commands.progress import Progress
+from router.commands.dispatch import Carrier
+from router.commands.offsets import Progress
 from router.commands.settings import CommandSettings
 from router.push import Refused
+from runtime.bus import kafka_client
+from runtime.bus.settings import BusSection
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ import logging
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
-from bus import kafka_client
-from bus.settings import BusSection
 from router.commands.command import Origin, dead_headers
 from router.push import Refused
+from runtime.bus import kafka_client
+from runtime.bus.settings import BusSection
 
 log = logging.getLogger(__name__)
 

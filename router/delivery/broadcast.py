@@ -11,11 +11,9 @@ import logging
 import time
 from collections import deque
 
-from bus.port import BusAway, Publisher, TooLarge
 from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
 from observability.counters import Counters
-from observability.tasks import Tasks
 from observability.tracing import OFF, Tracer
 from registry.model import Life
 from registry.ports import RouteFeed
@@ -29,6 +27,8 @@ from router.delivery.trace import PushTrace, told_to_nodes
 from router.hop.fleet import Fleet
 from router.hop.stream import HopSettings
 from router.push import CheckedPush, Refused, bad
+from runtime.bus.port import BusAway, Publisher, TooLarge
+from runtime.process.tasks import Tasks
 
 log = logging.getLogger(__name__)
 

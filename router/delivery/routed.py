@@ -13,7 +13,6 @@ from functools import partial
 from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
 from observability.counters import Counters
-from observability.tasks import Tasks
 from observability.tracing import OFF, Tracer
 from registry.ports import RouteFeed
 from router.delivery.awaiting import report_of
@@ -25,6 +24,7 @@ from router.delivery.trace import HopTrace, PushTrace, told_to_nodes
 from router.hop.fleet import Fleet
 from router.hop.port import Outgoing
 from router.push import CheckedPush, Refused, Target
+from runtime.process.tasks import Tasks
 
 LANE = 1000  # pushes to one target that may wait behind one that heals
 

@@ -20,10 +20,10 @@ from google.protobuf.message import DecodeError
 from homing.internal.v1 import node_pb2
 from registry.model import Life
 from router.hop.port import Answered, OnChange, OnHandled, Outgoing, nobody_hears
-from streams.call import Call
-from streams.client import dial
-from streams.status import INTERNAL, StreamEnded
-from streams.turn import Turn
+from runtime.grpc_wire.call import Call
+from runtime.grpc_wire.client import dial
+from runtime.grpc_wire.status import INTERNAL, StreamEnded
+from runtime.grpc_wire.turn import Turn
 
 log = logging.getLogger(__name__)
 

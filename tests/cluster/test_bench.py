@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from homing.bench import article, connections, fanout, headline, limits, machine, mixed, rig, storm, unicast
-from homing.bench.brokers import brokers
-from homing.bench.load import crowds
+from bench.cluster import article, connections, fanout, headline, limits, machine, mixed, rig, storm, unicast
+from bench.cluster.brokers import brokers
+from bench.cluster.load import crowds
 from tests.support.up import HOMING, Up, wait_gone
 
 pytestmark = pytest.mark.timeout(60)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from homing.bench.load import tally
-from homing.bench.load.clientframes import BINARY, CLOSE, PING, PONG, TEXT
-from homing.bench.load.crowds import Crowds, crowds
+from bench.cluster.load import tally
+from bench.cluster.load.clientframes import BINARY, CLOSE, PING, PONG, TEXT
+from bench.cluster.load.crowds import Crowds, crowds
 
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
 HELLO = b'{"type":"hello"}'

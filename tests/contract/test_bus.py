@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bus.kafka_topic import KafkaPublisher, KafkaSubscriber
-from bus.memory import MemoryBus
-from bus.port import LARGEST, BusAway, Publisher, Subscriber, TooLarge
-from bus.redis_channel import RedisPublisher, RedisSubscriber
-from bus.settings import BusSection
+from runtime.bus.kafka_topic import KafkaPublisher, KafkaSubscriber
+from runtime.bus.memory import MemoryBus
+from runtime.bus.port import LARGEST, BusAway, Publisher, Subscriber, TooLarge
+from runtime.bus.redis_channel import RedisPublisher, RedisSubscriber
+from runtime.bus.settings import BusSection
 from tests.support.servers import Server, start_redis
 
 CHANNEL = "pushes of a test"
@@ -192,7 +192,7 @@ async def check_away_and_back(rig: Rig) -> None:
 
 @pytest.mark.parametrize("kind", ["redis", "kafka"])
 async def test_a_bus_that_is_not_there_is_named_with_its_cure(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bus.kafka_client.START_LIMIT", 0.3)
+    monkeypatch.setattr("runtime.bus.kafka_client.START_LIMIT", 0.3)
     bus = BusSection(redis="redis://127.0.0.1:1", kafka="127.0.0.1:1", timeout=0.3)
     ends = {
         "redis": (RedisPublisher(bus, CHANNEL), RedisSubscriber(bus, CHANNEL)),

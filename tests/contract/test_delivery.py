@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from bus.memory import MemoryBus
 from homing.internal.v1 import node_pb2
 from homing.v1.router_pb2 import Delivery, PushReport
 from observability import names
@@ -22,6 +21,7 @@ from router.hop.memory import MemoryHop
 from router.hop.port import OnChange
 from router.hop.stream import HopSettings
 from router.push import Refused, check_push
+from runtime.bus.memory import MemoryBus
 from tests.support.calls import push
 from tests.support.table import TableFeed
 

@@ -10,7 +10,7 @@ import pytest
 from registry.etcd.client import EtcdSettings
 from registry.etcd.store import EtcdStore
 from registry.store import Put, StoreAway, StoreRefused
-from streams import channel
+from runtime.grpc_wire import channel
 from tests.support.certificates import Authority
 from tests.support.proxy import Proxy
 from tests.support.servers import Server, etcdctl, free_port, start_etcd, start_etcd_cluster

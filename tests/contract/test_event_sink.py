@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from bus.settings import BusSection
 from gateway.events.kafka_topic import KafkaTopic
 from gateway.events.port import EventSettings, EventSink, Record
 from gateway.events.redis_stream import RedisStream
 from observability import names
 from observability.counters import counters
+from runtime.bus.settings import BusSection
 from tests.support.kafka import headers as headers_of
 from tests.support.kafka import read
 from tests.support.servers import Server, start_redis

@@ -12,9 +12,9 @@ from registry.model import Life
 from router.hop.memory import MemoryHop
 from router.hop.port import Hop, Outgoing
 from router.hop.stream import HopSettings, StreamHop
-from streams.call import Call
-from streams.server import Server
-from streams.status import StreamEnded
+from runtime.grpc_wire.call import Call
+from runtime.grpc_wire.server import Server
+from runtime.grpc_wire.status import StreamEnded
 
 LIFE = Life("node", 7)
 HELLO = node_pb2.NodeMessage(hello=node_pb2.NodeHello(node="node", epoch=7))

@@ -11,10 +11,18 @@ import grpc.aio
 import pytest
 
 from homing.internal.v1 import node_pb2, node_pb2_grpc
-from streams.call import Call
-from streams.client import dial
-from streams.flow import Limits
-from streams.status import CANCELLED, INVALID_ARGUMENT, OK, RESOURCE_EXHAUSTED, UNAVAILABLE, UNIMPLEMENTED, StreamEnded
+from runtime.grpc_wire.call import Call
+from runtime.grpc_wire.client import dial
+from runtime.grpc_wire.flow import Limits
+from runtime.grpc_wire.status import (
+    CANCELLED,
+    INVALID_ARGUMENT,
+    OK,
+    RESOURCE_EXHAUSTED,
+    UNAVAILABLE,
+    UNIMPLEMENTED,
+    StreamEnded,
+)
 from tests.support.cluster import Cluster, connect
 
 DRIVER = Path(__file__).parent / "drivers" / "node_port.py"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.door.head import Head, HeadReader
-from gateway.door.ports import Refusal
+from gateway.door.values import Refusal
 from tests.support.heads import head
 
 LINES = st.sampled_from(

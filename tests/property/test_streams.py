@@ -9,11 +9,11 @@ import h2.settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.connection import Connection
-from streams.events import DataCame, Failed, HeadersCame
-from streams.flow import Limits
-from streams.messages import MessageReader, framed
-from streams.status import HEAD, request, trailers
+from runtime.grpc_wire.connection import Connection
+from runtime.grpc_wire.events import DataCame, Failed, HeadersCame
+from runtime.grpc_wire.flow import Limits
+from runtime.grpc_wire.messages import MessageReader, framed
+from runtime.grpc_wire.status import HEAD, request, trailers
 
 REQUEST = request("/x.Y/Z", "host:1")
 SMALL = Limits(stream_window=70_000, window=100_000, frame=16384)

@@ -5,7 +5,8 @@ import heapq
 from collections.abc import Callable
 from typing import Any
 
-from gateway.door.ports import Arrival, Identity
+from gateway.door.values import Arrival
+from gateway.identity.identity import Identity
 from gateway.sessions.session import Session, Unidentified
 from gateway.wire.envelope_json import JsonEnvelope
 from gateway.wire.ports import Codec, Peer

@@ -12,13 +12,32 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ("bus", "gateway", "router", "registry", "observability", "streams")
-GENERATED = ("homing.v1", "homing.internal.v1", "homing.etcd.v1")
+SERVICES = ("gateway", "router", "registry", "runtime", "observability")
+GENERATED = ("homing.v1", "homing.internal.v1", "registry.etcd.v1")
+FLOORS = (("bench",), ("gateway", "router"), ("registry",), ("runtime",), ("observability",))
+"""From the top down. A module imports its own folder and the floors below; the two services on one floor never meet."""
+
+GATEWAY_FLOORS = (
+    ("__main__",),
+    ("delivery",),
+    ("service",),
+    ("config",),
+    ("door",),
+    ("registration",),
+    ("events", "views"),
+    ("sessions",),
+    ("identity",),
+    ("wire",),
+    ("close_codes", "outcome"),
+)
+"""The rooms of the gateway from the top down: a room imports those below it, and none beside it."""
+
+FOLDERS = frozenset(name for rooms in FLOORS for name in rooms)
 COMPOSITION_ROOTS = {"gateway.__main__", "router.__main__"}
 CONFIGURATION = {"gateway.config", "router.config"}  # an adapter's settings stand beside it; a section names them
 ADAPTERS = (
-    "bus.kafka_topic",
-    "bus.redis_channel",
+    "runtime.bus.kafka_topic",
+    "runtime.bus.redis_channel",
     "gateway.events.kafka_topic",
     "gateway.events.redis_stream",
     "gateway.views.redis_views",
@@ -31,42 +50,34 @@ NOT_FOR_CORE = {"asyncio", "logging", "os", "random", "selectors", "signal", "so
 NOT_FOR_CORE |= {"time", "urllib.request", "http.client", "multiprocessing", "concurrent", "secrets"}
 CORE_LIBRARIES = {"hpack", "msgspec"}
 
-PORTS = {"registry.ports", "router.hop.port"}
-"""Contracts whose signatures name asyncio.Future; they run nothing, so core may import them."""
+PORTS = {"gateway.door.ports", "registry.ports", "router.hop.port"}
+"""Contracts whose signatures name asyncio's own types; they run nothing, so core may import them."""
 
 SHELLS = {
-    "bus.kafka_client",
-    "bus.kafka_topic",
-    "bus.memory",
-    "bus.redis_channel",
     "gateway.__main__",
     "gateway.config",
-    "gateway.delivery.asks",
-    "gateway.delivery.bus_port",
+    "gateway.delivery.bus_endpoint",
+    "gateway.delivery.node_requests",
     "gateway.delivery.node_server",
-    "gateway.delivery.nodeport",
-    "gateway.delivery.reach",
+    "gateway.delivery.router_endpoint",
     "gateway.delivery.traces",
-    "gateway.door.door",
+    "gateway.door.listener",
     "gateway.door.pages",
     "gateway.events.buffered",
     "gateway.events.kafka_topic",
     "gateway.events.redis_stream",
     "gateway.events.traces",
-    "gateway.heartbeat",
     "gateway.identity.tokens",
-    "gateway.lives",
-    "gateway.registering",
+    "gateway.registration.barrier",
+    "gateway.registration.loop",
+    "gateway.registration.registering",
     "gateway.service",
-    "observability.tasks",
-    "gateway.timer",
+    "gateway.sessions.heartbeat",
+    "gateway.sessions.timer",
     "gateway.views.redis_views",
     "gateway.wire.websocket",
-    "observability.admin",
-    "observability.logs",
     "observability.metrics",
     "observability.otlp",
-    "observability.running",
     "observability.tracing",
     "registry.etcd",
     "registry.feed",
@@ -74,17 +85,22 @@ SHELLS = {
     "registry.guard",
     "registry.membership",
     "registry.memory",
-    "registry.patience",
     "registry.pending",
     "registry.registrar",
+    "registry.retry",
     "registry.sweeper",
-    "registry.together",
     "router.__main__",
     "router.api.calls",
     "router.api.grpc_api",
-    "router.commands.carrying",
+    "router.api.grpc_calls",
+    "router.api.health",
+    "router.api.http_api",
+    "router.api.json_mapping",
+    "router.api.push_stream",
+    "router.api.reflection",
     "router.commands.consumer",
     "router.commands.dead",
+    "router.commands.dispatch",
     "router.config",
     "router.delivery.awaiting",
     "router.delivery.broadcast",
@@ -94,20 +110,23 @@ SHELLS = {
     "router.hop.fleet",
     "router.hop.memory",
     "router.hop.stream",
-    "router.api.http_api",
-    "router.api.json_mapping",
-    "router.api.grpc_calls",
-    "router.api.health",
-    "router.api.push_stream",
-    "router.api.reflection",
-    "router.asking",
-    "streams.call",
-    "streams.channel",
-    "streams.client",
-    "streams.server",
-    "streams.turn",
+    "router.node_requests",
     "router.presence",
-    "router.watching",
+    "router.watch",
+    "runtime.bus.kafka_client",
+    "runtime.bus.kafka_topic",
+    "runtime.bus.memory",
+    "runtime.bus.redis_channel",
+    "runtime.grpc_wire.call",
+    "runtime.grpc_wire.channel",
+    "runtime.grpc_wire.client",
+    "runtime.grpc_wire.server",
+    "runtime.grpc_wire.turn",
+    "runtime.process.admin",
+    "runtime.process.logs",
+    "runtime.process.run_all",
+    "runtime.process.running",
+    "runtime.process.tasks",
 }
 """Modules that wait, write, read a clock or speak to a server. Everything else below the services is core."""
 
@@ -174,10 +193,29 @@ class NeitherServiceImportsTheOther(Rule):
         return not (within(module, "router") and within(found.module, "gateway"))
 
 
-class TheRegistryIsBelowTheServices(Rule):
+def floor(name: str, floors: tuple[tuple[str, ...], ...]) -> int:
+    """The number of the floor on which a room is, from the top; a room that is on none is a fault of the table."""
+    return next(number for number, rooms in enumerate(floors) if name in rooms)
+
+
+class ImportsRunDown(Rule):
+    """Between the top-level folders; generated code is below them all."""
+
     def allows(self, module: str, found: Import) -> bool:
-        below = within(module, "registry", "observability", "streams")
-        return not (below and within(found.module, "gateway", "router"))
+        here, there = module.partition(".")[0], found.module.partition(".")[0]
+        if here == there or there not in FOLDERS or within(found.module, *GENERATED):
+            return True
+        return floor(here, FLOORS) < floor(there, FLOORS)
+
+
+class GatewaysRoomsRunDown(Rule):
+    """Between the rooms of the gateway."""
+
+    def allows(self, module: str, found: Import) -> bool:
+        if not within(module, "gateway") or not found.module.startswith("gateway.") or found.typing_only:
+            return True
+        here, there = module.split(".")[1], found.module.split(".")[1]
+        return here == there or floor(here, GATEWAY_FLOORS) < floor(there, GATEWAY_FLOORS)
 
 
 class OfHomingOnlyGeneratedCode(Rule):
@@ -210,29 +248,54 @@ class CoreIsPure(Rule):
 
 
 class TheCommandLeavesServicesAlone(Rule):
-    """homing.command.services imports them by name when it runs one; nobody imports them with a statement.
-
-    But the load generator's pusher, a process of the services' side like the services themselves: it speaks gRPC with
-    their transport, and imports it only once it runs.
-    """
+    """homing.command.services imports them by name when it runs one, and verbs of `bench` come by entry points."""
 
     def allows(self, module: str, found: Import) -> bool:
-        if module == "homing.bench.load.pusher" and within(found.module, "streams"):
-            return found.lazy or found.typing_only
-        return not within(found.module, *SERVICES)
+        return not within(found.module, "bench", *SERVICES)
+
+
+def circles(modules: dict[str, Path]) -> list[list[str]]:
+    """Groups of modules that import each other, also by way of others; a lazy or a typing import counts too."""
+    below = {
+        module: {found.module for found in imports(path) if found.module in modules} - {module}
+        for module, path in modules.items()
+    }
+    while leaves := [module for module, needed in below.items() if not needed & below.keys()]:
+        for module in leaves:
+            del below[module]
+    while tops := [module for module in below if not any(module in needed for needed in below.values())]:
+        for module in tops:
+            del below[module]
+    return [sorted(below)] if below else []
 
 
 @pytest.mark.parametrize(
     "rule",
     [
         NeitherServiceImportsTheOther,
-        TheRegistryIsBelowTheServices,
+        ImportsRunDown,
+        GatewaysRoomsRunDown,
         OfHomingOnlyGeneratedCode,
         OnlyRootsChooseAdapters,
     ],
 )
 def test_services_keep_the_rule(rule):
     assert offences(sources(*SERVICES), rule) == []
+
+
+def test_no_modules_import_each_other():
+    assert circles(sources("homing", "bench", *SERVICES)) == []
+
+
+def test_a_circle_is_found(tmp_path):
+    texts = {"a": "import b", "b": "import c", "c": "def f():\n    import a", "d": "import a"}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    assert circles({name: tmp_path / f"{name}.py" for name in texts}) == [["a", "b", "c"]]
+
+
+def test_bench_keeps_the_rules_of_the_floors():
+    assert offences(sources("bench"), ImportsRunDown) == []
 
 
 def test_homing_imports_no_service():
@@ -253,16 +316,17 @@ def test_every_declared_shell_exists():
     ("rule", "module", "text"),
     [
         (NeitherServiceImportsTheOther, "gateway.x", "from router.push import Push"),
-        (NeitherServiceImportsTheOther, "router.x", "def f():\n    import gateway.closing"),
-        (TheRegistryIsBelowTheServices, "registry.x", "from gateway import closing"),
+        (NeitherServiceImportsTheOther, "router.x", "def f():\n    import gateway.close_codes"),
+        (ImportsRunDown, "registry.x", "from gateway import close_codes"),
+        (ImportsRunDown, "observability.x", "from runtime.process.tasks import Tasks"),
+        (ImportsRunDown, "gateway.x", "import bench.process"),
+        (GatewaysRoomsRunDown, "gateway.wire.x", "from gateway.sessions.index import Index"),
         (OfHomingOnlyGeneratedCode, "gateway.x", "from homing.cluster import file"),
         (OnlyRootsChooseAdapters, "router.x", "from registry.etcd.store import EtcdStore"),
         (CoreIsPure, "registry.x", "import time"),
         (CoreIsPure, "registry.x", "from time import monotonic"),
         (CoreIsPure, "registry.x", "import grpc"),
         (TheCommandLeavesServicesAlone, "homing.x", "import registry.ids"),
-        (TheCommandLeavesServicesAlone, "homing.bench.load.pusher", "from streams.client import dial"),
-        (TheCommandLeavesServicesAlone, "homing.bench.load.pusher", "def f():\n    import router.push"),
     ],
 )
 def test_the_rules_can_be_broken(rule, module, text):

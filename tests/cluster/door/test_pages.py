@@ -9,7 +9,7 @@ import jwt
 import pytest
 from aiohttp import web
 
-from gateway.door.door import DoorSettings, Doorway
+from gateway.door.listener import DoorSettings, Doorway
 from gateway.door.pages import Pages
 from gateway.identity.tokens import Issuer, Tokens
 

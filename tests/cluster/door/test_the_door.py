@@ -16,8 +16,8 @@ import aiohttp
 import pytest
 import websockets
 
-from gateway.door.door import DoorSettings, Doorway
-from gateway.door.ports import Arrival, Refusal
+from gateway.door.listener import DoorSettings, Doorway
+from gateway.door.values import Arrival, Refusal
 from gateway.identity.tokens import Tokens
 from gateway.wire.frames import binary_frame, close_frame, text_frame
 from gateway.wire.ports import Connection, Peer

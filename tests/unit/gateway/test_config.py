@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from gateway import config
-from registry.configuration import ConfigurationError
+from runtime.process.configuration import ConfigurationError
 
 
 def settings(tmp_path, issuers=("dev",), algorithm="HS256", **gateway):

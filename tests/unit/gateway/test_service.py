@@ -6,15 +6,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.delivery.acks import Acks
-from gateway.delivery.reach import Reach
-from gateway.door.ports import Arrival, Identity, Refusal
+from gateway.door.values import Arrival, Refusal
 from gateway.events.port import Record
-from gateway.heartbeat import Heartbeat, HeartbeatSettings
+from gateway.identity.identity import Identity
 from gateway.identity.ports import Unauthorized
-from gateway.registering import Registering
+from gateway.registration.barrier import Reach
+from gateway.registration.registering import Registering
 from gateway.service import ClientSettings, Gateway
+from gateway.sessions.acks import Acks
 from gateway.sessions.budget import Budget
+from gateway.sessions.heartbeat import Heartbeat, HeartbeatSettings
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session, Unidentified
 from gateway.wire.bare import Bare

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.delivery.fanout import SLICE, Fanout, Job, target_of
-from gateway.delivery.outcome import DROPPED_SLOW, EXPIRED, OFFLINE, QUEUED, UNREACHABLE, WRITTEN
+from gateway.outcome import DROPPED_SLOW, EXPIRED, OFFLINE, QUEUED, UNREACHABLE, WRITTEN
 from gateway.sessions.budget import Budget
 from gateway.sessions.session import Session
 from gateway.wire.bare import Bare

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from gateway.delivery.link import OPEN_CALLS, Link
 from gateway.delivery.node_server import RouterEar
-from gateway.delivery.nodeport import NotThisLife
+from gateway.delivery.router_endpoint import NotThisLife
+from gateway.delivery.router_stream import OPEN_CALLS, Link
 from homing.internal.v1 import node_pb2
 from registry.model import Life
-from streams.status import FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT, StreamEnded
+from runtime.grpc_wire.status import FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT, StreamEnded
 
 LIFE = Life("node", 7)
 HELLO = node_pb2.RouterMessage(hello=node_pb2.RouterHello(router="r", node="node", epoch=7)).SerializeToString()

@@ -1,8 +1,8 @@
 """The spans of a push on a node: its delivery and the first acks, all on the node's clock."""
 
 from gateway.delivery.fanout import Fanout
-from gateway.delivery.outcome import ACKED, WRITTEN
 from gateway.delivery.traces import PushTrace, TracedJob
+from gateway.outcome import ACKED, WRITTEN
 from homing.internal.v1 import node_pb2
 from observability import names, spans
 from observability.counters import counters

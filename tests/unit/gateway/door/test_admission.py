@@ -4,7 +4,8 @@ import pytest
 
 from gateway.door.admission import Origins, judge_arrival
 from gateway.door.head import Head, HeadReader
-from gateway.door.ports import Arrival, Identity, Refusal
+from gateway.door.values import Arrival, Refusal
+from gateway.identity.identity import Identity
 from gateway.identity.ports import Unauthorized
 from gateway.wire.bare import Bare
 from gateway.wire.envelope_json import JsonEnvelope

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from gateway.door.answers import refused, switching
-from gateway.door.ports import Refusal
 from gateway.door.upgrade import Handshake
+from gateway.door.values import Refusal
 
 
 def test_the_101_names_a_subprotocol_only_when_one_was_agreed_on():

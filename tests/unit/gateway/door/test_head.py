@@ -5,7 +5,7 @@ import time
 import pytest
 
 from gateway.door.head import MAX_HEAD, MAX_HEADERS, MAX_LINE, Head, HeadReader
-from gateway.door.ports import Refusal
+from gateway.door.values import Refusal
 from tests.support.heads import head
 
 

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from gateway.door.head import Head, HeadReader
-from gateway.door.ports import Refusal
 from gateway.door.upgrade import Handshake, judge_upgrade
+from gateway.door.values import Refusal
 from tests.support.heads import head
 
 KNOWN = {"homing.json", "homing.msgpack"}

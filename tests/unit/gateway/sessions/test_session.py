@@ -1,7 +1,7 @@
 """A session: held until open, written, owed, dropped, gone; each push told exactly once."""
 
-from gateway.delivery.outcome import DROPPED_SLOW, OFFLINE, WRITTEN
-from gateway.door.ports import Arrival
+from gateway.door.values import Arrival
+from gateway.outcome import DROPPED_SLOW, OFFLINE, WRITTEN
 from gateway.sessions.budget import Budget
 from gateway.sessions.session import Session, Unidentified
 from gateway.wire.envelope_json import JsonEnvelope

@@ -4,8 +4,8 @@ import pytest
 
 from registry.etcd.client import EtcdClient, EtcdSettings
 from registry.store import Compacted, LeaseGone, StoreAway, StoreError, StoreRefused
-from streams import status
-from streams.status import StreamEnded
+from runtime.grpc_wire import status
+from runtime.grpc_wire.status import StreamEnded
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
-from bus import kafka_client
-from bus.settings import BusSection
 from router.commands.command import Origin
 from router.commands.dead import DeadLetters
 from router.push import Refused
+from runtime.bus import kafka_client
+from runtime.bus.settings import BusSection
 
 ORIGIN = Origin("homing.commands", 0, 7)
 WHY = Refused("INVALID_ARGUMENT", "no X-Operator")

@@ -1,0 +1,1 @@
+"""The verbs `homing bench` and `homing compare`."""

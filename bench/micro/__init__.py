@@ -1,0 +1,1 @@
+"""Measurements, one file a scenario; each is run with `python -m bench.micro.NAME`."""

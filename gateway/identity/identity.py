@@ -1,0 +1,16 @@
+"""Core: who a client is, as its token says."""
+
+import msgspec
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who a client is, from its token. `files` are grants: guids, or `prefix*`."""
+
+    user: str
+    files: tuple[str, ...]
+    auth_type: str  # the issuer's name, as X-Auth-Type
+    expires: float  # seconds since the Unix epoch
+
+    def may_join(self, guid: str) -> bool:
+        """Whether a grant covers this file."""
+        return any(guid == grant or (grant.endswith("*") and guid.startswith(grant[:-1])) for grant in self.files)

@@ -1,0 +1,1 @@
+"""Between the sessions that are here and the registry: incarnations, commits, acknowledgements."""

@@ -1,0 +1,1 @@
+"""A service as a process: configuration, logs, the ready line, the admin listener, tasks."""

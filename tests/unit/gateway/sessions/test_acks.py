@@ -1,0 +1,99 @@
+"""Acks: asked for under one number, told once, and never waited for longer than was said."""
+
+from gateway.delivery.fanout import Job
+from gateway.outcome import ACKED, QUEUED, WRITTEN
+from gateway.sessions.acks import Acks
+from gateway.sessions.session import Session
+from gateway.wire.bare import Bare
+from tests.support.wire import connection_of
+from tests.unit.gateway.delivery.test_fanout import BUDGET, Rig, counts, make_push, sessions
+
+
+def start(rig: Rig, receivers: list[Session], ack: int = 7) -> Job:
+    job = Job(make_push(ack_timeout_ms=1000), receivers, 0, rig.clock, rig.answers.append, ack)
+    rig.fanout.add(job)
+    rig.run()
+    return job
+
+
+def test_the_answer_comes_with_the_last_ack() -> None:
+    rig = Rig()
+    one, two = sessions(2)
+    job = start(rig, [one, two])
+    assert b'"ack":7' in connection_of(one).frames[0]
+    assert connection_of(one).frames[0] is connection_of(two).frames[0]
+    rig.now = 3_000_000
+    job.acked(one, b"[1]", "")
+    assert rig.answers == []
+    job.acked(one, b"[2]", "")  # a second one is ignored
+    job.acked(two, b"", "")
+    (answer,) = rig.answers
+    assert counts(answer) == {ACKED: 2}
+    assert [(d.session, d.ack_data, d.latency_us) for d in answer.deliveries] == [(1, b"[1]", 3000), (2, b"", 3000)]
+
+
+def test_when_the_time_is_over_who_has_not_answered_stays_written() -> None:
+    rig = Rig()
+    acker, mute, stuck = sessions(3)
+    connection_of(stuck).stuck = True
+    job = start(rig, [acker, mute, stuck])
+    job.acked(acker, b"1", "")
+    rig.now = 1_000_000_000
+    assert job.due_ns() == 1_000_000_000
+    job.close_books()
+    (answer,) = rig.answers
+    assert counts(answer) == {ACKED: 1, WRITTEN: 1, QUEUED: 1}
+    assert {d.session: d.latency_us for d in answer.deliveries}[mute.sid] == 0  # when it was written
+    job.acked(mute, b"late", "")
+    assert len(rig.answers) == 1
+
+
+def test_an_ack_proves_more_than_the_kernels_word() -> None:
+    rig = Rig()
+    (session,) = sessions(1)
+    connection_of(session).stuck = True
+    job = start(rig, [session])
+    job.acked(session, b"", "")
+    connection_of(session).drain()
+    assert counts(rig.answers[0]) == {ACKED: 1}
+
+
+def test_a_client_that_cannot_ack_is_not_waited_for() -> None:
+    rig = Rig()
+    (session,) = sessions(1, Bare())
+    start(rig, [session])
+    assert counts(rig.answers[0]) == {WRITTEN: 1}
+
+
+def test_an_ack_finds_its_push_by_number_while_it_waits() -> None:
+    class Push:
+        def __init__(self) -> None:
+            self.acks: list[bytes] = []
+
+        def acked(self, session: Session, data: bytes, content_type: str) -> None:
+            self.acks.append(data)
+
+    acks, push = Acks(), Push()
+    (session,) = sessions(1)
+    first, second = acks.next(), acks.next()
+    assert first != second
+    acks.wait(first, push)
+    acks.acked(session, first, b"yes", "")
+    acks.acked(session, second, b"no", "")
+    acks.forget(first)
+    acks.forget(first)
+    acks.acked(session, first, b"late", "")
+    assert (push.acks, len(acks)) == ([b"yes"], 0)
+
+
+def test_good_outcomes_are_listed_only_while_there_is_room() -> None:
+    rig = Rig()
+    crowd = sessions(10)
+    connection_of(crowd[9]).stuck = True
+    job = Job(make_push(max_deliveries=3), crowd, 0, rig.clock, rig.answers.append)
+    rig.fanout.add(job)
+    rig.fanout.turn(BUDGET, rig.counters)
+    job.close_books()
+    (answer,) = rig.answers
+    assert counts(answer) == {WRITTEN: 9, QUEUED: 1}
+    assert [d.outcome for d in answer.deliveries] == [QUEUED, WRITTEN, WRITTEN]
