@@ -9,18 +9,18 @@ from pathlib import Path
 import click
 
 from gateway import config
-from gateway.delivery.bus_endpoint import BusPort
+from gateway.delivery.bus_endpoint import BusEndpoint
 from gateway.delivery.node_server import NodeServer
-from gateway.delivery.router_endpoint import NodePort
+from gateway.delivery.router_endpoint import RouterEndpoint
 from gateway.door.admission import Origins
-from gateway.door.listener import DoorSettings, Doorway
-from gateway.door.pages import Pages
+from gateway.door.listener import ClientListener, DoorSettings
+from gateway.door.pages import DevelopmentPages
 from gateway.events.port import EventSink
 from gateway.events.redis_stream import RedisStream
 from gateway.identity.tokens import Issuer, Tokens
-from gateway.registration.barrier import Reach
-from gateway.registration.loop import Lives, close_paced, wait_linked
-from gateway.registration.registering import Registering
+from gateway.registration.barrier import RouteAckBarrier
+from gateway.registration.loop import RegistrationLoop, close_paced, wait_linked
+from gateway.registration.registering import SessionRegistration
 from gateway.service import ClientSettings, Gateway
 from gateway.sessions.acks import Acks
 from gateway.sessions.heartbeat import Heartbeat
@@ -31,7 +31,7 @@ from gateway.views.redis_views import RedisViews
 from gateway.wire.bare import Bare
 from gateway.wire.envelope_json import JsonEnvelope
 from gateway.wire.envelope_msgpack import MsgpackEnvelope
-from gateway.wire.messages import Limits
+from gateway.wire.messages import MessageLimits
 from homing.internal.v1 import node_pb2
 from observability import names, tracing
 from observability.counters import Counters, counters
@@ -54,7 +54,7 @@ VERSION = "0.1.0"
 SAY_DRAINING = 1.0  # seconds for the registry to be told
 
 
-class Process:
+class GatewayProcess:
     """One gateway, put together."""
 
     def __init__(self, settings: config.GatewayConfig, tokens: Tokens, developer: Issuer | None) -> None:
@@ -64,11 +64,11 @@ class Process:
         self._counters = counters(names.GATEWAY)
         self._store = EtcdStore(settings.registry.endpoints())
         self._index = Index[Session]()
-        self._reach = Reach()
+        self._reach = RouteAckBarrier()
         self._sink = _sink(settings, self._counters)
         self._heartbeat = Heartbeat(settings.gateway.heartbeat, self._counters, asyncio.get_running_loop())
         first = self._make_registrar()
-        self._registering = Registering(self._index, self._reach, first, self._counters)
+        self._registering = SessionRegistration(self._index, self._reach, first, self._counters)
         self._views = RedisViews(settings.bus, settings.views, self._node_id) if settings.views.enabled else None
         acks = Acks()
         tracer, self._spans = tracing.set_up(
@@ -96,10 +96,12 @@ class Process:
             tracer,
             self._views or NO_VIEWS,
         )
-        self._lives = Lives(self._make_registrar, self._index, self._registering, first, self._reach, self._counters)
+        self._incarnations = RegistrationLoop(
+            self._make_registrar, self._index, self._registering, first, self._reach, self._counters
+        )
         self._first = first
-        self._port = NodePort(
-            self._lives,
+        self._port = RouterEndpoint(
+            self._incarnations,
             self._gateway,
             self._index,
             self._reach,
@@ -109,19 +111,19 @@ class Process:
             self._stats,
             tracer,
         )
-        self._gateway.wait_standing = self._port.wait_standing
-        self._bus: BusPort | None = None
+        self._gateway.wait_lease_state = self._port.wait_lease_state
+        self._bus: BusEndpoint | None = None
         if settings.delivery.mode == "broadcast":
-            self._bus = BusPort(_subscriber(settings), self._port, self._lives, self._counters)
+            self._bus = BusEndpoint(_subscriber(settings), self._port, self._incarnations, self._counters)
         origins = Origins(frozenset(settings.auth.origins), settings.auth.local_origins or developer is not None)
-        door = DoorSettings(origins=origins, limits=Limits(max_message=settings.gateway.max_message))
+        door = DoorSettings(origins=origins, limits=MessageLimits(max_message=settings.gateway.max_message))
         codecs = (Bare(), JsonEnvelope(), MsgpackEnvelope())
-        self._pages = Pages(developer, settings.gateway.dev_router) if developer else None
-        self._doorway = Doorway(door, self._gateway, tokens.verify, codecs, pages=self._pages)
+        self._pages = DevelopmentPages(developer, settings.gateway.dev_router) if developer else None
+        self._doorway = ClientListener(door, self._gateway, tokens.verify, codecs, pages=self._pages)
         gauges = {
             "sessions": lambda: float(len(self._index.sessions)),
             "files": lambda: float(len(self._index.files())),
-            "unregistered": lambda: float(self._lives.unregistered()),
+            "unregistered": lambda: float(self._incarnations.unregistered()),
             "events_held": lambda: float(self._sink.held()),
         }
         self._admin = Admin(self._why_not_ready, Exposition("homing_gateway", names.GATEWAY, self._counters, gauges))
@@ -164,7 +166,7 @@ class Process:
         except (StoreError, RegistryError) as error:
             raise CannotStart(str(error)) from None
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._lives.run())
+            group.create_task(self._incarnations.run())
             sending = group.create_task(self._sink.run())
             hearing = [group.create_task(self._bus.run())] if self._bus is not None else []
             showing = group.create_task(self._views.run()) if self._views is not None else None
@@ -203,11 +205,11 @@ class Process:
     async def _open(self) -> None:
         await wait_linked(self._reach)
         self._gateway.open = True
-        life = self._first.life
+        incarnation = self._first.incarnation
         say_ready(
             ready="gateway",
-            node_id=life.node,
-            epoch=life.epoch,
+            node_id=incarnation.node,
+            epoch=incarnation.epoch,
             machine=self._first.machine,
             url=self._addresses["client"],
             node=self._addresses["port"],
@@ -216,7 +218,7 @@ class Process:
         )
 
     async def _drain(self) -> None:
-        """Take nobody new, close clients paced, and give the life back only when their keys are gone.
+        """Take nobody new, close clients paced, and give the incarnation back only when their keys are gone.
 
         Clients hear goodbye in any case; the registry is told beside it, if it can be.
         """
@@ -233,12 +235,12 @@ class Process:
         except TimeoutError:
             log.warning("some clients did not close in time", extra={"sessions": len(self._index.sessions)})
         await telling
-        await self._lives.end()
+        await self._incarnations.end()
 
     async def _say_draining(self) -> None:
         try:
             async with asyncio.timeout(SAY_DRAINING):
-                await self._lives.drain()
+                await self._incarnations.drain()
         except (StoreError, TimeoutError) as error:
             log.warning("the registry could not be told of the drain: %s", str(error) or "no answer")
 
@@ -304,7 +306,7 @@ def command(file: Path | None, assignments: tuple[str, ...], dev: bool, **flags:
 
     async def main(stop: Stop) -> None:
         try:
-            await Process(settings, tokens, developer).run(stop)
+            await GatewayProcess(settings, tokens, developer).run(stop)
         except* (StoreError, RegistryError) as error:
             raise CannotStart(f"registry: {error.exceptions[0]}") from None
 

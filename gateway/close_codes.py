@@ -19,7 +19,7 @@ class Retry(StrEnum):
     NEVER = "do not retry"
 
 
-class Closing(msgspec.Struct, frozen=True):
+class CloseCode(msgspec.Struct, frozen=True):
     """One way in which a WebSocket ends. `reason` is what the close frame says (at most 123 bytes)."""
 
     code: int
@@ -27,27 +27,27 @@ class Closing(msgspec.Struct, frozen=True):
     retry: Retry
 
 
-DONE = Closing(1000, "", Retry.NOT_NEEDED)
-GOING_AWAY = Closing(1001, "", Retry.NOT_NEEDED)
-PROTOCOL_ERROR = Closing(1002, "protocol error", Retry.NEVER)
-WRONG_KIND = Closing(1003, "kind of data not accepted", Retry.NEVER)
-NO_GOODBYE = Closing(1006, "", Retry.RECONNECT)  # never on the wire (RFC 6455 §7.4.1): what the other side is told
-NOT_UTF8 = Closing(1007, "text is not UTF-8", Retry.NEVER)
-POLICY = Closing(1008, "policy", Retry.NEVER)
-TOO_BIG = Closing(1009, "message too big", Retry.NEVER)
-OUR_FAULT = Closing(1011, "internal error", Retry.RECONNECT)
-DRAINING = Closing(1012, "draining", Retry.RECONNECT)
-FULL = Closing(1013, "full", Retry.BACK_OFF)
-BAD_MESSAGES = Closing(4400, "bad messages", Retry.NEVER)
-UNAUTHORIZED = Closing(4401, "unauthorized", Retry.NEW_TOKEN)
-FORBIDDEN = Closing(4403, "forbidden", Retry.NEVER)
-NO_AUTH = Closing(4408, "auth", Retry.RECONNECT)
-NO_HEARTBEAT = Closing(4408, "heartbeat", Retry.RECONNECT)
-SLOW = Closing(4408, "slow", Retry.RECONNECT)
-REPLACED = Closing(4409, "replaced", Retry.NEVER)
-RATE = Closing(4429, "rate", Retry.BACK_OFF)
+DONE = CloseCode(1000, "", Retry.NOT_NEEDED)
+GOING_AWAY = CloseCode(1001, "", Retry.NOT_NEEDED)
+PROTOCOL_ERROR = CloseCode(1002, "protocol error", Retry.NEVER)
+WRONG_KIND = CloseCode(1003, "kind of data not accepted", Retry.NEVER)
+NO_GOODBYE = CloseCode(1006, "", Retry.RECONNECT)  # never on the wire (RFC 6455 §7.4.1): what the other side is told
+NOT_UTF8 = CloseCode(1007, "text is not UTF-8", Retry.NEVER)
+POLICY = CloseCode(1008, "policy", Retry.NEVER)
+TOO_BIG = CloseCode(1009, "message too big", Retry.NEVER)
+OUR_FAULT = CloseCode(1011, "internal error", Retry.RECONNECT)
+DRAINING = CloseCode(1012, "draining", Retry.RECONNECT)
+FULL = CloseCode(1013, "full", Retry.BACK_OFF)
+BAD_MESSAGES = CloseCode(4400, "bad messages", Retry.NEVER)
+UNAUTHORIZED = CloseCode(4401, "unauthorized", Retry.NEW_TOKEN)
+FORBIDDEN = CloseCode(4403, "forbidden", Retry.NEVER)
+NO_AUTH = CloseCode(4408, "auth", Retry.RECONNECT)
+NO_HEARTBEAT = CloseCode(4408, "heartbeat", Retry.RECONNECT)
+SLOW = CloseCode(4408, "slow", Retry.RECONNECT)
+REPLACED = CloseCode(4409, "replaced", Retry.NEVER)
+RATE = CloseCode(4429, "rate", Retry.BACK_OFF)
 
-CLOSINGS: tuple[Closing, ...] = (
+CLOSE_CODES: tuple[CloseCode, ...] = (
     DONE,
     GOING_AWAY,
     PROTOCOL_ERROR,
@@ -102,6 +102,6 @@ ERRORS: dict[str, ErrorKind] = {
 
 def may_retry(code: int, reason: str = "") -> Retry:
     """What a client should do after this close; an unknown code is treated as a lost connection."""
-    rows = [row for row in CLOSINGS if row.code == code]
+    rows = [row for row in CLOSE_CODES if row.code == code]
     exact = [row for row in rows if row.reason == reason]
     return (exact or rows or [NO_GOODBYE])[0].retry

@@ -20,7 +20,7 @@ from runtime.process.configuration import ConfigurationError
 from runtime.process.logs import LogSection
 
 
-class ListenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[gateway]`: where it listens, and what one client may do."""
 
     listen: str = "127.0.0.1:8400"  # clients
@@ -59,7 +59,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     """All that a gateway reads."""
 
     registry: RegistrySection = RegistrySection()
-    gateway: ListenSection = ListenSection()
+    gateway: GatewaySection = GatewaySection()
     auth: AuthSection = AuthSection()
     bus: BusSection = BusSection()
     delivery: DeliverySection = DeliverySection()

@@ -1,7 +1,8 @@
 """The gateway behind the door: what happens when a client arrives, speaks, falls behind and goes.
 
-It is the `House` of the door and the `Desk` of the sessions. It decides nothing about bytes (`gateway.wire`), nothing
-about identity (`gateway.identity`), and writes nothing to the registry but through `Registering`.
+It is the `AdmissionPort` of the door and the `SessionHandler` of the sessions. It decides nothing about bytes
+(`gateway.wire`), nothing about identity (`gateway.identity`), and writes nothing to the registry but through
+`SessionRegistration`.
 """
 
 import asyncio
@@ -18,12 +19,12 @@ from gateway.events.port import EventSink
 from gateway.events.traces import ClientTraces
 from gateway.identity.identity import Identity
 from gateway.identity.ports import Unauthorized, Verify
-from gateway.registration.registering import Registering
+from gateway.registration.registering import SessionRegistration
 from gateway.sessions.acks import Acks
 from gateway.sessions.budget import Budget
 from gateway.sessions.heartbeat import Heartbeat
 from gateway.sessions.index import Index
-from gateway.sessions.session import Session, Unidentified
+from gateway.sessions.session import Session, UnauthenticatedClient
 from gateway.sessions.timer import Timer
 from gateway.views.port import NO_VIEWS, Views
 from gateway.wire.ports import (
@@ -32,7 +33,7 @@ from gateway.wire.ports import (
     BadMessage,
     ClientEvent,
     ClientMessage,
-    Complaint,
+    ErrorReply,
     Hello,
     Join,
     Leave,
@@ -41,7 +42,7 @@ from gateway.wire.ports import (
 from observability.counters import Counters
 from observability.tracing import OFF, Tracer
 from registry.ids import Exhausted
-from registry.lapse import Standing
+from registry.lapse import LeaseState
 from runtime.process.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Gateway:
         budget: Budget,
         verify: Verify,
         index: Index[Session],
-        registering: Registering,
+        registering: SessionRegistration,
         sink: EventSink,
         heartbeat: Heartbeat,
         acks: Acks,
@@ -79,7 +80,7 @@ class Gateway:
     ) -> None:
         self._traces = ClientTraces(tracer, node)
         self.node = node
-        self.wait_standing: Callable[[], Awaitable[Standing]] = _always_held  # set by who can ask the routers
+        self.wait_lease_state: Callable[[], Awaitable[LeaseState]] = _always_held  # set by who can ask the routers
         self.open = False  # whether clients may come: not while starting or draining
         self.tasks = Tasks()
         self._settings = settings
@@ -95,18 +96,18 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self.deadlines = Timer[Deadline](0.1, lambda deadline, now: deadline(now), self._loop)
         self._emptied = asyncio.Event()
-        self._newcomers: set[Unidentified] = set()
+        self._newcomers: set[UnauthenticatedClient] = set()
         self._paused: set[Session] = set()  # clients that are not read while the event bus is full
 
     # Arrivals -------------------------------------------------------------------------------------------------------
 
-    async def enter(self, arrival: Arrival) -> Unidentified | Session | Refusal:
+    async def enter(self, arrival: Arrival) -> UnauthenticatedClient | Session | Refusal:
         """The door's question. A session's answer comes when it is registered and reachable."""
         refusal = await self._judge(len(arrival.files))
         if refusal is not None:
             return refusal
         if arrival.identity is None:
-            return Unidentified(self, arrival)
+            return UnauthenticatedClient(self, arrival)
         return await self._admit(arrival, arrival.identity, arrival.files)
 
     async def _judge(self, files: int) -> Refusal | None:
@@ -118,24 +119,24 @@ class Gateway:
         if files > self._settings.max_files:
             self._counters.connections_refused += 1
             return Refusal(403, "forbidden", f"at most {self._settings.max_files} files at once")
-        if await self.wait_standing() in (Standing.LAPSED, Standing.FENCED):
+        if await self.wait_lease_state() in (LeaseState.LAPSED, LeaseState.FENCED):
             return self._refuse("this gateway may have lost its place in the registry; connect again")
         return None
 
     async def _admit(self, arrival: Arrival, identity: Identity, files: Sequence[str]) -> Session | Refusal:
         try:
-            sid = self._registering.registrar.mint.mint(time.time_ns() // 1_000_000)
+            sid = self._registering.registrar.ids.ids(time.time_ns() // 1_000_000)
         except Exhausted:
             return self._refuse("this gateway cannot make new ids while etcd is away; connect again")
         session = Session(self, sid, arrival, identity, time.time_ns() // 1_000_000)
         came = self._traces.coming(session)
-        life = self._registering.registrar
+        incarnation = self._registering.registrar
         try:
             await self._registering.come(session, files)
         except BaseException:
             self._registering.go(session)
             raise
-        if session.gone or self._registering.registrar is not life:  # this node's life ended meanwhile
+        if session.gone or self._registering.registrar is not incarnation:  # this node's incarnation ended meanwhile
             self._registering.go(session)
             return self._refuse("this gateway has just lost its place in the registry; connect again")
         if came is not None:
@@ -158,7 +159,7 @@ class Gateway:
         self._counters.connections_refused += 1
         return Refusal(503, code, message, (("Retry-After", "1"),))
 
-    def newcomer_opened(self, newcomer: Unidentified) -> None:
+    def newcomer_opened(self, newcomer: UnauthenticatedClient) -> None:
         self._newcomers.add(newcomer)
 
         def late(_now: float) -> None:
@@ -167,7 +168,7 @@ class Gateway:
 
         self.deadlines.schedule(late, self._loop.time() + self._settings.auth_within)
 
-    def newcomer_said(self, newcomer: Unidentified, text: bool, payload: bytes) -> None:
+    def newcomer_said(self, newcomer: UnauthenticatedClient, text: bool, payload: bytes) -> None:
         connection = newcomer.connection
         if connection is None or newcomer.identifying:
             return
@@ -176,11 +177,11 @@ class Gateway:
             if not isinstance(message, Auth):
                 raise Unauthorized("the first message must be auth")
             identity = self._verify(message.token, time.time())
-            refused = [guid for guid in newcomer.arrival.files if not identity.may_join(guid)]
+            refused = [file for file in newcomer.arrival.files if not identity.may_join(file)]
             if refused:
                 raise Unauthorized("the token does not grant a file that was asked for")
         except (BadMessage, Unauthorized) as error:
-            complaint = newcomer.arrival.codec.error(Complaint("unauthorized", str(error)))
+            complaint = newcomer.arrival.codec.error(ErrorReply("unauthorized", str(error)))
             if complaint is not None:
                 connection.send(complaint)
             connection.close(UNAUTHORIZED.code, UNAUTHORIZED.reason)
@@ -189,7 +190,7 @@ class Gateway:
         connection.pause_reading()
         self.tasks.start(self._identify(newcomer, identity, message.id))
 
-    async def _identify(self, newcomer: Unidentified, identity: Identity, id: int | None) -> None:
+    async def _identify(self, newcomer: UnauthenticatedClient, identity: Identity, id: int | None) -> None:
         arrival = newcomer.arrival
         try:
             admitted = await self._judge(len(arrival.files)) or await self._admit(arrival, identity, arrival.files)
@@ -212,7 +213,7 @@ class Gateway:
             admitted.tell(admitted.codec.ok(id), self._budget)
         connection.resume_reading()
 
-    def newcomer_gone(self, newcomer: Unidentified) -> None:
+    def newcomer_gone(self, newcomer: UnauthenticatedClient) -> None:
         """Nothing is kept of it; a registration under way finds its connection gone."""
         self._newcomers.discard(newcomer)
 
@@ -222,7 +223,7 @@ class Gateway:
             if newcomer.connection is not None:
                 newcomer.connection.close(DRAINING.code, DRAINING.reason)
 
-    # A session's life -----------------------------------------------------------------------------------------------
+    # Connected and closed --------------------------------------------------------------------------------------------
 
     def session_opened(self, session: Session) -> None:
         self._counters.connections_opened += 1
@@ -239,8 +240,8 @@ class Gateway:
         session.release(self._budget)
         self._heartbeat.begin(session)
         self._sink.publish_own(record.connected(session))
-        for guid in session.files:
-            self._sink.publish_own(record.joined(session, guid))
+        for file in session.files:
+            self._sink.publish_own(record.joined(session, file))
         self._views.changed(session)
 
     def session_behind(self, session: Session) -> None:
@@ -291,13 +292,13 @@ class Gateway:
 
     def _publish(self, session: Session, event: ClientEvent) -> None:
         if event.file and event.file not in session.files:
-            self._complain(session, Complaint("forbidden", "this file is not joined", event.id, "file"))
+            self._complain(session, ErrorReply("forbidden", "this file is not joined", event.id, "file"))
         elif not self._traces.publish(session, event, self._sink):
             self._say_busy(session, event.id)
 
     def _say_busy(self, session: Session, id: int | None) -> None:
         """The event bus is full: say so, and read no more from this client until there is room."""
-        self._complain(session, Complaint("busy", "events cannot be taken now", id, retry_ms=1000))
+        self._complain(session, ErrorReply("busy", "events cannot be taken now", id, retry_ms=1000))
         self._hold_back(session)
 
     def _hold_back(self, session: Session) -> None:
@@ -317,55 +318,55 @@ class Gateway:
             if session.connection is not None:
                 session.connection.resume_reading()
 
-    def _join(self, session: Session, guid: str, id: int | None) -> None:
+    def _join(self, session: Session, file: str, id: int | None) -> None:
         if self._sink.full():
             self._say_busy(session, id)
-        elif not session.identity.may_join(guid):
-            self._complain(session, Complaint("forbidden", "the token does not grant this file", id, "file"))
-        elif not self.has_room(session, guid):
+        elif not session.identity.may_join(file):
+            self._complain(session, ErrorReply("forbidden", "the token does not grant this file", id, "file"))
+        elif not self.has_room(session, file):
             text = f"at most {self._settings.max_files} files at once"
-            self._complain(session, Complaint("forbidden", text, id, "file"))
+            self._complain(session, ErrorReply("forbidden", text, id, "file"))
         else:
-            self.tasks.start(self._finish_join(session, self.join(session, guid), id))
+            self.tasks.start(self._finish_join(session, self.join(session, file), id))
 
     async def _finish_join(self, session: Session, joining: Awaitable[None], id: int | None) -> None:
         await joining
         if id is not None:
             self.tell(session, session.codec.ok(id))
 
-    def join(self, session: Session, guid: str) -> Awaitable[None]:
+    def join(self, session: Session, file: str) -> Awaitable[None]:
         """Join a file, by the client's own grant or at the backend's word; await it to know that it is reachable.
 
         A session that is gone joins nothing.
         """
-        fresh = guid not in session.files
-        commits = [] if session.gone else self._registering.join(session, guid)
+        fresh = file not in session.files
+        commits = [] if session.gone else self._registering.join(session, file)
 
         async def wait() -> None:
             if commits:
                 await self._registering.wait_reachable(commits)
-            if fresh and guid in session.files and not session.gone:
-                self._sink.publish_own(record.joined(session, guid))
+            if fresh and file in session.files and not session.gone:
+                self._sink.publish_own(record.joined(session, file))
                 self._views.changed(session)
 
         return wait()
 
-    def _leave(self, session: Session, guid: str, id: int | None) -> None:
+    def _leave(self, session: Session, file: str, id: int | None) -> None:
         if self._sink.full():
             self._say_busy(session, id)
             return
-        self.leave(session, guid)
+        self.leave(session, file)
         if id is not None:
             self.tell(session, session.codec.ok(id))
 
-    def has_room(self, session: Session, guid: str) -> bool:
+    def has_room(self, session: Session, file: str) -> bool:
         """Whether the session may join one more file, or has joined this one."""
-        return guid in session.files or len(session.files) < self._settings.max_files
+        return file in session.files or len(session.files) < self._settings.max_files
 
-    def leave(self, session: Session, guid: str) -> None:
+    def leave(self, session: Session, file: str) -> None:
         """Leave a file; one that is not joined is no error."""
-        if self._registering.leave(session, guid):
-            self._sink.publish_own(record.left(session, guid))
+        if self._registering.leave(session, file):
+            self._sink.publish_own(record.left(session, file))
             self._views.changed(session)
 
     def _refresh(self, session: Session, token: str, id: int | None) -> None:
@@ -374,7 +375,7 @@ class Gateway:
             if identity.user != session.user:
                 raise Unauthorized("the token is another user's")
         except Unauthorized as error:
-            self._complain(session, Complaint("unauthorized", str(error), id, "token"))
+            self._complain(session, ErrorReply("unauthorized", str(error), id, "token"))
             session.close(UNAUTHORIZED.code, UNAUTHORIZED.reason)
             return
         session.identity = identity
@@ -384,11 +385,11 @@ class Gateway:
     def _complain_of(self, session: Session, bad: BadMessage) -> None:
         self._counters.bad_messages += 1
         session.bad_in_a_row += 1
-        self._complain(session, Complaint("bad_message", str(bad), bad.id, bad.field))
+        self._complain(session, ErrorReply("bad_message", str(bad), bad.id, bad.field))
         if session.bad_in_a_row >= self._settings.bad_in_a_row:
             session.close(BAD_MESSAGES.code, BAD_MESSAGES.reason)
 
-    def _complain(self, session: Session, complaint: Complaint) -> None:
+    def _complain(self, session: Session, complaint: ErrorReply) -> None:
         self.tell(session, session.codec.error(complaint))
 
     def tell(self, session: Session, frame: bytes | None) -> bool:
@@ -399,5 +400,5 @@ class Gateway:
         return False
 
 
-async def _always_held() -> Standing:
-    return Standing.HELD
+async def _always_held() -> LeaseState:
+    return LeaseState.HELD

@@ -1,1 +1,1 @@
-"""Who is connected where: gateways write their own life, routers read them all."""
+"""Who is connected where: gateways write their own incarnation, routers read them all."""

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from contextlib import aclosing
 
 from registry.keys import Keys
-from registry.lapse import Answer
-from registry.model import Life
+from registry.lapse import FencingAnswer
+from registry.model import Incarnation
 from registry.ports import RegistrySettings
-from registry.retry import BackOff
+from registry.retry import RetryPauses
 from registry.routes import RouteTable, TableChange
-from registry.store import Compacted, Reading, Store, StoreAway
-from runtime.process.run_all import together
+from registry.store import Compacted, Snapshot, Store, StoreAway
+from runtime.process.run_all import run_all
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class StoreRouteFeed:
 
     async def run(self) -> None:
         """See the port. StoreRefused when the store does not let us read."""
-        await together(self._follow, self._answer)
+        await run_all(self._follow, self._answer)
 
     async def wait_synced(self) -> None:
         """See the port."""
@@ -59,15 +59,15 @@ class StoreRouteFeed:
         except TimeoutError:
             return False
 
-    async def standing(self, life: Life) -> Answer:
-        """Whether the life is alive, by a linearizable read: what a node that may have lapsed asks its routers."""
+    async def lease_state(self, incarnation: Incarnation) -> FencingAnswer:
+        """Whether the incarnation is alive, by a linearizable read: a lapsed node's fencing query."""
         try:
             async with asyncio.timeout(CATCH_UP):
-                entry = await self._store.get(self._keys.node(life.node))
+                entry = await self._store.get(self._keys.node(incarnation.node))
         except (StoreAway, TimeoutError):
-            return Answer.AWAY
-        alive = entry is not None and entry.create_revision == life.epoch
-        return Answer.ALIVE if alive else Answer.FENCED
+            return FencingAnswer.AWAY
+        alive = entry is not None and entry.create_revision == incarnation.epoch
+        return FencingAnswer.ALIVE if alive else FencingAnswer.FENCED
 
     # The table
 
@@ -84,8 +84,8 @@ class StoreRouteFeed:
                 log.warning("The route table is read anew: %s", error)
             self.resyncs += 1
 
-    async def _snapshot(self) -> Reading:
-        back_off = BackOff()
+    async def _snapshot(self) -> Snapshot:
+        back_off = RetryPauses()
         while True:
             try:
                 return await self._store.get_prefix(self._keys.prefix)

@@ -1,10 +1,10 @@
 """Snowflake ids: 0 | 41 bits of milliseconds since 2025-01-01T00:00Z | 10 bits of machine | 12 bits of sequence.
 
-An id is unique because three things are: a machine id is leased by one life of one node at a time, the milliseconds of
-one holder never go back, and a new holder starts above the *floor* that its predecessor had reserved (design §4). So
-what matters here is not the clock but the promise: `Mint` never leaves [floor, ceiling), whatever the clock does. When
-the clock steps back, or a burst takes more than 4,096 ids out of one millisecond, ids go on in the milliseconds that
-follow the last one used.
+An id is unique because three things are: a machine id is leased by one incarnation of one node at a time, the
+milliseconds of one holder never go back, and a new holder starts above the *floor* that its predecessor had reserved
+(design §4). So what matters here is not the clock but the promise: `SnowflakeGenerator` never leaves [floor, ceiling),
+whatever the clock does. When the clock steps back, or a burst takes more than 4,096 ids out of one millisecond, ids go
+on in the milliseconds that follow the last one used.
 """
 
 from typing import NamedTuple
@@ -47,7 +47,7 @@ def machine_of(number: int) -> int:
     return number >> 12 & MACHINES - 1
 
 
-class Mint:
+class SnowflakeGenerator:
     """Makes the ids of one holder of one machine id, each greater than the one before."""
 
     __slots__ = ("_ceiling", "_ms", "_sequence", "machine")
@@ -75,7 +75,7 @@ class Mint:
         """Raise the ceiling, once the store holds it as this machine id's floor. A lower one changes nothing."""
         self._ceiling = max(self._ceiling, min(ceiling_ms, LAST_MS + 1))
 
-    def mint(self, now_ms: int) -> int:
+    def ids(self, now_ms: int) -> int:
         """The next id at this wall clock (ms since the Unix epoch). Past the ceiling: Exhausted, nothing changed."""
         if now_ms > self._ms:
             ms, sequence = now_ms, 0

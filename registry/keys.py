@@ -1,6 +1,6 @@
 """The key layout of design §4: build a key, parse a key. Everything lies under `/homing/<cluster>/`.
 
-Users, guids and node ids are percent-encoded, so a `/` or a `.` in a name can never be read as structure.
+Users, file names and node ids are percent-encoded, so a `/` or a `.` in a name can never be read as structure.
 """
 
 import re
@@ -8,13 +8,13 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from registry.model import Life
+from registry.model import Incarnation
 
 is_plain = re.compile(r"[A-Za-z0-9_-]*").fullmatch
 
 
 def encode(name: str) -> str:
-    """A user, guid or node id as one path segment: everything but letters, digits, `_` and `-` is percent-encoded."""
+    """A user, file or node id as one path segment: all but letters, digits, `_` and `-` is percent-encoded."""
     if is_plain(name):
         return name  # as nearly all are, and every connect asks
     return quote(name, safe="").replace(".", "%2E").replace("~", "%7E")
@@ -59,11 +59,11 @@ class Keys:
     def batches(self) -> str:
         return f"{self.prefix}batches/"
 
-    def session(self, user: str, sid: int, life: Life) -> str:
-        return f"{self.prefix}sessions/{encode(user)}/{sid}/{_owner(life)}"
+    def session(self, user: str, sid: int, incarnation: Incarnation) -> str:
+        return f"{self.prefix}sessions/{encode(user)}/{sid}/{_owner(incarnation)}"
 
-    def file(self, guid: str, life: Life) -> str:
-        return f"{self.prefix}files/{encode(guid)}/{_owner(life)}"
+    def file(self, file: str, incarnation: Incarnation) -> str:
+        return f"{self.prefix}files/{encode(file)}/{_owner(incarnation)}"
 
 
 class NodeKey(NamedTuple):
@@ -77,12 +77,12 @@ class BatchKey(NamedTuple):
 class SessionKey(NamedTuple):
     user: str
     sid: int
-    life: Life
+    incarnation: Incarnation
 
 
 class FileKey(NamedTuple):
-    guid: str
-    life: Life
+    file: str
+    incarnation: Incarnation
 
 
 Parsed = NodeKey | BatchKey | SessionKey | FileKey
@@ -93,10 +93,10 @@ def parse(key: str, prefix_length: int) -> Parsed | None:
     parts = key[prefix_length:].split("/")
     try:
         match parts:
-            case ["sessions", user, sid, life]:
-                return SessionKey(unquote(user), int(sid), _life(life))
-            case ["files", guid, life]:
-                return FileKey(unquote(guid), _life(life))
+            case ["sessions", user, sid, incarnation]:
+                return SessionKey(unquote(user), int(sid), _incarnation(incarnation))
+            case ["files", file, incarnation]:
+                return FileKey(unquote(file), _incarnation(incarnation))
             case ["nodes", node]:
                 return NodeKey(unquote(node))
             case ["batches", node]:
@@ -106,15 +106,15 @@ def parse(key: str, prefix_length: int) -> Parsed | None:
     return None
 
 
-# A cluster has few lives and very many keys of each, so both directions are remembered.
+# A cluster has few incarnations and very many keys of each, so both directions are remembered.
 @lru_cache(maxsize=4096)
-def _owner(life: Life) -> str:
-    return f"{encode(life.node)}.{life.epoch}"
+def _owner(incarnation: Incarnation) -> str:
+    return f"{encode(incarnation.node)}.{incarnation.epoch}"
 
 
 @lru_cache(maxsize=4096)
-def _life(text: str) -> Life:
+def _incarnation(text: str) -> Incarnation:
     node, _, epoch = text.rpartition(".")
     if not node:
         raise ValueError(text)
-    return Life(unquote(node), int(epoch))
+    return Incarnation(unquote(node), int(epoch))

@@ -14,7 +14,7 @@ MARGIN = 1.0  # seconds before the TTL at which the lease no longer counts as ce
 GOOD_FOR = 0.5  # seconds that a router's answer holds
 
 
-class Answer(Enum):
+class FencingAnswer(Enum):
     """What a router may say to "am I still alive?"."""
 
     ALIVE = auto()
@@ -22,17 +22,17 @@ class Answer(Enum):
     FENCED = auto()
 
 
-class Standing(Enum):
+class LeaseState(Enum):
     """What a node may do now."""
 
     HELD = auto()  # the lease is certain, or a router has vouched: everything
     AWAY = auto()  # nobody can read the store: go on under the last epoch, admit as unregistered
     LAPSED = auto()  # mint nothing, admit nobody, write nothing; ask a router
-    FENCED = auto()  # the life is over
+    FENCED = auto()  # the incarnation is over
 
 
-class Lapse:
-    """One life's standing."""
+class LeaseTracker:
+    """One incarnation's standing."""
 
     __slots__ = ("_answer", "_asked", "_fenced", "_sent", "_ttl")
 
@@ -40,7 +40,7 @@ class Lapse:
         """`sent`: when the request that granted the lease left."""
         self._ttl = ttl
         self._sent = sent
-        self._answer = Answer.ALIVE
+        self._answer = FencingAnswer.ALIVE
         self._asked = float("-inf")
         self._fenced = False
 
@@ -51,34 +51,34 @@ class Lapse:
 
     @property
     def fenced(self) -> bool:
-        """Whether a router or the store has said that the life is over."""
+        """Whether a router or the store has said that the incarnation is over."""
         return self._fenced
 
     def kept(self, sent: float) -> None:
         """A keepalive that left at `sent` has been answered. Answers may arrive out of order."""
         self._sent = max(self._sent, sent)
 
-    def answered(self, answer: Answer, asked: float) -> None:
+    def answered(self, answer: FencingAnswer, asked: float) -> None:
         """A router has answered a question that left at `asked`."""
-        if answer is Answer.FENCED:
+        if answer is FencingAnswer.FENCED:
             self._fenced = True
         elif asked >= self._asked:
             self._answer, self._asked = answer, asked
 
     def fence(self) -> None:
-        """The store itself has said that the life is over."""
+        """The store itself has said that the incarnation is over."""
         self._fenced = True
 
     def lapsed(self, now: float) -> bool:
         """Whether the lease may be over, by this node's own knowledge alone."""
         return self._fenced or now >= self.certain_until
 
-    def standing(self, now: float) -> Standing:
+    def lease_state(self, now: float) -> LeaseState:
         """What the node may do at `now`, its routers' answers included."""
         if self._fenced:
-            return Standing.FENCED
+            return LeaseState.FENCED
         if now < self.certain_until:
-            return Standing.HELD
+            return LeaseState.HELD
         if now < self._asked + GOOD_FOR:
-            return Standing.HELD if self._answer is Answer.ALIVE else Standing.AWAY
-        return Standing.LAPSED
+            return LeaseState.HELD if self._answer is FencingAnswer.ALIVE else LeaseState.AWAY
+        return LeaseState.LAPSED

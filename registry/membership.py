@@ -14,9 +14,9 @@ import msgspec
 
 from registry.ids import MACHINES
 from registry.keys import Keys
-from registry.model import Life, Node
+from registry.model import Incarnation, Node
 from registry.ports import RegistryError, RegistrySettings
-from registry.retry import Patience
+from registry.retry import Retrier
 from registry.store import Created, Entry, Get, LeaseGone, Put, Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ LOOK_AGAIN = 0.2  # seconds between two looks at a key that somebody else still 
 
 
 class Fenced(Exception):
-    """This life is over: its lease, node key, machine id or batch guard is gone or another's."""
+    """This incarnation is over: its lease, node key, machine id or batch guard is gone or another's."""
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class Layout(msgspec.Struct, frozen=True):
 class Member(NamedTuple):
     """What a node holds once it has joined. `sent`: when the last answered request for the lease had left."""
 
-    life: Life
+    incarnation: Incarnation
     machine: int
     lease: int
     sent: float
@@ -53,7 +53,7 @@ class _Held(NamedTuple):
     what: str  # for a person
 
 
-class _Lease(NamedTuple):
+class _GrantedLease(NamedTuple):
     number: int
     sent: float
 
@@ -82,7 +82,7 @@ class Membership:
         self._keys = Keys(settings.cluster)
         self._waiting_until: dict[str, float] = {}
 
-    async def join(self, patience: Patience) -> Member:
+    async def join(self, patience: Retrier) -> Member:
         """Become a member. RegistryError when that cannot be; StoreAway when patience ends."""
         await patience(self._check_layout)
         lease = await patience(self._grant)
@@ -118,14 +118,14 @@ class Membership:
                 f" {wanted.cluster!r}; use another cluster name or another etcd"
             )
 
-    async def _grant(self) -> _Lease:
+    async def _grant(self) -> _GrantedLease:
         sent = self._clock()
-        return _Lease(await self._store.grant(self._settings.ttl), sent)
+        return _GrantedLease(await self._store.grant(self._settings.ttl), sent)
 
-    async def _renew(self, lease: _Lease) -> _Lease:
+    async def _renew(self, lease: _GrantedLease) -> _GrantedLease:
         sent = self._clock()
         await self._store.keep_alive(lease.number)
-        return _Lease(lease.number, sent)
+        return _GrantedLease(lease.number, sent)
 
     async def _pick(self) -> int:
         if self._settings.machine is not None:
@@ -138,7 +138,7 @@ class Membership:
             raise RegistryError(f"all {MACHINES} machine ids of cluster {self._settings.cluster!r} are leased")
         return machine
 
-    async def _claim(self, machine: int, lease: _Lease) -> Member | _Held | None:
+    async def _claim(self, machine: int, lease: _GrantedLease) -> Member | _Held | None:
         """Take the keys. None after a lost race for the machine id."""
         node, taken, guard = (
             self._keys.node(self._node_id),
@@ -155,7 +155,7 @@ class Membership:
             [Get(node), Get(taken)],
         )
         if outcome.succeeded:
-            return Member(Life(self._node_id, outcome.revision), machine, lease.number, lease.sent)
+            return Member(Incarnation(self._node_id, outcome.revision), machine, lease.number, lease.sent)
         holder, owner = outcome.reads
         if holder:
             return self._adopt(holder[0], lease)
@@ -164,11 +164,11 @@ class Membership:
             return _Held(taken, f"machine id {machine} is held by node {who!r}; configure another one")
         return None
 
-    def _adopt(self, entry: Entry, lease: _Lease) -> Member | _Held:
+    def _adopt(self, entry: Entry, lease: _GrantedLease) -> Member | _Held:
         """The node key is there: ours, from a try whose answer was lost, or another process's."""
         node = msgspec.json.decode(entry.value, type=Node)
         if entry.lease == lease.number:
-            return Member(Life(self._node_id, entry.create_revision), node.machine, lease.number, lease.sent)
+            return Member(Incarnation(self._node_id, entry.create_revision), node.machine, lease.number, lease.sent)
         return _Held(entry.key, f"node id {self._node_id!r} is held by the node at {node.port}; configure another one")
 
     async def _wait_for(self, held: _Held | None) -> None:
@@ -183,7 +183,7 @@ class Membership:
             log.warning("Waiting for a lease to run out: %s.", held.what)
         await asyncio.sleep(LOOK_AGAIN)
 
-    async def _give_back(self, lease: _Lease) -> None:
+    async def _give_back(self, lease: _GrantedLease) -> None:
         try:
             await self._store.revoke(lease.number)
         except StoreError as error:

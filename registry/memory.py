@@ -20,16 +20,16 @@ from registry.store import (
     Get,
     LeaseGone,
     Operation,
-    Outcome,
     Put,
-    Reading,
+    Snapshot,
     StoreRefused,
+    TransactionResult,
 )
 
 MAX_OPERATIONS = 128
 
 
-class _Lease:
+class _MemoryLease:
     __slots__ = ("deadline", "keys", "ttl")
 
     def __init__(self, ttl: int, deadline: float) -> None:
@@ -47,7 +47,7 @@ class MemoryStore:
         self._revision = 1
         self._compacted = 0
         self._history: list[Change] = []  # in revision order; those up to `_compacted` are gone
-        self._leases: dict[int, _Lease] = {}
+        self._leases: dict[int, _MemoryLease] = {}
         self._last_lease = 0
         self._watchers: set[_Watcher] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -58,10 +58,10 @@ class MemoryStore:
         self.expire()
         return self._entries.get(key)
 
-    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Reading:
+    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Snapshot:
         self.expire()
         found = sorted((e for e in self._entries.values() if e.key.startswith(prefix)), key=lambda e: e.key)
-        return Reading(self._revision, [e._replace(value=b"") for e in found] if keys_only else found)
+        return Snapshot(self._revision, [e._replace(value=b"") for e in found] if keys_only else found)
 
     async def revision(self) -> int:
         self.expire()
@@ -69,18 +69,18 @@ class MemoryStore:
 
     async def transaction(
         self, compare: Sequence[Compare], success: Sequence[Operation], failure: Sequence[Operation] = ()
-    ) -> Outcome:
+    ) -> TransactionResult:
         self.expire()
         for branch in (success, failure):
             self._check(branch)
         succeeded = all(self._holds(one) for one in compare)
         reads = self._apply(success if succeeded else failure)
-        return Outcome(succeeded, self._revision, reads)
+        return TransactionResult(succeeded, self._revision, reads)
 
     async def grant(self, ttl: int) -> int:
         self.expire()
         self._last_lease += 1
-        self._leases[self._last_lease] = _Lease(ttl, self._clock() + ttl)
+        self._leases[self._last_lease] = _MemoryLease(ttl, self._clock() + ttl)
         self._schedule()
         return self._last_lease
 

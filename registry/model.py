@@ -1,8 +1,8 @@
-"""The registry's values: a node, one life of it, a session, a file.
+"""The registry's values: a node, one incarnation of it, a session, a file.
 
-A *life* is one node at one epoch. The epoch is the create-revision of the node's key, so it is unique and only ever
-rises; everything a node registers carries its life in the key, which makes "remove only what you own" true by
-construction and lets one watch event end everything that a dead node registered (design §4).
+An *incarnation* is one node at one epoch. The epoch is the create-revision of the node's key, so it is unique and only
+ever rises; everything a node registers carries its incarnation in the key, which makes "remove only what you own" true
+by construction and lets one watch event end everything that a dead node registered (design §4).
 """
 
 from typing import NamedTuple
@@ -10,8 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 
-class Life(NamedTuple):
-    """One life of one node: what a route points at, and the fence for all that the node registered."""
+class Incarnation(NamedTuple):
+    """One incarnation of one node: what a route points at, and the fence for all that the node registered."""
 
     node: str
     epoch: int
@@ -40,13 +40,14 @@ class SessionInfo(msgspec.Struct, frozen=True, gc=False):
 
 
 class SessionRoute(msgspec.Struct, frozen=True, gc=False):
-    """One registered session: `sid -> life`. `created` is its key's create-revision: the newest live one is the route.
+    """One registered session: `sid -> incarnation`. `created` is its key's create-revision: the newest live one is the
+    route.
 
     A router holds half a million of these, so they are structs that the garbage collector need not visit.
     """
 
     sid: int
     user: str
-    life: Life
+    incarnation: Incarnation
     created: int
     info: SessionInfo

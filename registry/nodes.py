@@ -1,8 +1,8 @@
 """Core: events of node and batch keys become the set of living nodes, and what changed about it.
 
-A life is *present* while its node key stands with its epoch. When the key goes, the life only *lingers*: the node may
-be alive and merely cut off from the store, so what it registered still counts until the router, which sees the node's
-own stream, says `end` (design §4, "Dead, paused, cut off").
+An incarnation is *present* while its node key stands with its epoch. When the key goes, the incarnation only *lingers*:
+the node may be alive and merely cut off from the store, so what it registered still counts until the router, which sees
+the node's own stream, says `end` (design §4, "Dead, paused, cut off").
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,18 +10,18 @@ from typing import NamedTuple
 
 import msgspec
 
-from registry.model import Life, Node
+from registry.model import Incarnation, Node
 
 _decode = msgspec.json.Decoder(Node).decode
 
 
 class TableChange(NamedTuple):
-    """What one fold changed about nodes, net: a life that came and went within it is not told."""
+    """What one fold changed about nodes, net: an incarnation that came and went within it is not told."""
 
-    up: tuple[tuple[Life, Node], ...] = ()
-    changed: tuple[tuple[Life, Node], ...] = ()  # the same life with another value: it drains
-    gone: tuple[Life, ...] = ()  # the node key is gone, or another epoch's: the life lingers until `end`
-    batches: tuple[tuple[Life, int], ...] = ()  # the newest batch of a life that the table now holds
+    up: tuple[tuple[Incarnation, Node], ...] = ()
+    changed: tuple[tuple[Incarnation, Node], ...] = ()  # the same incarnation with another value: it drains
+    gone: tuple[Incarnation, ...] = ()  # the node key is gone, or another epoch's: the incarnation lingers until `end`
+    batches: tuple[tuple[Incarnation, int], ...] = ()  # the newest batch of an incarnation that the table now holds
 
 
 class Nodes:
@@ -30,21 +30,21 @@ class Nodes:
     __slots__ = ("_before", "_current", "_moved", "_numbers", "lingering", "malformed", "present")
 
     def __init__(self) -> None:
-        self.present: dict[Life, Node] = {}
-        self.lingering: set[Life] = set()
+        self.present: dict[Incarnation, Node] = {}
+        self.lingering: set[Incarnation] = set()
         self.malformed = 0  # values that nobody could read, since the start
-        self._current: dict[str, Life] = {}
+        self._current: dict[str, Incarnation] = {}
         self._numbers: dict[str, int] = {}
         self._moved: set[str] = set()
-        self._before: dict[Life, Node | None] = {}
+        self._before: dict[Incarnation, Node | None] = {}
 
-    def counts(self, life: Life) -> bool:
-        """Whether the routes of this life count."""
-        return life in self.present or life in self.lingering
+    def counts(self, incarnation: Incarnation) -> bool:
+        """Whether the routes of this incarnation count."""
+        return incarnation in self.present or incarnation in self.lingering
 
-    def number(self, life: Life) -> int:
-        """The newest batch of this life that the table holds; 0 for a life that is not present."""
-        return self._numbers.get(life.node, 0) if life in self.present else 0
+    def number(self, incarnation: Incarnation) -> int:
+        """The newest batch of this incarnation that the table holds; 0 for an incarnation that is not present."""
+        return self._numbers.get(incarnation.node, 0) if incarnation in self.present else 0
 
     def put_node(self, name: str, epoch: int, value: bytes) -> None:
         """The node's key stands with this create-revision."""
@@ -54,20 +54,20 @@ class Nodes:
             self.malformed += 1
             self.drop_node(name)
             return
-        life = Life(name, epoch)
-        if self._current.get(name) != life:
+        incarnation = Incarnation(name, epoch)
+        if self._current.get(name) != incarnation:
             self.drop_node(name)
-        self._remember(life)
-        self._current[name] = life
-        self.present[life] = node
+        self._remember(incarnation)
+        self._current[name] = incarnation
+        self.present[incarnation] = node
         self._moved.add(name)
 
     def drop_node(self, name: str) -> None:
         """The node's key is gone."""
-        life = self._current.pop(name, None)
-        if life is not None:
-            self._remember(life)
-            del self.present[life]
+        incarnation = self._current.pop(name, None)
+        if incarnation is not None:
+            self._remember(incarnation)
+            del self.present[incarnation]
 
     def put_batch(self, name: str, value: bytes) -> None:
         """The node's guard says this number."""
@@ -95,14 +95,14 @@ class Nodes:
     def settle(self) -> TableChange:
         """What has changed since the last call."""
         up, changed, gone = [], [], []
-        for life, before in self._before.items():
-            now = self.present.get(life)
+        for incarnation, before in self._before.items():
+            now = self.present.get(incarnation)
             if now is None and before is not None:
-                gone.append(life)
+                gone.append(incarnation)
             elif now is not None and before is None:
-                up.append((life, now))
+                up.append((incarnation, now))
             elif now is not None and now != before:
-                changed.append((life, now))
+                changed.append((incarnation, now))
         self.lingering.update(gone)
         moved = [(self._current[name], self._numbers[name]) for name in sorted(self._moved) if self._numbered(name)]
         self._before, self._moved = {}, set()
@@ -111,5 +111,5 @@ class Nodes:
     def _numbered(self, name: str) -> bool:
         return name in self._current and name in self._numbers
 
-    def _remember(self, life: Life) -> None:
-        self._before.setdefault(life, self.present.get(life))
+    def _remember(self, incarnation: Incarnation) -> None:
+        self._before.setdefault(incarnation, self.present.get(incarnation))

@@ -30,8 +30,8 @@ class _Waiting:
             future.cancel()
 
 
-class Pending:
-    """Everything that one life wants written and that is not committed yet."""
+class PendingWrites:
+    """Everything that one incarnation wants written and that is not committed yet."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

@@ -10,9 +10,9 @@ from typing import Protocol
 
 import msgspec
 
-from registry.ids import Mint
-from registry.lapse import Answer
-from registry.model import Life, SessionInfo
+from registry.ids import SnowflakeGenerator
+from registry.lapse import FencingAnswer
+from registry.model import Incarnation, SessionInfo
 from registry.routes import RouteTable, TableChange
 
 
@@ -23,7 +23,7 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True):
     ttl: int = 10  # seconds of a node's or router's lease
     machine: int | None = None  # a fixed machine id; None leases the first free one
     start_limit: float = 30.0  # seconds to keep trying a store that does not answer, at start
-    sweep_after: float = 30.0  # seconds a life must have been over before its keys are swept
+    sweep_after: float = 30.0  # seconds an incarnation must have been over before its keys are swept
 
 
 class RegistryError(Exception):
@@ -31,19 +31,20 @@ class RegistryError(Exception):
 
 
 class Registrar(Protocol):
-    """One life of one gateway: the only writer of that life's keys.
+    """One incarnation of one gateway: the only writer of that incarnation's keys.
 
     `begin` → `run` (a task of the caller's) → `end`. Changes are told without waiting and gathered into guarded
     batches, one transaction in flight; a future resolves with the number of the batch that committed it. While the
-    store is away futures stay pending and nothing is lost; when the life is over (fenced) they are cancelled.
+    store is away futures stay pending and nothing is lost; when the incarnation is over (fenced) they are cancelled.
     """
 
-    life: Life
+    incarnation: Incarnation
     machine: int
-    mint: Mint
+    ids: SnowflakeGenerator
 
-    async def begin(self) -> Life:
-        """Check the layout, take a lease, a machine id and the node's key; then `life`, `machine`, `mint` are set.
+    async def begin(self) -> Incarnation:
+        """Check the layout, take a lease, a machine id and the node's key; then `incarnation`, `machine`, `mint` are
+        set.
 
         Retries a store that is away until `start_limit`, logging one line that names the address; then StoreAway.
         RegistryError: another layout, or a fixed machine id that stays held.
@@ -51,7 +52,7 @@ class Registrar(Protocol):
         ...
 
     async def run(self) -> None:
-        """Keep the lease, reserve id floors, commit batches. Returns only when the life is over: fenced."""
+        """Keep the lease, reserve id floors, commit batches. Returns only when the incarnation is over: fenced."""
         ...
 
     async def end(self) -> None:
@@ -62,20 +63,20 @@ class Registrar(Protocol):
         """Mark the node's key as draining."""
         ...
 
-    def session_came(self, user: str, sid: int, info: SessionInfo) -> "Future[int]":
+    def register_session(self, user: str, sid: int, info: SessionInfo) -> "Future[int]":
         """Register a session. The future gives the number of the batch that holds it; cancelled if it leaves first."""
         ...
 
-    def session_left(self, user: str, sid: int) -> None:
+    def unregister_session(self, user: str, sid: int) -> None:
         """Remove a session's key."""
         ...
 
-    def file_joined(self, guid: str) -> "Future[int]":
-        """Register this life as an owner of the file. Already registered: a future that is done."""
+    def register_file(self, file: str) -> "Future[int]":
+        """Register this incarnation as an owner of the file. Already registered: a future that is done."""
         ...
 
-    def file_left(self, guid: str) -> None:
-        """Remove this life's key of the file."""
+    def unregister_file(self, file: str) -> None:
+        """Remove this incarnation's key of the file."""
         ...
 
     def lapsed(self) -> bool:
@@ -109,6 +110,6 @@ class RouteFeed(Protocol):
         """
         ...
 
-    async def standing(self, life: Life) -> Answer:
-        """Whether the life is alive, by a linearizable read: what a node that may have lapsed asks its routers."""
+    async def lease_state(self, incarnation: Incarnation) -> FencingAnswer:
+        """Whether the incarnation is alive, by a linearizable read: a lapsed node's fencing query."""
         ...

@@ -1,8 +1,9 @@
-"""`StoreRegistrar`: one life of one gateway, from `begin` to fenced or `end`, over any store.
+"""`StoreRegistrar`: one incarnation of one gateway, from `begin` to fenced or `end`, over any store.
 
-Four things run for as long as the life does, and each may find that it is over: the lease is kept, and with it the node
-key is looked at; ids are reserved ahead; batches are committed one at a time; and whoever waits for a commit too long
-makes the node *unregistered*, which its routers must know. Nothing here writes a heartbeat: the lease is the heartbeat.
+Four things run for as long as the incarnation does, and each may find that it is over: the lease is kept, and with it
+the node key is looked at; ids are reserved ahead; batches are committed one at a time; and whoever waits for a commit
+too long makes the node *unregistered*, which its routers must know. Nothing here writes a heartbeat: the lease is the
+heartbeat.
 """
 
 import asyncio
@@ -14,18 +15,18 @@ from contextlib import suppress
 
 import msgspec
 
-from registry.floors import Floor
-from registry.guard import Guard
-from registry.ids import Mint
+from registry.floors import IdFloor
+from registry.guard import BatchGuard
+from registry.ids import SnowflakeGenerator
 from registry.keys import Keys
-from registry.lapse import Lapse
+from registry.lapse import LeaseTracker
 from registry.membership import Fenced, Member, Membership
-from registry.model import Life, Node, SessionInfo
-from registry.pending import Pending
+from registry.model import Incarnation, Node, SessionInfo
+from registry.pending import PendingWrites
 from registry.ports import RegistrySettings
-from registry.retry import Patience
+from registry.retry import Retrier
 from registry.store import Created, LeaseGone, Put, Store, StoreAway, StoreError
-from runtime.process.run_all import together
+from runtime.process.run_all import run_all
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +47,12 @@ def wall_ms() -> int:
 
 
 class StoreRegistrar:
-    """The only writer of one life's keys. A new life is a new object."""
+    """The only writer of one incarnation's keys. A new incarnation is a new object."""
 
-    life: Life
+    incarnation: Incarnation
     machine: int
-    mint: Mint
-    lapse: Lapse
+    ids: SnowflakeGenerator
+    lapse: LeaseTracker
 
     def __init__(
         self,
@@ -72,36 +73,36 @@ class StoreRegistrar:
         self._clock = clock
         self._wall = wall
         self._keys = Keys(settings.cluster)
-        self._pending = Pending(clock)
+        self._pending = PendingWrites(clock)
         self._told_unregistered = False
         self._ended = asyncio.Event()
         self._lease = 0
 
-    # A life
+    # An incarnation
 
-    async def begin(self) -> Life:
+    async def begin(self) -> Incarnation:
         """See the port."""
-        patience = Patience(self._settings.start_limit, self._clock)
+        patience = Retrier(self._settings.start_limit, self._clock)
         join = Membership(self._store, self._settings, self._node_id, self._node, self._clock).join
         member = await join(patience)
         self._take(member)
-        self._floor = Floor(self._store, self._keys, member.life, member.machine, self._wall)
-        self.mint = await patience(self._floor.first)
-        await patience(lambda: self._floor.tend(self.mint))
-        return self.life
+        self._floor = IdFloor(self._store, self._keys, member.incarnation, member.machine, self._wall)
+        self.ids = await patience(self._floor.first)
+        await patience(lambda: self._floor.tend(self.ids))
+        return self.incarnation
 
     def _take(self, member: Member) -> None:
-        self.life, self.machine, self._lease = member.life, member.machine, member.lease
-        self.lapse = Lapse(self._settings.ttl, member.sent)
+        self.incarnation, self.machine, self._lease = member.incarnation, member.machine, member.lease
+        self.lapse = LeaseTracker(self._settings.ttl, member.sent)
         self._node_key = self._keys.node(self._node_id)
-        self._guard = Guard(self._store, self._keys, member)
+        self._guard = BatchGuard(self._store, self._keys, member)
 
     async def run(self) -> None:
         """See the port. Also returns after `end`. StoreRefused when the store no longer takes us at all."""
         try:
-            await together(self._keep_lease, self._reserve_ids, self._commit, self._watch_waiting, self._until_ended)
+            await run_all(self._keep_lease, self._reserve_ids, self._commit, self._watch_waiting, self._until_ended)
         except (Fenced, LeaseGone) as over:
-            log.warning("Life %s is over: %s", self.life, over)
+            log.warning("Incarnation %s is over: %s", self.incarnation, over)
             self._finish()
         except _Ended:
             return
@@ -117,7 +118,7 @@ class StoreRegistrar:
         try:
             await self._store.revoke(self._lease)
         except StoreError as error:
-            log.warning("The lease of %s is left to run out: %s", self.life, error)
+            log.warning("The lease of %s is left to run out: %s", self.incarnation, error)
 
     def _finish(self) -> None:
         self.lapse.fence()
@@ -127,10 +128,10 @@ class StoreRegistrar:
     async def drain(self) -> None:
         """See the port. Fenced: nothing to mark, `run` will say so."""
         node = msgspec.structs.replace(self._node(self.machine), draining=True)
-        patience = Patience(self._settings.ttl, self._clock)
+        patience = Retrier(self._settings.ttl, self._clock)
         put = Put(self._node_key, msgspec.json.encode(node), self._lease)
         with suppress(LeaseGone):
-            await patience(lambda: self._store.transaction([Created(self._node_key, self.life.epoch)], [put]))
+            await patience(lambda: self._store.transaction([Created(self._node_key, self.incarnation.epoch)], [put]))
 
     @property
     def batches(self) -> int:
@@ -139,21 +140,21 @@ class StoreRegistrar:
 
     # What happened
 
-    def session_came(self, user: str, sid: int, info: SessionInfo) -> "Future[int]":
+    def register_session(self, user: str, sid: int, info: SessionInfo) -> "Future[int]":
         """See the port. Cancelled if the session leaves first."""
-        return self._pending.put(self._keys.session(user, sid, self.life), msgspec.json.encode(info))
+        return self._pending.put(self._keys.session(user, sid, self.incarnation), msgspec.json.encode(info))
 
-    def session_left(self, user: str, sid: int) -> None:
+    def unregister_session(self, user: str, sid: int) -> None:
         """See the port."""
-        self._pending.remove(self._keys.session(user, sid, self.life))
+        self._pending.remove(self._keys.session(user, sid, self.incarnation))
 
-    def file_joined(self, guid: str) -> "Future[int]":
+    def register_file(self, file: str) -> "Future[int]":
         """See the port. Cancelled if the file is left first."""
-        return self._pending.put_once(self._keys.file(guid, self.life), b"")
+        return self._pending.put_once(self._keys.file(file, self.incarnation), b"")
 
-    def file_left(self, guid: str) -> None:
+    def unregister_file(self, file: str) -> None:
         """See the port."""
-        self._pending.remove(self._keys.file(guid, self.life))
+        self._pending.remove(self._keys.file(file, self.incarnation))
 
     def lapsed(self) -> bool:
         """See the port. `lapse` has the rest: what the routers have answered."""
@@ -164,7 +165,7 @@ class StoreRegistrar:
         since = self._pending.waits_since()
         return since is not None and self._clock() - since > LATE
 
-    # What else a life needs
+    # What else an incarnation needs
 
     async def _commit(self) -> None:
         await self._pending.commit(self._guard.apply)
@@ -177,17 +178,17 @@ class StoreRegistrar:
                 await self._store.keep_alive(self._lease)
                 self.lapse.kept(sent)
                 entry = await self._store.get(self._node_key)
-                if entry is None or entry.create_revision != self.life.epoch:
+                if entry is None or entry.create_revision != self.incarnation.epoch:
                     raise Fenced(f"{self._node_key} is gone")
             except StoreAway as error:
-                log.info("The lease of %s waits: %s", self.life, error)
+                log.info("The lease of %s waits: %s", self.incarnation, error)
                 pause = min(pause, 0.5)
             await asyncio.sleep(pause)
 
     async def _reserve_ids(self) -> None:
         while True:
             try:
-                await self._floor.tend(self.mint)
+                await self._floor.tend(self.ids)
             except StoreAway as error:
                 log.info("Ids of machine %d cannot be reserved: %s", self.machine, error)
             await asyncio.sleep(TEND)

@@ -14,7 +14,7 @@ FIRST, LONGEST = 0.1, 1.0  # seconds between two tries
 _T = TypeVar("_T")
 
 
-class BackOff:
+class RetryPauses:
     """The pauses between tries: doubling, jittered, bounded."""
 
     __slots__ = ("_next",)
@@ -28,7 +28,7 @@ class BackOff:
         await asyncio.sleep(delay * random.uniform(0.5, 1.0))
 
 
-class Patience:
+class Retrier:
     """Tries steps until the store answers, for at most `limit` seconds over all steps together."""
 
     def __init__(self, limit: float, clock: Callable[[], float]) -> None:
@@ -39,7 +39,7 @@ class Patience:
 
     async def __call__(self, step: Callable[[], Awaitable[_T]]) -> _T:
         """The step's result. StoreAway once the limit has passed; every other error at once."""
-        back_off = BackOff()
+        back_off = RetryPauses()
         while True:
             try:
                 return await step()

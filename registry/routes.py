@@ -2,17 +2,17 @@
 
 What is held, and what follows from it:
 
-* a session's records, one per life that has registered it. Usually one; two while a session moves between nodes. The
-  newest by create-revision whose life counts is the route (design §4);
-* a file's lives;
-* per life, what it has registered, so that its end or its sweeping never walks the whole table.
+* a session's records, one per incarnation that has registered it. Usually one; two while a session moves between
+  nodes. The newest by create-revision whose incarnation counts is the route (design §4);
+* a file's incarnations;
+* per incarnation, what it has registered, so that its end or its sweeping never walks the whole table.
 
-The end of a life changes none of this: its routes stop *counting*, which is asked at each lookup, and its keys leave
-the table when somebody deletes them from the store. So one watch event ends 100,000 routes at no cost, and the table
-always equals the store at `revision`.
+The end of an incarnation changes none of this: its routes stop *counting*, which is asked at each lookup, and its keys
+leave the table when somebody deletes them from the store. So one watch event ends 100,000 routes at no cost, and the
+table always equals the store at `revision`.
 
-A session id belongs to one user, so (sid, life) names a record. Half a million sessions should fit: a bucket holds its
-only record bare and becomes a dict when it has several; users and lives are shared objects.
+A session id belongs to one user, so (sid, incarnation) names a record. Half a million sessions should fit: a bucket
+holds its only record bare and becomes a dict when it has several; users and incarnations are shared objects.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,9 +23,9 @@ from typing import TypeVar
 import msgspec
 
 from registry import keys
-from registry.model import Life, Node, SessionInfo, SessionRoute
+from registry.model import Incarnation, Node, SessionInfo, SessionRoute
 from registry.nodes import Nodes, TableChange
-from registry.store import Changes, Entry, Reading
+from registry.store import Changes, Entry, Snapshot
 
 __all__ = ["RouteTable", "TableChange"]
 
@@ -34,13 +34,13 @@ _Bucket = SessionRoute | dict[int, SessionRoute]  # by identity, so that a user 
 _Key = TypeVar("_Key", int, str)
 
 
-class _Owned:
-    """What one life has registered."""
+class _IncarnationKeys:
+    """What one incarnation has registered."""
 
-    __slots__ = ("files", "life", "sessions")
+    __slots__ = ("files", "incarnation", "sessions")
 
-    def __init__(self, life: Life) -> None:
-        self.life = life
+    def __init__(self, incarnation: Incarnation) -> None:
+        self.incarnation = incarnation
         self.sessions: set[int] = set()
         self.files: set[str] = set()
 
@@ -58,13 +58,13 @@ class RouteTable:
     def _clear(self) -> None:
         self._sessions: dict[int, _Bucket] = {}
         self._users: dict[str, _Bucket] = {}
-        self._files: dict[str, tuple[Life, ...]] = {}
-        self._owned: dict[Life, _Owned] = {}
+        self._files: dict[str, tuple[Incarnation, ...]] = {}
+        self._owned: dict[Incarnation, _IncarnationKeys] = {}
 
     # Lookups
 
     def session(self, sid: int) -> SessionRoute | None:
-        """The session's route: the newest record whose life counts. None is a miss, not yet an OFFLINE."""
+        """The session's route: the newest record whose incarnation counts. None is a miss, not yet an OFFLINE."""
         return self._newest(_records(self._sessions.get(sid)))
 
     def user(self, user: str) -> list[SessionRoute]:
@@ -72,51 +72,51 @@ class RouteTable:
         routes: dict[int, SessionRoute] = {}
         for record in _records(self._users.get(user)):
             known = routes.get(record.sid)
-            if (known is None or record.created > known.created) and self._nodes.counts(record.life):
+            if (known is None or record.created > known.created) and self._nodes.counts(record.incarnation):
                 routes[record.sid] = record
         return list(routes.values())
 
-    def file(self, guid: str) -> list[Life]:
-        """The lives that own the file and count."""
-        return [life for life in self._files.get(guid, ()) if self._nodes.counts(life)]
+    def file(self, file: str) -> list[Incarnation]:
+        """The incarnations that own the file and count."""
+        return [incarnation for incarnation in self._files.get(file, ()) if self._nodes.counts(incarnation)]
 
-    def lives(self) -> Mapping[Life, Node]:
-        """All nodes whose key stands, by their life. A view: do not keep it over a fold."""
+    def incarnations(self) -> Mapping[Incarnation, Node]:
+        """All nodes whose key stands, by their incarnation. A view: do not keep it over a fold."""
         return self._nodes.present
 
-    def present(self, life: Life) -> bool:
+    def present(self, incarnation: Incarnation) -> bool:
         """Whether the node's key stands with this epoch."""
-        return life in self._nodes.present
+        return incarnation in self._nodes.present
 
-    def lingering(self) -> list[Life]:
+    def lingering(self) -> list[Incarnation]:
         """Lives whose node key is gone and that nobody has ended yet: their routes count."""
         return list(self._nodes.lingering)
 
-    def batch(self, life: Life) -> int:
-        """The newest batch number of this life that the table holds; 0 for a life that is not present."""
-        return self._nodes.number(life)
+    def batch(self, incarnation: Incarnation) -> int:
+        """The newest batch number of this incarnation that the table holds; 0 when it is not present."""
+        return self._nodes.number(incarnation)
 
     def __len__(self) -> int:
-        """How many session ids have a record, whether or not its life counts."""
+        """How many session ids have a record, whether or not its incarnation counts."""
         return len(self._sessions)
 
     # Lives that are over
 
-    def end(self, life: Life) -> None:
-        """A lingering life's stream is down or silent too: its routes stop counting. Otherwise nothing happens."""
-        self._nodes.lingering.discard(life)
+    def end(self, incarnation: Incarnation) -> None:
+        """A lingering incarnation's stream is down or silent too: its routes stop counting. Else a no-op."""
+        self._nodes.lingering.discard(incarnation)
 
-    def over(self) -> list[Life]:
+    def over(self) -> list[Incarnation]:
         """Lives that are neither present nor lingering, and still have keys: the sweeper's work."""
-        return [life for life in self._owned if not self._nodes.counts(life)]
+        return [incarnation for incarnation in self._owned if not self._nodes.counts(incarnation)]
 
-    def keys_of(self, life: Life, limit: int) -> list[str]:
-        """At most `limit` keys that the life has registered and that still stand."""
-        owned = self._owned.get(life)
+    def keys_of(self, incarnation: Incarnation, limit: int) -> list[str]:
+        """At most `limit` keys that the incarnation has registered and that still stand."""
+        owned = self._owned.get(incarnation)
         if owned is None:
             return []
-        sessions = (self._keys.session(self._user_of(sid, life), sid, life) for sid in owned.sessions)
-        files = (self._keys.file(guid, life) for guid in owned.files)
+        sessions = (self._keys.session(self._user_of(sid, incarnation), sid, incarnation) for sid in owned.sessions)
+        files = (self._keys.file(file, incarnation) for file in owned.files)
         return list(islice(chain(sessions, files), limit))
 
     # Folding
@@ -140,7 +140,7 @@ class RouteTable:
         self.revision = changes.revision
         return self._nodes.settle()
 
-    def replace(self, reading: Reading) -> TableChange:
+    def replace(self, reading: Snapshot) -> TableChange:
         """Take a fresh snapshot for the truth; what changed about nodes is told as if it had been watched."""
         self._clear()
         nodes, batches = [], {}
@@ -169,59 +169,59 @@ class RouteTable:
             return
         info = SessionInfo(intern(info.namespace), intern(info.auth_type), info.connected_at)
         self._drop_session(key)
-        owned = self._owned_by(key.life)
+        owned = self._owned_by(key.incarnation)
         user = next((known.user for known in _records(self._users.get(key.user))), key.user)
-        record = SessionRoute(key.sid, user, owned.life, entry.create_revision, info)
+        record = SessionRoute(key.sid, user, owned.incarnation, entry.create_revision, info)
         owned.sessions.add(record.sid)
         _add(self._sessions, record.sid, record)
         _add(self._users, user, record)
 
     def _drop_session(self, key: keys.SessionKey) -> None:
         held = _records(self._sessions.get(key.sid))
-        record = next((r for r in held if r.life == key.life and r.user == key.user), None)
+        record = next((r for r in held if r.incarnation == key.incarnation and r.user == key.user), None)
         if record is None:
             return
         _remove(self._sessions, key.sid, record)
         _remove(self._users, key.user, record)
-        owned = self._owned[key.life]
+        owned = self._owned[key.incarnation]
         owned.sessions.discard(key.sid)
         self._forget(owned)
 
     def _put_file(self, key: keys.FileKey) -> None:
-        owned = self._owned_by(key.life)
-        if key.guid not in owned.files:
-            owned.files.add(key.guid)
-            self._files[key.guid] = (*self._files.get(key.guid, ()), owned.life)
+        owned = self._owned_by(key.incarnation)
+        if key.file not in owned.files:
+            owned.files.add(key.file)
+            self._files[key.file] = (*self._files.get(key.file, ()), owned.incarnation)
 
     def _drop_file(self, key: keys.FileKey) -> None:
-        owned = self._owned.get(key.life)
-        if owned is None or key.guid not in owned.files:
+        owned = self._owned.get(key.incarnation)
+        if owned is None or key.file not in owned.files:
             return
-        owned.files.discard(key.guid)
-        rest = tuple(life for life in self._files[key.guid] if life != key.life)
+        owned.files.discard(key.file)
+        rest = tuple(incarnation for incarnation in self._files[key.file] if incarnation != key.incarnation)
         if rest:
-            self._files[key.guid] = rest
+            self._files[key.file] = rest
         else:
-            del self._files[key.guid]
+            del self._files[key.file]
         self._forget(owned)
 
-    def _owned_by(self, life: Life) -> _Owned:
-        owned = self._owned.get(life)
+    def _owned_by(self, incarnation: Incarnation) -> _IncarnationKeys:
+        owned = self._owned.get(incarnation)
         if owned is None:
-            owned = self._owned[life] = _Owned(life)
+            owned = self._owned[incarnation] = _IncarnationKeys(incarnation)
         return owned
 
-    def _forget(self, owned: _Owned) -> None:
+    def _forget(self, owned: _IncarnationKeys) -> None:
         if not owned.sessions and not owned.files:
-            del self._owned[owned.life]
+            del self._owned[owned.incarnation]
 
-    def _user_of(self, sid: int, life: Life) -> str:
-        return next(record.user for record in _records(self._sessions[sid]) if record.life == life)
+    def _user_of(self, sid: int, incarnation: Incarnation) -> str:
+        return next(record.user for record in _records(self._sessions[sid]) if record.incarnation == incarnation)
 
     def _newest(self, records: Iterable[SessionRoute]) -> SessionRoute | None:
         newest = None
         for record in records:
-            if (newest is None or record.created > newest.created) and self._nodes.counts(record.life):
+            if (newest is None or record.created > newest.created) and self._nodes.counts(record.incarnation):
                 newest = record
         return newest
 

@@ -2,7 +2,7 @@
 
 Two implementations stand behind it: `registry.etcd.store.EtcdStore` and the in-memory twin `registry.memory`; one
 contract suite (`tests/contract/test_store.py`) runs over both. Everything above (membership, registrar, feed, sweeper)
-is written once, over this port. Keys are ASCII strings (users and guids are percent-encoded in `registry.keys`).
+is written once, over this port. Keys are ASCII strings (users and file names are percent-encoded in `registry.keys`).
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -33,7 +33,7 @@ class Changes(NamedTuple):
     changes: Sequence[Change]
 
 
-class Reading(NamedTuple):
+class Snapshot(NamedTuple):
     """Entries as they stood, all at one revision."""
 
     revision: int
@@ -78,7 +78,7 @@ Compare = Created | Holds
 Operation = Put | Delete | Get
 
 
-class Outcome(NamedTuple):
+class TransactionResult(NamedTuple):
     """What a transaction did. `reads` holds one list (of none or one entry) per Get of the branch that ran."""
 
     succeeded: bool
@@ -122,7 +122,7 @@ class Store(Protocol):
         """One key, linearizable."""
         ...
 
-    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Reading:
+    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Snapshot:
         """Every key below the prefix, at one revision, in key order. Read in pages, so any size works."""
         ...
 
@@ -132,7 +132,7 @@ class Store(Protocol):
 
     async def transaction(
         self, compare: Sequence[Compare], success: Sequence[Operation], failure: Sequence[Operation] = ()
-    ) -> Outcome:
+    ) -> TransactionResult:
         """Atomically: if every compare holds run `success`, else `failure`. At most 128 operations; a key once."""
         ...
 

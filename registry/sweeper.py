@@ -1,8 +1,8 @@
-"""The sweeper: one router, elected, removes what dead lives have left behind.
+"""The sweeper: one router, elected, removes what dead incarnations have left behind.
 
-It takes a life's keys only once the life has been over for a while, in small paced transactions, each of which compares
-that this router still leads. Deleting is safe whoever does it: a life's keys carry its epoch, an epoch never returns,
-and the table never runs ahead of the store, so a life that is over in the table is over.
+It takes an incarnation's keys only once the incarnation has been over for a while, in small paced transactions, each of
+which compares that this router still leads. Deleting is safe whoever does it: an incarnation's keys carry its epoch, an
+epoch never returns, and the table never runs ahead of the store, so an incarnation that is over in the table is over.
 """
 
 import asyncio
@@ -13,31 +13,31 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from registry.keys import Keys
-from registry.model import Life
+from registry.model import Incarnation
 from registry.ports import RegistrySettings
 from registry.routes import RouteTable
 from registry.store import Created, Delete, LeaseGone, Put, Store, StoreAway, StoreError
-from runtime.process.run_all import together
+from runtime.process.run_all import run_all
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 100  # deletes in one transaction
 PACE = 0.02  # seconds between two of them: at most 5,000 keys a second
-ROUND = 5_000  # keys of one life before the table is asked again
-LOOK = 1.0  # the longest time, in seconds, between two looks for lives that are over
+ROUND = 5_000  # keys of one incarnation before the table is asked again
+LOOK = 1.0  # the longest time, in seconds, between two looks for incarnations that are over
 
 
-class Overdue:
-    """Core: which lives have been over for long enough. Times are seconds on one clock."""
+class SweepSchedule:
+    """Core: which incarnations have been over for long enough. Times are seconds on one clock."""
 
     def __init__(self, after: float) -> None:
         self._after = after
-        self._since: dict[Life, float] = {}
+        self._since: dict[Incarnation, float] = {}
 
-    def due(self, over: Iterable[Life], now: float) -> list[Life]:
+    def due(self, over: Iterable[Incarnation], now: float) -> list[Incarnation]:
         """Those of `over` that have been in it for `after` seconds, at every look since."""
-        self._since = {life: self._since.get(life, now) for life in over}
-        return [life for life, since in self._since.items() if now - since >= self._after]
+        self._since = {incarnation: self._since.get(incarnation, now) for incarnation in over}
+        return [incarnation for incarnation, since in self._since.items() if now - since >= self._after]
 
 
 class _Leadership(NamedTuple):
@@ -45,7 +45,7 @@ class _Leadership(NamedTuple):
     revision: int  # create-revision of the leader's key: the fence of every sweep
 
 
-class _Deposed(Exception):
+class _LeadershipLost(Exception):
     """Another router may lead by now."""
 
 
@@ -98,8 +98,8 @@ class Sweeper:
         log.info("Router %s is the sweeper", self._router_id)
         self.leads = True
         try:
-            await together(lambda: self._keep(leadership), lambda: self._sweep(leadership))
-        except (LeaseGone, _Deposed) as over:
+            await run_all(lambda: self._keep(leadership), lambda: self._sweep(leadership))
+        except (LeaseGone, _LeadershipLost) as over:
             log.warning("Router %s is the sweeper no more: %s", self._router_id, over)
         finally:
             self.leads = False
@@ -113,23 +113,23 @@ class Sweeper:
             await asyncio.sleep(self._settings.ttl / 3)
 
     async def _sweep(self, leadership: _Leadership) -> None:
-        overdue = Overdue(self._settings.sweep_after)
+        overdue = SweepSchedule(self._settings.sweep_after)
         while True:
-            for life in overdue.due(self._table.over(), self._clock()):
+            for incarnation in overdue.due(self._table.over(), self._clock()):
                 try:
-                    await self._remove(life, leadership)
+                    await self._remove(incarnation, leadership)
                 except StoreAway as error:
-                    log.info("Sweeping %s waits: %s", life, error)
+                    log.info("Sweeping %s waits: %s", incarnation, error)
             await asyncio.sleep(min(LOOK, max(self._settings.sweep_after / 4, PACE)))
 
-    async def _remove(self, life: Life, leadership: _Leadership) -> None:
-        keys = self._table.keys_of(life, ROUND)
+    async def _remove(self, incarnation: Incarnation, leadership: _Leadership) -> None:
+        keys = self._table.keys_of(incarnation, ROUND)
         for first in range(0, len(keys), AT_ONCE):
             some = keys[first : first + AT_ONCE]
             fence = Created(self._keys.sweeper, leadership.revision)
             outcome = await self._store.transaction([fence], [Delete(key) for key in some])
             if not outcome.succeeded:
-                raise _Deposed(f"{self._keys.sweeper} is another's")
+                raise _LeadershipLost(f"{self._keys.sweeper} is another's")
             self.swept += len(some)
             await asyncio.sleep(PACE)
-        log.info("Swept %d keys of %s", len(keys), life)
+        log.info("Swept %d keys of %s", len(keys), incarnation)

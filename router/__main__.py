@@ -15,13 +15,13 @@ from observability.counters import Counters, counters
 from observability.metrics import Exposition
 from registry.etcd.store import EtcdStore
 from registry.feed import StoreRouteFeed
-from registry.model import Life, Node
+from registry.model import Incarnation, Node
 from registry.store import StoreError
 from registry.sweeper import Sweeper
 from router.api.calls import Calls
 from router.api.grpc_api import GrpcApi
 from router.api.http_api import HttpApi
-from router.commands.dispatch import Carrier
+from router.commands.dispatch import CommandDispatcher
 from router.config import RouterConfig
 from router.delivery.broadcast import Broadcast
 from router.delivery.port import Delivery
@@ -45,7 +45,7 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 GRACE = 5.0  # seconds for calls under way at a stop
 
 
-class Process:
+class RouterProcess:
     """One router, put together."""
 
     def __init__(self, settings: RouterConfig) -> None:
@@ -74,7 +74,7 @@ class Process:
         self._api = GrpcApi(calls)
         gauges = {
             "sessions": lambda: float(len(self._feed.table)),
-            "nodes": lambda: float(len(self._feed.table.lives())),
+            "nodes": lambda: float(len(self._feed.table.incarnations())),
             "sweeps": lambda: float(self._sweeper.leads),
         }
         self._admin = Admin(self._why_not_ready, Exposition("homing_router", names.ROUTER, self._counters, gauges))
@@ -86,12 +86,12 @@ class Process:
         hop = self._settings.router.hop
         return Broadcast(self._name, self._publisher, self._feed, self._fleet, hop, self._counters, tracer)
 
-    def _make_hop(self, life: Life, node: Node, on_change: OnChange) -> Hop:
+    def _make_hop(self, incarnation: Incarnation, node: Node, on_change: OnChange) -> Hop:
         def batch() -> int:
-            return self._feed.table.batch(life)
+            return self._feed.table.batch(incarnation)
 
         settings = self._settings.router.hop
-        return StreamHop(self._name, life, node.port, settings, batch, self._fencing.judge, on_change)
+        return StreamHop(self._name, incarnation, node.port, settings, batch, self._fencing.judge, on_change)
 
     def _why_not_ready(self) -> str:
         return "" if self._ready else "starting, or stopping"
@@ -193,7 +193,7 @@ def _commands(settings: RouterConfig, calls: Calls, counted: Counters) -> "Kafka
     """Calls that come over Kafka."""
     from router.commands.consumer import KafkaCommands  # with aiokafka, which costs 20 MiB
 
-    return KafkaCommands(settings.bus, settings.commands, Carrier(calls), counted)
+    return KafkaCommands(settings.bus, settings.commands, CommandDispatcher(calls), counted)
 
 
 @click.command(name="router")
@@ -216,7 +216,7 @@ def command(file: Path | None, assignments: tuple[str, ...], **flags: str | None
 
     async def main(stop: Stop) -> None:
         try:
-            await Process(settings).run(stop)
+            await RouterProcess(settings).run(stop)
         except* CannotStart as error:
             raise error.exceptions[0] from None
         except* StoreError as error:

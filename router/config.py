@@ -11,7 +11,7 @@ from runtime.bus.settings import BusSection, DeliverySection
 from runtime.process.logs import LogSection
 
 
-class ListenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RouterSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[router]`: where it listens, and its bounds."""
 
     grpc: str = "127.0.0.1:8500"  # callers; loopback only until there are rights
@@ -25,7 +25,7 @@ class RouterConfig(msgspec.Struct, frozen=True):
     """All that a router reads."""
 
     registry: RegistrySection = RegistrySection()
-    router: ListenSection = ListenSection()
+    router: RouterSection = RouterSection()
     bus: BusSection = BusSection()
     delivery: DeliverySection = DeliverySection()
     commands: CommandSettings = CommandSettings()

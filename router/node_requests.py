@@ -11,18 +11,18 @@ from router.push import Target
 
 ANSWER_LIMIT = 5.0  # seconds; a join waits for the registry's commit (3 s) and the routers' tables
 
-MakeAsk = Callable[[], node_pb2.Ask]
-Answers = list[tuple[Leg, node_pb2.AskAnswer | None]]
+MakeRequest = Callable[[], node_pb2.NodeRequest]
+Answers = list[tuple[Leg, node_pb2.NodeResponse | None]]
 
 
-class Asking:
+class NodeRequests:
     """Carries questions over the fleet."""
 
     def __init__(self, feed: RouteFeed, fleet: Fleet) -> None:
         self._feed = feed
         self._fleet = fleet
 
-    async def ask(self, target: Target, make: MakeAsk) -> Answers:
+    async def request(self, target: Target, make: MakeRequest) -> Answers:
         """What each owner of the target answered; None for one that did not. `make` makes the question, once a node.
 
         An owner that turns out not to be one makes the table catch up, and owners that were not asked are asked.
@@ -31,28 +31,28 @@ class Asking:
         if missed(legs):
             await self._feed.wait_caught_up()
             legs = self._plan(target)
-        answers = await self._ask_all(legs, make)
+        answers = await self._request_all(legs, make)
         if any(answer is not None and answer.verdict != node_pb2.DONE for leg, answer in answers if not leg.scatter):
             await self._feed.wait_caught_up()
-            rest = {life: leg for life, leg in self._plan(target).items() if life not in legs}
-            answers += await self._ask_all(rest, make)
+            rest = {incarnation: leg for incarnation, leg in self._plan(target).items() if incarnation not in legs}
+            answers += await self._request_all(rest, make)
         return answers
 
     def _plan(self, target: Target) -> Plan:
         return plan(target, self._feed.table, self._fleet.scattering())
 
-    async def _ask_all(self, legs: Plan, make: MakeAsk) -> Answers:
-        answers = await asyncio.gather(*(self._ask_one(leg, make()) for leg in legs.values()))
+    async def _request_all(self, legs: Plan, make: MakeRequest) -> Answers:
+        answers = await asyncio.gather(*(self._request_one(leg, make()) for leg in legs.values()))
         return list(zip(legs.values(), answers, strict=True))
 
-    async def _ask_one(self, leg: Leg, ask: node_pb2.Ask) -> node_pb2.AskAnswer | None:
-        hop = self._fleet.hop(leg.life)
+    async def _request_one(self, leg: Leg, request: node_pb2.NodeRequest) -> node_pb2.NodeResponse | None:
+        hop = self._fleet.hop(leg.incarnation)
         if hop is None:
             return None
-        ask.epoch = leg.life.epoch
+        request.epoch = leg.incarnation.epoch
         try:
             async with asyncio.timeout(ANSWER_LIMIT):
-                answer = await hop.ask(ask)
+                answer = await hop.request(request)
         except TimeoutError:
             return None
         return answer if answer is not None and answer.verdict else None  # without a verdict the node has failed

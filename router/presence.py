@@ -10,7 +10,7 @@ from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
 from registry.model import SessionRoute
 from registry.ports import RouteFeed
-from router.node_requests import Asking
+from router.node_requests import NodeRequests
 from router.push import Target, bad, check_file
 
 MAX_PAGE = 1000
@@ -20,9 +20,9 @@ DEFAULT_PAGE = 100
 class Presence:
     """Answers the Presence call."""
 
-    def __init__(self, feed: RouteFeed, asking: Asking) -> None:
+    def __init__(self, feed: RouteFeed, asking: NodeRequests) -> None:
         self._feed = feed
-        self._asking = asking
+        self._node_requests = asking
 
     async def answer(self, request: router_pb2.PresenceRequest) -> router_pb2.PresenceResponse:
         """One page. Raises Refused that names the field."""
@@ -43,25 +43,25 @@ class Presence:
         return _fill(response, map(present, routes), size, after)
 
     async def _of_file(self, file: str, size: int, after: int) -> router_pb2.PresenceResponse:
-        def make() -> node_pb2.Ask:
+        def make() -> node_pb2.NodeRequest:
             # One more than the page holds: whether there is a next one.
-            return node_pb2.Ask(presence=node_pb2.FilePresence(file=file, after=after, limit=size + 1))
+            return node_pb2.NodeRequest(presence=node_pb2.FilePresence(file=file, after=after, limit=size + 1))
 
         response = router_pb2.PresenceResponse()
         sessions: list[router_pb2.PresentSession] = []
-        for leg, answer in await self._asking.ask(Target(file=file), make):
+        for leg, answer in await self._node_requests.request(Target(file=file), make):
             if answer is None:
-                response.incomplete_nodes.append(leg.life.node)
+                response.incomplete_nodes.append(leg.incarnation.node)
                 continue
             response.total += answer.sessions
-            sessions += [_from_node(one, leg.life.node) for one in answer.present]
+            sessions += [_from_node(one, leg.incarnation.node) for one in answer.present]
         return _fill(response, sessions, size, after)
 
 
 def present(route: SessionRoute) -> router_pb2.PresentSession:
     """A session as the table knows it."""
     session = router_pb2.PresentSession(
-        session=route.sid, user=route.user, node=route.life.node, namespace=route.info.namespace
+        session=route.sid, user=route.user, node=route.incarnation.node, namespace=route.info.namespace
     )
     session.connected_at.FromMilliseconds(route.info.connected_at)
     return session

@@ -12,7 +12,7 @@ from homing.v1 import router_pb2
 from observability.traceparent import checked
 
 MAX_EVENT = 128  # bytes
-MAX_NAME = 256  # bytes of a user or a guid
+MAX_NAME = 256  # bytes of a user or a file name
 MAX_EXCEPT = 1000
 DEFAULT_TTL = 30.0  # seconds
 MAX_TTL = 86_400.0
@@ -26,7 +26,7 @@ _match_push_id = re.compile(r"[\x21-\x7e]{1,64}").fullmatch
 _match_content_type = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,126}").fullmatch
 
 
-class Refused(Exception):
+class CallRefused(Exception):
     """A call that is not carried out. `code` is gRPC's name for it."""
 
     def __init__(self, code: str, message: str, field: str = "", retry_after: float | None = None) -> None:
@@ -36,9 +36,9 @@ class Refused(Exception):
         self.retry_after = retry_after  # seconds
 
 
-def bad(field: str, message: str) -> Refused:
+def bad(field: str, message: str) -> CallRefused:
     """INVALID_ARGUMENT, with the field first in the text."""
-    return Refused("INVALID_ARGUMENT", f"{field}: {message}", field)
+    return CallRefused("INVALID_ARGUMENT", f"{field}: {message}", field)
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ class CheckedPush(msgspec.Struct, frozen=True):
     max_deliveries: int
     traceparent: str  # "" unless it is a W3C one: a malformed one is as good as none (Trace Context §3.2.2.3)
     size: int  # bytes that it takes in a queue, about
-    patient: bool = False  # its caller has others under way: nobody waits for this report alone
+    linger: bool = False  # its caller has others under way: nobody waits for this report alone
 
 
 def check_target(target: router_pb2.Target, field: str = "target") -> Target:
@@ -82,17 +82,19 @@ def check_target(target: router_pb2.Target, field: str = "target") -> Target:
 
 
 def check_file(file: str) -> str:
-    """A guid: 1-256 bytes."""
+    """A file name: 1-256 bytes."""
     if not 1 <= len(file.encode()) <= MAX_NAME:
         raise bad("file", f"must be 1 to {MAX_NAME} bytes")
     return file
 
 
-def check_push(request: router_pb2.PushRequest, max_data: int, patient: bool = False) -> CheckedPush:
+def check_push(request: router_pb2.PushRequest, max_data: int, linger: bool = False) -> CheckedPush:
     """A push, or a Refused that names the field. `max_data` is in bytes; an id must be there (Push makes one)."""
     target = check_target(request.target)
     if request.durable:
-        raise Refused("FAILED_PRECONDITION", "durable: there is no durable log yet; send it as a plain push", "durable")
+        raise CallRefused(
+            "FAILED_PRECONDITION", "durable: there is no durable log yet; send it as a plain push", "durable"
+        )
     return CheckedPush(
         target,
         _event(request.event),
@@ -105,7 +107,7 @@ def check_push(request: router_pb2.PushRequest, max_data: int, patient: bool = F
         _max_deliveries(request),
         checked(request.traceparent),
         len(request.data) + 10 * len(request.except_sessions) + 512,
-        patient,
+        linger,
     )
 
 

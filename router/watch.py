@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from homing.v1 import router_pb2
-from registry.model import Life, Node, SessionRoute
+from registry.model import Incarnation, Node, SessionRoute
 from registry.ports import RouteFeed
 from router.hop.fleet import Fleet
 from router.presence import present
@@ -34,12 +34,12 @@ class Watching:
         raise bad(kind or "of", "must not be empty" if kind else "name a user, or nodes")
 
     async def _nodes(self) -> AsyncIterator[Change]:
-        self._fleet.want_stats()
+        self._fleet.send_stats()
         try:
             async for change in self._differences(self._states):
                 yield change
         finally:
-            self._fleet.unwant_stats()
+            self._fleet.stop_stats()
 
     async def _differences(self, look: Callable[[], dict[object, Change]]) -> AsyncIterator[Change]:
         """What `look` sees, then how that changes. A key that is gone is told by its `gone` twin."""
@@ -70,11 +70,14 @@ class Watching:
         return look
 
     def _states(self) -> dict[object, Change]:
-        return {life.node: self._state(life, node) for life, node in self._feed.table.lives().items()}
+        return {
+            incarnation.node: self._state(incarnation, node)
+            for incarnation, node in self._feed.table.incarnations().items()
+        }
 
-    def _state(self, life: Life, node: Node) -> Change:
-        hop = self._fleet.hop(life)
-        state = router_pb2.NodeState(node=life.node, epoch=life.epoch, draining=node.draining)
+    def _state(self, incarnation: Incarnation, node: Node) -> Change:
+        hop = self._fleet.hop(incarnation)
+        state = router_pb2.NodeState(node=incarnation.node, epoch=incarnation.epoch, draining=node.draining)
         if hop is not None and hop.stats is not None:
             state.sessions, state.files = hop.stats.sessions, hop.stats.files
             state.counters.update(hop.stats.counters)

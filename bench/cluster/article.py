@@ -18,7 +18,7 @@ from bench.cluster.load.crowds import Counts, Crowds, crowd_of
 from bench.cluster.load.outcomes import compare
 from bench.cluster.load.pushers import Pusher, kept_up, pusher
 from bench.cluster.rig import Cluster
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 USERS_A_CORE = 31_250
 A_GATEWAY = 17_000  # users of one process: below the usual 20,000 files, with room for those who come
@@ -86,7 +86,7 @@ def rest_on(cores: int) -> Iterator[tuple[list[int], list[int]]]:
     """Keep ourselves, and what we start from now on, off the first cores: (those, the rest). Trouble: too few."""
     have = machine.cores()
     if cores >= len(have):
-        raise Trouble(
+        raise CommandError(
             f"--cores {cores} leaves none of {len(have)} for the clients, routers and servers; "
             f"at most --cores {len(have) - 1} here"
         )

@@ -29,7 +29,7 @@ AHEAD = 2_000  # messages sent and not received
 AHEAD_BYTES = 4_000_000
 BATCH_BYTES = 256_000
 BATCH = 200  # messages of one call
-PATIENCE = 5.0  # seconds without a message, and the rest is lost
+LINGER = 5.0  # seconds without a message, and the rest is lost
 
 
 class Counter:
@@ -113,7 +113,7 @@ async def consume(told: dict[str, Any]) -> None:
     await next_line()
     ending = asyncio.ensure_future(next_line())
     got, expected, last, began = 0, -1, time.monotonic(), time.monotonic()
-    while got != expected and (expected < 0 or time.monotonic() - last < PATIENCE):
+    while got != expected and (expected < 0 or time.monotonic() - last < LINGER):
         messages = await link.receive()
         if messages:
             now = last = time.monotonic()

@@ -13,7 +13,7 @@ from bench.cluster.load import histogram
 from bench.cluster.load.loadprocess import LoadProcess, load_process
 from homing.cluster.kafka import find_java, find_libs
 from homing.cluster.topics import forget_topics
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 SIZES = (100, 1_000, 10_000, 100_000)  # bytes
 Row = dict[str, Any]
@@ -48,7 +48,7 @@ def _no_kafka() -> str:
     try:
         find_java()
         find_libs()
-    except Trouble as trouble:
+    except CommandError as trouble:
         return str(trouble)
     return ""
 

@@ -37,7 +37,7 @@ def headline(cluster: Cluster, users: int, rate: float, say: Say, least_free: in
     """Open as many of `users` as there is room for, `rate` a second, and tell what each part holds of a session."""
     with crowd_of(cluster, users) as crowd:
         machine_before = Held(cluster)
-        guard = Guard(least_free)
+        guard = BatchGuard(least_free)
         before, began = cluster.used(), time.monotonic()
         steps = _open(cluster, crowd, users, rate, guard, say)
         took, after = time.monotonic() - began, cluster.used()
@@ -82,7 +82,7 @@ class Held:
         return {kind: round(held / 1e9, 2) for kind, held in self._bytes.items()}
 
 
-class Guard:
+class BatchGuard:
     """Says when to stop, and why."""
 
     def __init__(self, least_free: int) -> None:
@@ -108,7 +108,9 @@ class Guard:
         return self.why
 
 
-def _open(cluster: Cluster, crowd: Crowds, users: int, rate: float, guard: Guard, say: Say) -> list[dict[str, Any]]:
+def _open(
+    cluster: Cluster, crowd: Crowds, users: int, rate: float, guard: BatchGuard, say: Say
+) -> list[dict[str, Any]]:
     """Open them; a row each 50,000: how fast, and at what cost, the last of them came."""
     steps: list[dict[str, Any]] = []
     last, used, at = 0, cluster.used(), time.monotonic()

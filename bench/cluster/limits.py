@@ -4,7 +4,7 @@ import math
 import resource
 
 from bench.cluster.rig import MOST_GATEWAYS
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 MARGIN = 200  # files of a process beside those of clients: connections to routers and etcd, logs, listeners
 
@@ -29,7 +29,7 @@ def judge(clients: int, gateways: int) -> None:
         possible = f"{room * gateways} clients" if hard > MARGIN else "nothing"
         more = math.ceil(clients / room)
         possible += f", or {more} gateways" if hard > MARGIN and more <= MOST_GATEWAYS else ""
-        raise Trouble(
+        raise CommandError(
             f"{clients} clients on {gateways} gateways need {each + MARGIN} open files a process; "
             f"the hard limit is {hard} (ulimit -Hn). Possible here: {possible}. "
             f"To raise it: `ulimit -Hn {each + MARGIN}` as root, "

@@ -15,7 +15,7 @@ from typing import Any
 from bench.process import environment, module_command
 from homing.cluster import devtoken
 from homing.cluster.process import die_with
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 SCHEDULER_CLOCK = 2  # CPUCLOCK_SCHED
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -91,7 +91,7 @@ def cluster(gateways: int, *arguments: str, settings: str = "") -> Iterator[Clus
         try:
             line = up.stdout.readline()
             if not line:
-                raise Trouble(f"`homing up` did not come up:\n{said.read_text(errors='replace').rstrip()}")
+                raise CommandError(f"`homing up` did not come up:\n{said.read_text(errors='replace').rstrip()}")
             yield Cluster(json.loads(line), run_dir)
         finally:
             up.terminate()

@@ -21,7 +21,7 @@ from bench.cluster.connections import connects
 from bench.cluster.echo import echo
 from bench.cluster.fanout import fanout
 from bench.cluster.unicast import unicast
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 MARGIN = 1.5  # times the recorded ratio; floors of the very same loop differ by a half from hour to hour
 ROUNDS = 3
@@ -125,7 +125,7 @@ def main() -> int:
     except FileNotFoundError:
         print(f"{asked.against} does not exist; --record makes it", file=sys.stderr)
         return 1
-    except Trouble as trouble:
+    except CommandError as trouble:
         print(trouble, file=sys.stderr)
         return 1
     best = best_of(found)

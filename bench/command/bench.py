@@ -7,7 +7,7 @@ import click
 
 from bench.command.large import LARGE
 from bench.command.small import SMALL
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 
 class InOrder(click.Group):
@@ -33,7 +33,9 @@ def bench() -> None:
     try:
         import bench.cluster.brokers  # noqa: F401  the one that needs the most packages
     except ImportError as error:
-        raise Trouble(f"bench needs the whole of Homing: pip install 'homing[up]' ({error.name} is missing)") from None
+        raise CommandError(
+            f"bench needs the whole of Homing: pip install 'homing[up]' ({error.name} is missing)"
+        ) from None
     for number in (signal.SIGTERM, signal.SIGHUP):  # so that an ended run still stops its cluster
         signal.signal(number, lambda got, _frame: sys.exit(128 + got))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 from homing.command import options
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def compare(
         from bench.compare.compare import compare as measure
         from bench.compare.load import Load
     except ImportError as error:
-        raise Trouble(f"compare needs the whole of Homing: pip install 'homing[up]' ({error.name})") from None
+        raise CommandError(f"compare needs the whole of Homing: pip install 'homing[up]' ({error.name})") from None
     from bench.compare.model import SENTENCE, curves
     from bench.compare.picture import picture
     from bench.compare.rows import HEAD, LEGEND, line
@@ -139,5 +139,5 @@ def _write(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise Trouble(f"cannot write {file}: {error.strerror}") from None
+        raise CommandError(f"cannot write {file}: {error.strerror}") from None
     say(f"the picture is in {file}")

@@ -12,7 +12,7 @@ from bench.compare.growing import growing
 from bench.compare.load import Load
 from bench.compare.rows import Row
 from homing.cluster import kafka as our_kafka
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 MODES = ("routed", "broadcast")
 
@@ -27,12 +27,12 @@ def buses_here(wanted: Sequence[str], kafka: str, note: Callable[[str], None]) -
         if bus == "kafka" and not kafka:
             try:
                 our_kafka.find_java(), our_kafka.find_libs()
-            except Trouble as trouble:
+            except CommandError as trouble:
                 note(f"not compared over Kafka: {trouble}")
                 continue
         here.append(bus)
     if not here:
-        raise Trouble("there is no bus to compare over")
+        raise CommandError("there is no bus to compare over")
     return here
 
 
@@ -72,4 +72,4 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         run(work)
     except* (OSError, grpc.aio.AioRpcError) as errors:
-        raise Trouble(f"the cluster did not bear the load: {errors.exceptions[0]}") from None
+        raise CommandError(f"the cluster did not bear the load: {errors.exceptions[0]}") from None

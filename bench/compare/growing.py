@@ -15,7 +15,7 @@ from urllib.request import urlopen
 from bench.cluster import rig
 from homing.cluster.process import die_with
 from homing.cluster.topics import forget_topics
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 STOP_WITHIN = 15.0  # seconds
 
@@ -46,7 +46,7 @@ class Growing:
             assert process.stdout is not None
             line = process.stdout.readline()
             if not line:
-                raise Trouble(f"a gateway did not start; the end of its log: {self._log.read_text()[-500:]}")
+                raise CommandError(f"a gateway did not start; the end of its log: {self._log.read_text()[-500:]}")
             ready = json.loads(line)
             self._admins.append(ready["admin"])
             self.cluster.urls.append(ready["url"])

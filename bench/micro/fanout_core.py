@@ -6,7 +6,7 @@ python -m bench.micro.fanout_core
 import time
 from typing import Any
 
-from gateway.delivery.fanout import Fanout, Job
+from gateway.delivery.fanout import Fanout, PushJob
 from gateway.sessions.budget import Budget
 from gateway.sessions.session import Session
 from homing.internal.v1 import node_pb2
@@ -48,7 +48,7 @@ def measure(sessions: list[Session]) -> float:
         fanout, counted = Fanout(), counters(names.GATEWAY)
         for call in range(PUSHES):
             push = node_pb2.Push(call=call, receivers=receivers, **fields)
-            fanout.add(Job(push, sessions, 0, time.monotonic_ns, lambda _answer: None))
+            fanout.add(PushJob(push, sessions, 0, time.monotonic_ns, lambda _answer: None))
         began = time.process_time()
         while fanout.turn(Budget(), counted) is not None:
             pass

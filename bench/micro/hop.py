@@ -15,7 +15,7 @@ import multiprocessing as mp
 import os
 import sys
 import time
-from multiprocessing.connection import Connection as Pipe
+from multiprocessing.connection import Http2Connection as Pipe
 from typing import Any
 
 import uvloop

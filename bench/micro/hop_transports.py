@@ -69,7 +69,7 @@ class SoonGather(Gather):
         self._soon = False
         self._write(self.taken().SerializeToString())
 
-    def writable(self) -> None:
+    def on_writable(self) -> None:
         if self.out.pushes:
             self.touched()
 
@@ -207,7 +207,7 @@ class Tcp(Candidate):
 # Ours ---------------------------------------------------------------------------------------------------------------
 
 
-class Ear:
+class RecordingHandler:
     """Hears one of our streams, either side."""
 
     def __init__(self, hear: Callable[[bytes, Gather], None]) -> None:
@@ -217,14 +217,14 @@ class Ear:
     def speak(self, call: Call, make: Make) -> None:
         self.gather = SoonGather(make, call.send, lambda: call.writable)
 
-    def message(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> None:
         self._hear(message, self.gather)
 
-    def writable(self) -> None:
+    def on_writable(self) -> None:
         self.gather.writable()
 
-    def finished(self) -> None: ...
-    def ended(self, how: StreamEnded) -> None: ...
+    def on_half_close(self) -> None: ...
+    def on_end(self, how: StreamEnded) -> None: ...
 
 
 class Streams(Candidate):
@@ -233,8 +233,8 @@ class Streams(Candidate):
     name = "streams"
 
     async def serve(self) -> int:
-        def taken(call: Call) -> Ear:
-            ear = Ear(lambda message, gather: answer(node_pb2.RouterMessage.FromString(message), gather))
+        def taken(call: Call) -> RecordingHandler:
+            ear = RecordingHandler(lambda message, gather: answer(node_pb2.RouterMessage.FromString(message), gather))
             ear.speak(call, node_pb2.NodeMessage)
             return ear
 
@@ -242,7 +242,7 @@ class Streams(Candidate):
         return await self._server.listen("127.0.0.1", 0)
 
     async def connect(self, port: int, answers: Answers) -> Gather:
-        ear = Ear(lambda message, _gather: answers(node_pb2.NodeMessage.FromString(message)))
+        ear = RecordingHandler(lambda message, _gather: answers(node_pb2.NodeMessage.FromString(message)))
         ear.speak(await dial(f"127.0.0.1:{port}", PATH, ear), node_pb2.RouterMessage)
         return ear.gather
 

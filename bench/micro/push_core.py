@@ -18,7 +18,7 @@ from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2 as pb
 from observability import names
 from observability.counters import counters
-from registry.model import Life
+from registry.model import Incarnation
 from router.api.push_stream import PushStreamCall
 from router.api.settings import ApiSettings
 from router.delivery.routed import Routed
@@ -51,28 +51,28 @@ class Stream:
         self.hop._hear(node_pb2.NodeMessage.FromString(raw))
 
 
-class Reading:
+class Snapshot:
     """A feed whose table is full and never changes."""
 
     def __init__(self) -> None:
         self.full = TableFeed()
         self.table = self.full.table
-        self.lives = [self.full.node(f"g{number}") for number in range(NODES)]
+        self.incarnations = [self.full.node(f"g{number}") for number in range(NODES)]
         for number in range(USERS):
-            self.full.session(self.lives[number % NODES], f"user-{number}", 1000 + number)
+            self.full.session(self.incarnations[number % NODES], f"user-{number}", 1000 + number)
 
 
 async def run(pushes: int, batch: int, profile: cProfile.Profile | None) -> float:
     """CPU microseconds a push."""
-    feed = Reading()
-    hops: dict[Life, StreamHop] = {}
+    feed = Snapshot()
+    hops: dict[Incarnation, StreamHop] = {}
     streams = []
-    for life in feed.lives:
-        hop = StreamHop("router", life, "127.0.0.1:1", HopSettings(), lambda: 0, no_fencing, lambda _hop: None)
+    for incarnation in feed.incarnations:
+        hop = StreamHop("router", incarnation, "127.0.0.1:1", HopSettings(), lambda: 0, no_fencing, lambda _hop: None)
         hop._connected = True
         stream = Stream(hop)
-        hop._turn.carried_by(stream)  # type: ignore[arg-type]
-        hops[life] = hop
+        hop._batcher.attach(stream)  # type: ignore[arg-type]
+        hops[incarnation] = hop
         streams.append(stream)
     delivery = Routed(feed.full, Hops(hops), counters(names.ROUTER))  # type: ignore[arg-type]
     call = PushStreamCall(ApiSettings(), delivery)
@@ -99,15 +99,15 @@ async def run(pushes: int, batch: int, profile: cProfile.Profile | None) -> floa
 class Hops:
     """A fleet that stands still."""
 
-    def __init__(self, hops: dict[Life, StreamHop]) -> None:
+    def __init__(self, hops: dict[Incarnation, StreamHop]) -> None:
         self.hop = hops.get
 
-    def scattering(self) -> frozenset[Life]:
+    def scattering(self) -> frozenset[Incarnation]:
         """Etcd knows everything."""
         return frozenset()
 
 
-async def no_fencing(_life: Life) -> node_pb2.Fencing.State:
+async def no_fencing(_incarnation: Incarnation) -> node_pb2.Fencing.State:
     """Nobody asks."""
     return node_pb2.Fencing.ALIVE
 

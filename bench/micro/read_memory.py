@@ -15,14 +15,15 @@ import json
 import multiprocessing as mp
 import os
 import sys
-from multiprocessing.connection import Connection as Pipe
+from multiprocessing.connection import Http2Connection as Pipe
 
 import uvloop
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from gateway.door.handler import ClientListener, DoorSettings
+
 from bench.micro.wire import HEAD, EchoHouse, know_everybody
-from gateway.door.listener import DoorSettings, Doorway
 
 WAYS = ("plain", "buffered", "gateway", "picows")
 SETTLE = 10.0  # seconds
@@ -69,16 +70,16 @@ async def listen(way: str, size: int) -> int:
     """Start the server; its port."""
     loop = asyncio.get_running_loop()
     if way == "gateway":
-        return (await Doorway(DoorSettings(), EchoHouse(), know_everybody).listen("127.0.0.1", 0))[1]
+        return (await ClientListener(DoorSettings(), EchoHouse(), know_everybody).listen("127.0.0.1", 0))[1]
     if way == "picows":
         import picows
 
-        class Listener(picows.WSListener):
+        class StreamHandler(picows.WSListener):
             def on_ws_frame(self, transport, frame):  # noqa: ANN001, ANN202 - an optional package, untyped here
                 transport.send(frame.msg_type, frame.get_payload_as_bytes())
 
         server = await picows.ws_create_server(
-            lambda _: Listener(), "127.0.0.1", 0, max_frame_size=1 << 20, use_aiofastnet=False
+            lambda _: StreamHandler(), "127.0.0.1", 0, max_frame_size=1 << 20, use_aiofastnet=False
         )
     else:
         kind = Plain if way == "plain" else Buffered

@@ -60,13 +60,13 @@ async def flood(registrar: StoreRegistrar, sessions: int, pid: int | None) -> di
     """Everybody comes at once, then everybody leaves at once."""
     info = SessionInfo("/", "bench", wall_ms())
     before, meter = registrar.batches, Meter(pid)
-    await asyncio.gather(*(registrar.session_came(f"user-{sid % 5000}", sid, info) for sid in range(sessions)))
+    await asyncio.gather(*(registrar.register_session(f"user-{sid % 5000}", sid, info) for sid in range(sessions)))
     row = meter.row(sessions)
     row["keys_per_batch"] = round(sessions / (registrar.batches - before), 1)
     for sid in range(sessions):
-        registrar.session_left(f"user-{sid % 5000}", sid)
-    await registrar.file_joined("after the last leave")
-    registrar.file_left("after the last leave")
+        registrar.unregister_session(f"user-{sid % 5000}", sid)
+    await registrar.register_file("after the last leave")
+    registrar.unregister_file("after the last leave")
     return row
 
 
@@ -83,10 +83,10 @@ async def steady(registrar: StoreRegistrar, rate: int, seconds: float, pid: int 
     while (now := time.perf_counter() - start) < seconds:
         while came < now * rate:
             begun = time.perf_counter()
-            registrar.session_came(f"user-{came % 5000}", came, info).add_done_callback(partial(note, begun))
+            registrar.register_session(f"user-{came % 5000}", came, info).add_done_callback(partial(note, begun))
             came += 1
         while left < (now - 1) * rate:
-            registrar.session_left(f"user-{left % 5000}", left)
+            registrar.unregister_session(f"user-{left % 5000}", left)
             left += 1
         await asyncio.sleep(TICK)
     row = meter.row(came + left)

@@ -27,7 +27,7 @@ from typing import Any
 
 from bench.cluster import rig
 from bench.cluster.unicast import unicast
-from gateway.delivery.fanout import Fanout, Job
+from gateway.delivery.fanout import Fanout, PushJob
 from gateway.delivery.traces import PushTrace as NodePushTrace
 from gateway.sessions.budget import Budget
 from homing.internal.v1 import node_pb2
@@ -36,7 +36,7 @@ from observability import names, otlp
 from observability.counters import counters
 from observability.spans import Span
 from observability.tracing import OFF, Tracer
-from registry.model import Life
+from registry.model import Incarnation
 from router.delivery.plan import Leg
 from router.delivery.routed import Routed
 from router.delivery.trace import PushTrace
@@ -123,14 +123,14 @@ def micro() -> dict[str, float]:
     tracer = Tracer(held.append, ratio=1.0)
     one_percent = Tracer(held.append, ratio=0.01)
     push = CheckedPush(Target(user="u"), "e", b"{}", "", "p", 30.0, 0.0, (), 100, "", 514)
-    leg, report = Leg(Life("g0", 1)), router_pb2.PushReport(counts={"WRITTEN": 1})
+    leg, report = Leg(Incarnation("g0", 1)), router_pb2.PushReport(counts={"WRITTEN": 1})
     answer = node_pb2.PushAnswer(verdict=node_pb2.DONE)
 
     def router_spans() -> None:
         context = tracer.begin("")
         assert context is not None
         trace = PushTrace(tracer, context, push, 0)
-        trace.planned({leg.life: leg})
+        trace.planned({leg.incarnation: leg})
         trace.hop(leg).answered(answer)
         trace.landed(report)
 
@@ -165,7 +165,7 @@ async def one_process(tracer: Tracer, held: list[Span], traceparent: str, pushes
         for push in message.pushes:
             context = tracer.continued(push.traceparent) if push.traceparent else None
             if context is None:
-                job = Job(push, (session,), 0, time.monotonic_ns, answers.pushes.append)
+                job = PushJob(push, (session,), 0, time.monotonic_ns, answers.pushes.append)
             else:
                 trace = NodePushTrace(tracer, context, push, "r", "g0")
                 job = trace.job((session,), 0, time.monotonic_ns, answers.pushes.append, None)
@@ -173,7 +173,7 @@ async def one_process(tracer: Tracer, held: list[Span], traceparent: str, pushes
             fanout.turn(budget, counted)
         return answers
 
-    fleet = Fleet(feed, lambda life, _node, on_change: MemoryHop(life, serve, on_change))
+    fleet = Fleet(feed, lambda incarnation, _node, on_change: MemoryHop(incarnation, serve, on_change))
     routed = Routed(feed, fleet, counters(names.ROUTER), tracer)
     running = asyncio.ensure_future(fleet.run())
     await asyncio.sleep(0)

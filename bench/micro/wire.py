@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection as Pipe
+from multiprocessing.connection import Http2Connection as Pipe
 
 import uvloop
 
@@ -24,13 +24,13 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from gateway.door.admission import Origins
 from gateway.door.head import Head, HeadReader
-from gateway.door.listener import DoorSettings, Doorway
+from gateway.door.listener import ClientListener, DoorSettings
 from gateway.door.upgrade import judge_upgrade
 from gateway.door.values import Arrival
 from gateway.identity.identity import Identity
 from gateway.wire.frames import binary_frame, text_frame, unmask
-from gateway.wire.messages import Limits, receive
-from gateway.wire.ports import Connection
+from gateway.wire.messages import Http2Limits, receive
+from gateway.wire.ports import Http2Connection
 
 HEAD = (
     b"GET /ws?token=" + b"e" * 180 + b" HTTP/1.1\r\nHost: gateway.example.com\r\nConnection: Upgrade\r\n"
@@ -40,7 +40,7 @@ HEAD = (
     b"Accept-Language: en-GB,en-US;q=0.9,en;q=0.8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
 )
-WHOLE = Limits(17 * 1024 * 1024, 0)
+WHOLE = Http2Limits(17 * 1024 * 1024, 0)
 
 
 class Echo:
@@ -48,7 +48,7 @@ class Echo:
 
     __slots__ = ("_connection",)
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: Http2Connection) -> None:
         self._connection = connection
 
     def message(self, text: bool, payload: bytes) -> None:
@@ -72,10 +72,10 @@ def know_everybody(token: str, now: float) -> Identity:
     return Identity("u", (), "bench", now + 3600)
 
 
-async def serve(pipe: Pipe | None, port: int, limits: Limits) -> None:
+async def serve(pipe: Pipe | None, port: int, limits: Http2Limits) -> None:
     """Run the echo gateway; over the pipe: its port, then its CPU time each time it is asked."""
     settings = DoorSettings(limits=limits, origins=Origins(local=True))
-    doorway = Doorway(settings, EchoHouse(), know_everybody)
+    doorway = ClientListener(settings, EchoHouse(), know_everybody)
     _, port = await doorway.listen("127.0.0.1", port)
     if pipe is None:
         print(f"ws://127.0.0.1:{port}/ws?token=x", flush=True)
@@ -98,7 +98,7 @@ async def serve(pipe: Pipe | None, port: int, limits: Limits) -> None:
 
 def run_server(pipe: Pipe) -> None:
     """The server process."""
-    uvloop.run(serve(pipe, 0, Limits()))
+    uvloop.run(serve(pipe, 0, Http2Limits()))
 
 
 def mask(payload: bytes) -> bytes:
@@ -140,7 +140,7 @@ def measure_core() -> dict[str, float]:
         assert isinstance(head, Head)
         judge_upgrade(head, "/ws", ())
 
-    limits = Limits()
+    limits = Http2Limits()
     small, large = mask(b"x" * 200), mask(b"x" * 65_000)
     return {
         "request head judged, us": time_of(judge, 10_000),

@@ -36,8 +36,8 @@ WAITING_LIMIT = 10_000  # events of one file that may wait; then reading the str
 class Document:
     """One file: its text, its edits in order, one push at a time."""
 
-    def __init__(self, guid: str, router: RouterStub) -> None:
-        self.guid = guid
+    def __init__(self, file: str, router: RouterStub) -> None:
+        self.file = file
         self.text = ""
         self.edits = 0
         self.events: asyncio.Queue[Event] = asyncio.Queue(WAITING_LIMIT)
@@ -58,7 +58,7 @@ class Document:
             await self._push_edit(event)
 
     async def _push_edit(self, event: Event) -> None:
-        await self._push(Target(file=self.guid), "edit", event[b"value"])
+        await self._push(Target(file=self.file), "edit", event[b"value"])
 
     async def _push(self, target: Target, event: str, data: bytes) -> None:
         push_id = f"{random.getrandbits(64):016x}"
@@ -96,11 +96,11 @@ async def serve(cluster: dict[str, Any], new_document: Callable[[str, RouterStub
         router = RouterStub(channel)  # type: ignore[no-untyped-call]
         async for event in follow(stream):
             if event.get(b"X-Name") in (b"edit", b"open"):
-                guid = event[b"X-Guid"].decode()
-                if guid not in documents:
-                    documents[guid] = new_document(guid, router)
-                    tasks.create_task(documents[guid].run())
-                await documents[guid].events.put(event)
+                file = event[b"X-Guid"].decode()
+                if file not in documents:
+                    documents[file] = new_document(file, router)
+                    tasks.create_task(documents[file].run())
+                await documents[file].events.put(event)
 
 
 def main() -> None:

@@ -48,8 +48,8 @@ def main() -> None:
     arguments.add_argument("--swap-at", type=int, required=True, metavar="N")
     given = arguments.parse_args()
 
-    def new_document(guid: str, router: RouterStub) -> Document:
-        document = Swapping(guid, router)
+    def new_document(file: str, router: RouterStub) -> Document:
+        document = Swapping(file, router)
         document.swap_at = given.swap_at
         return document
 

@@ -78,7 +78,7 @@ class Viewer:
             await self._reading
 
 
-class House:
+class AdmissionPort:
     """All viewers of this process."""
 
     def __init__(self, file: str, edits: int) -> None:
@@ -126,7 +126,7 @@ class House:
         }
 
 
-async def serve(house: House) -> None:
+async def serve(house: AdmissionPort) -> None:
     """Obey stdin until it ends."""
     loop = asyncio.get_running_loop()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
@@ -142,9 +142,9 @@ def main() -> None:
     try:
         import uvloop
     except ModuleNotFoundError:
-        asyncio.run(serve(House(given.file, given.edits)))
+        asyncio.run(serve(AdmissionPort(given.file, given.edits)))
     else:
-        uvloop.run(serve(House(given.file, given.edits)))
+        uvloop.run(serve(AdmissionPort(given.file, given.edits)))
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ from functools import partial
 
 from google.protobuf.message import DecodeError
 
-from gateway.delivery.router_endpoint import NodePort, Tenure
-from gateway.delivery.router_stream import Link
+from gateway.delivery.router_endpoint import LocalIncarnation, RouterEndpoint
+from gateway.delivery.router_stream import RouterStream
 from homing.internal.v1 import node_pb2
 from observability.counters import Counters
-from registry.lapse import Standing
+from registry.lapse import LeaseState
 from runtime.bus.port import LARGEST, Subscriber
 
 log = logging.getLogger(__name__)
@@ -27,15 +27,17 @@ SAY_WITHIN = 0.025  # seconds in which a router hears how far we have come
 HOLD_BYTES = 16 * 1024 * 1024  # of messages held while the lease may be over
 
 
-class BusPort:
+class BusEndpoint:
     """Reads the bus, and tells routers what became of their pushes."""
 
-    def __init__(self, subscriber: Subscriber, port: NodePort, tenure: Tenure, counters: Counters) -> None:
+    def __init__(
+        self, subscriber: Subscriber, port: RouterEndpoint, tenure: LocalIncarnation, counters: Counters
+    ) -> None:
         self._subscriber = subscriber
         self._port = port
         self._tenure = tenure
         self._counters = counters
-        self._links: dict[str, Link] = {}  # by the router's name
+        self._links: dict[str, RouterStream] = {}  # by the router's name
         self._expected: dict[str, int] = {}  # of these routers: the next call
         self._held: deque[tuple[node_pb2.Broadcast, int]] = deque()  # heard while the lease may be over; their bytes
         self._held_bytes = 0
@@ -49,7 +51,7 @@ class BusPort:
 
     async def run(self) -> None:
         """Handle what comes, for ever."""
-        await self._subscriber.run(self.hear)
+        await self._subscriber.run(self.on_message)
 
     async def close(self) -> None:
         if self._saying is not None:
@@ -58,33 +60,33 @@ class BusPort:
 
     # What the node port says ----------------------------------------------------------------------------------------
 
-    def opened(self, link: Link) -> None:
+    def opened(self, link: RouterStream) -> None:
         """A router has opened its stream: from here on it is told about its pushes."""
         self._links[link.router] = link
         link.begin_handled()
 
-    def closed(self, link: Link) -> None:
+    def closed(self, link: RouterStream) -> None:
         if self._links.get(link.router) is link:
             del self._links[link.router]
             self._expected.pop(link.router, None)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Handle what is held, if this node is known to be alive."""
         if not self._held:
             return
         while self._held:
-            standing = self._tenure.standing()
-            if standing is Standing.LAPSED:
-                self._port.ask_whether_alive()
+            lease_state = self._tenure.lease_state()
+            if lease_state is LeaseState.LAPSED:
+                self._port.query_fencing_of_all()
                 return
             message, size = self._held.popleft()
             self._held_bytes -= size
-            self._handle(message, standing)
+            self._handle(message, lease_state)
         self._port.pump()
 
     # What the bus says ----------------------------------------------------------------------------------------------
 
-    def hear(self, raw: bytes) -> None:
+    def on_message(self, raw: bytes) -> None:
         """One message, whatever it is."""
         self._counters.bus_messages += 1
         self._counters.bus_bytes += len(raw)
@@ -94,12 +96,12 @@ class BusPort:
             return
         self._held.append((message, len(raw)))
         self._held_bytes += len(raw)
-        self.go_on()
+        self.resume()
 
-    def _handle(self, message: node_pb2.Broadcast, standing: Standing) -> None:
+    def _handle(self, message: node_pb2.Broadcast, lease_state: LeaseState) -> None:
         link = self._links.get(message.router)
         first, last = message.pushes[0].call, message.pushes[-1].call
-        if standing is Standing.FENCED or self._tenure.life is None:
+        if lease_state is LeaseState.FENCED or self._tenure.incarnation is None:
             self._counters.old_epoch += len(message.pushes)
         else:
             for push in message.pushes:
@@ -110,7 +112,7 @@ class BusPort:
             link.handled(first, last)
             self._say_soon()
 
-    def _take(self, push: node_pb2.Push, message: node_pb2.Broadcast, link: Link | None) -> None:
+    def _take(self, push: node_pb2.Push, message: node_pb2.Broadcast, link: RouterStream | None) -> None:
         self._counters.pushes_received += 1
         receivers = self._port.receivers(push.receivers)
         if not receivers:
@@ -121,11 +123,11 @@ class BusPort:
             return
         trace = self._port.trace(message.router, push) if push.traceparent else None
         if link is None:  # it reads no answers of ours now; its clock is not ours, so time under way is not known
-            self._port.write(push, receivers, max(0, message.sent_ns - push.received_ns), _nobody_hears, trace)
+            self._port.write(push, receivers, max(0, message.sent_ns - push.received_ns), _discard_answer, trace)
             return
         link.take_published(push.call)
         age_ns = link.transit.age(push.received_ns, time.monotonic_ns())
-        answer = partial(link.answer_published, patient=push.patient)
+        answer = partial(link.answer_published, linger=push.linger)
         self._port.write(push, receivers, age_ns, answer, trace)
 
     def _say_soon(self) -> None:
@@ -137,10 +139,10 @@ class BusPort:
         self._saying = None
         for link in self._links.values():
             if link.unsaid:
-                link.on_some()
+                link.request_write()
 
 
-def _nobody_hears(_answer: node_pb2.PushAnswer) -> None:
+def _discard_answer(_answer: node_pb2.PushAnswer) -> None:
     """The router's stream is not there."""
 
 

@@ -29,15 +29,14 @@ Delivery = tuple[int, int, str, int, bytes, str]
 """Outcome, sid, user, latency in us, the ack's data and content type."""
 
 
-class Job:
-    """One push on this node, from its first write to its answer: the `Debt` of the sessions that owe a verdict."""
+class PushJob:
+    """One push on this node, from its first write to its answer; receives the outcomes of its sessions."""
 
     __slots__ = (
         "absent",
         "ack",
         "answer",
         "answered",
-        "born_ns",
         "clock",
         "deliveries",
         "expires_ns",
@@ -45,6 +44,7 @@ class Job:
         "listed",
         "owing",
         "push",
+        "received_at_ns",
         "receivers",
         "tally",
         "target",
@@ -69,8 +69,8 @@ class Job:
         self.frames: dict[str, bytes] = {}
         self.clock = clock
         self.answer = answer
-        self.born_ns = clock() - age_ns  # the router's receipt, on this node's clock
-        self.expires_ns = self.born_ns + push.ttl_ms * 1_000_000
+        self.received_at_ns = clock() - age_ns  # the router's receipt, on this node's clock
+        self.expires_ns = self.received_at_ns + push.ttl_ms * 1_000_000
         self.tally: dict[int, int] = {}
         self.deliveries: list[Delivery] = []
         self.owing: set[Session] = set()  # whose frame is not with the kernel yet
@@ -95,7 +95,11 @@ class Job:
 
     def due_ns(self) -> int:
         """When the report is due, however many still owe something, on this node's clock."""
-        return self.born_ns + self.push.ack_timeout_ms * 1_000_000 if self.ack is not None else self.clock() + DUE_NS
+        return (
+            self.received_at_ns + self.push.ack_timeout_ms * 1_000_000
+            if self.ack is not None
+            else self.clock() + DUE_NS
+        )
 
     def step(self, budget: Budget, counters: Counters) -> list[Session]:
         """Write one slice. The answer lists receivers that were over their budget: they must be closed."""
@@ -147,9 +151,9 @@ class Job:
         for session in (*self.owing, *self.receivers):
             self._record(session, UNREACHABLE, now)
         self.owing.clear()
-        self.close_books()
+        self.finalize()
 
-    def close_books(self) -> None:
+    def finalize(self) -> None:
         """The report is due: who still owes a verdict is QUEUED, who has not answered stays WRITTEN."""
         now = self.clock()
         for session in self.owing:
@@ -181,7 +185,7 @@ class Job:
         self.tally[outcome] = self.tally.get(outcome, 0) + 1
         if outcome in GOOD and len(self.deliveries) >= self.push.max_deliveries:
             return
-        latency_us = max(0, at_ns - self.born_ns) // 1000
+        latency_us = max(0, at_ns - self.received_at_ns) // 1000
         self.deliveries.append((outcome, session.sid, session.user, latency_us, data, content_type))
 
     def _answer_if_complete(self) -> None:
@@ -207,7 +211,7 @@ class Job:
 class Turn(NamedTuple):
     """What one slice did: whose job it was, whom it found over budget, and what failed."""
 
-    job: Job
+    job: PushJob
     slow: list[Session]
     error: Exception | None
 
@@ -216,10 +220,10 @@ class Fanout:
     """All pushes that are being written on this node, in an order that keeps each target's."""
 
     def __init__(self) -> None:
-        self._running: dict[object, deque[Job]] = {}  # per target: the job being written, then those behind it
-        self._turns: deque[Job] = deque()  # who writes the next slice
+        self._running: dict[object, deque[PushJob]] = {}  # per target: the job being written, then those behind it
+        self._turns: deque[PushJob] = deque()  # who writes the next slice
 
-    def add(self, job: Job) -> None:
+    def add(self, job: PushJob) -> None:
         """A new push; it is written by `turn`."""
         line = self._running.get(job.target)
         if line is None:

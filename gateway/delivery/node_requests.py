@@ -9,13 +9,13 @@ from gateway.outcome import DROPPED_SLOW, OFFLINE, QUEUED, WRITTEN
 from gateway.service import Gateway
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session
-from gateway.wire.ports import Complaint
+from gateway.wire.ports import ErrorReply
 from homing.internal.v1 import node_pb2
 
 MAX_REASON = 123  # bytes that a close frame holds (RFC 6455 §5.5)
 
 
-class Asks:
+class NodeRequestHandler:
     """Carries questions out on this node's sessions."""
 
     def __init__(
@@ -28,9 +28,9 @@ class Asks:
         self._index = index
         self._receivers = receivers
 
-    async def answer(self, ask: node_pb2.Ask) -> node_pb2.AskAnswer:
+    async def answer(self, ask: node_pb2.NodeRequest) -> node_pb2.NodeResponse:
         """The answer to one question; NOT_MINE when nobody here is meant."""
-        answer = node_pb2.AskAnswer(call=ask.call, verdict=node_pb2.DONE)
+        answer = node_pb2.NodeResponse(call=ask.call, verdict=node_pb2.DONE)
         match ask.WhichOneof("what"):
             case "membership":
                 answer.sessions = await self._change_membership(ask.membership)
@@ -69,7 +69,7 @@ class Asks:
             return OFFLINE
         if reply.error_code:
             retry = reply.retry_ms or None
-            complaint = Complaint(reply.error_code, reply.error_message, reply.ack, reply.error_field, retry)
+            complaint = ErrorReply(reply.error_code, reply.error_message, reply.ack, reply.error_field, retry)
             frame = session.codec.error(complaint)
         else:
             frame = session.codec.reply(reply.ack, reply.data, reply.content_type)
@@ -77,7 +77,7 @@ class Asks:
             return DROPPED_SLOW
         return QUEUED if session.connection is not None and session.connection.unsent() else WRITTEN
 
-    def _list_present(self, wanted: node_pb2.FilePresence, answer: node_pb2.AskAnswer) -> None:
+    def _list_present(self, wanted: node_pb2.FilePresence, answer: node_pb2.NodeResponse) -> None:
         joined = self._index.file(wanted.file)
         answer.sessions = len(joined)
         rest = (session for session in joined if session.sid > wanted.after)

@@ -2,24 +2,24 @@
 
 from google.protobuf.message import DecodeError
 
-from gateway.delivery.router_endpoint import NodePort, NotThisLife
-from gateway.delivery.router_stream import Link
+from gateway.delivery.router_endpoint import RouterEndpoint, WrongIncarnation
+from gateway.delivery.router_stream import RouterStream
 from homing.internal.v1 import node_pb2
 from runtime.grpc_wire.call import Call
 from runtime.grpc_wire.messages import LARGEST
 from runtime.grpc_wire.server import Server
 from runtime.grpc_wire.status import FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT, StreamEnded
-from runtime.grpc_wire.turn import Turn
+from runtime.grpc_wire.write_batcher import WriteBatcher
 
 PATH = "/homing.internal.v1.Node/Stream"
-PATIENCE = 0.004  # seconds that an answer waits for company, if its caller has other pushes under way
+LINGER = 0.004  # seconds that an answer waits for company, if its caller has other pushes under way
 
 
 class NodeServer:
     """The listening server of the node port."""
 
-    def __init__(self, port: NodePort) -> None:
-        self._server = Server({PATH: lambda call: RouterEar(port, call)})
+    def __init__(self, port: RouterEndpoint) -> None:
+        self._server = Server({PATH: lambda call: RouterStreamHandler(port, call)})
 
     async def listen(self, host: str, port: int) -> int:
         """Open the port (0: a free one); the answer is its number. Raises OSError when it is in use."""
@@ -30,17 +30,17 @@ class NodeServer:
         await self._server.close(0.2)
 
 
-class RouterEar:
+class RouterStreamHandler:
     """One router's stream, until either side ends it. Until hello has come there is no link."""
 
-    def __init__(self, port: NodePort, call: Call) -> None:
+    def __init__(self, port: RouterEndpoint, call: Call) -> None:
         self._port = port
         self._call = call
-        self._link: Link | None = None
+        self._link: RouterStream | None = None
         self._finished = False
-        self._turn = Turn(self._write, PATIENCE)
+        self._batcher = WriteBatcher(self._write, LINGER)
 
-    def message(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> None:
         try:
             heard = node_pb2.RouterMessage.FromString(message)
         except DecodeError:
@@ -57,11 +57,11 @@ class RouterEar:
             raise StreamEnded(INVALID_ARGUMENT, "the first message must be hello")
         try:
             link = self._link = self._port.open(first)
-        except NotThisLife as error:
+        except WrongIncarnation as error:
             raise StreamEnded(FAILED_PRECONDITION, str(error)) from None
-        link.on_some, link.on_room = self._turn.want, self._call.read_on
-        self._turn.carried_by(self._call)
-        self._turn.want()
+        link.request_write, link.on_room = self._batcher.request_write, self._call.resume_reading
+        self._batcher.attach(self._call)
+        self._batcher.request_write()
 
     def _write(self, call: Call) -> None:
         assert self._link is not None
@@ -71,18 +71,18 @@ class RouterEar:
         if self._finished and not self._link.open_calls:
             call.end()
 
-    def writable(self) -> None:
-        self._turn.again()
+    def on_writable(self) -> None:
+        self._batcher.resume()
 
-    def finished(self) -> None:
+    def on_half_close(self) -> None:
         """The router says no more: what it has asked is answered still."""
         self._finished = True
         if self._link is None:
             self._call.end(INVALID_ARGUMENT, "the first message must be hello")
-        self._turn.want()
+        self._batcher.request_write()
 
-    def ended(self, how: StreamEnded) -> None:
-        self._turn.carried_by(None)
+    def on_end(self, how: StreamEnded) -> None:
+        self._batcher.attach(None)
         if self._link is not None:
             link, self._link = self._link, None
             self._port.close(link)

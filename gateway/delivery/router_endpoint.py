@@ -1,8 +1,8 @@
 """The node port: what routers say comes in here; pushes go to the fan-out, answers gather and go back.
 
-A push is written under the life it was planned with, or refused as OLD_EPOCH. While this node's lease may be over it
-writes nothing: what a router says is held until that router has answered whether the node is still alive (design §4,
-"Lapsed").
+A push is written under the incarnation it was planned with, or refused as OLD_EPOCH. While this node's lease may be
+over it writes nothing: what a router says is held until that router has answered whether the node is still alive
+(design §4, "Lapsed").
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from functools import partial
 from typing import Protocol
 
 from gateway.close_codes import SLOW
-from gateway.delivery.fanout import Fanout, Job
-from gateway.delivery.node_requests import Asks
-from gateway.delivery.router_stream import Link
-from gateway.delivery.traces import PushTrace
-from gateway.registration.barrier import Reach
+from gateway.delivery.fanout import Fanout, PushJob
+from gateway.delivery.node_requests import NodeRequestHandler
+from gateway.delivery.router_stream import RouterStream
+from gateway.delivery.traces import DeliveryTrace
+from gateway.registration.barrier import RouteAckBarrier
 from gateway.service import Gateway
 from gateway.sessions.acks import Acks
 from gateway.sessions.budget import Budget
@@ -27,52 +27,52 @@ from gateway.sessions.session import Session
 from homing.internal.v1 import node_pb2
 from observability.counters import Counters
 from observability.tracing import OFF, Tracer
-from registry.lapse import Answer, Standing
-from registry.model import Life
+from registry.lapse import FencingAnswer, LeaseState
+from registry.model import Incarnation
 
 log = logging.getLogger(__name__)
 
 VOUCHED_WITHIN = 2.5  # seconds; a router's read of a store that is away takes 2
 TURN = 0.002  # seconds of writing before everything else gets a turn
 ANSWERS = {
-    node_pb2.Fencing.ALIVE: Answer.ALIVE,
-    node_pb2.Fencing.FENCED: Answer.FENCED,
-    node_pb2.Fencing.AWAY: Answer.AWAY,
+    node_pb2.Fencing.ALIVE: FencingAnswer.ALIVE,
+    node_pb2.Fencing.FENCED: FencingAnswer.FENCED,
+    node_pb2.Fencing.AWAY: FencingAnswer.AWAY,
 }
 
 
-class NotThisLife(Exception):
-    """A stream that means another life of this node."""
+class WrongIncarnation(Exception):
+    """A stream that means another incarnation of this node."""
 
 
-class Tenure(Protocol):
-    """What the node port asks about this node's life."""
+class LocalIncarnation(Protocol):
+    """What the node port asks about this node's incarnation."""
 
     @property
-    def life(self) -> Life | None: ...
-    def standing(self) -> Standing: ...
+    def incarnation(self) -> Incarnation | None: ...
+    def lease_state(self) -> LeaseState: ...
     def clock(self) -> float: ...
-    def vouched(self, answer: Answer, asked: float) -> None: ...
+    def on_fencing_answer(self, answer: FencingAnswer, asked: float) -> None: ...
     def unregistered(self) -> bool: ...
 
 
 class Bus(Protocol):
     """What the node port tells the one who reads pushes off the bus (`gateway.delivery.bus_endpoint`)."""
 
-    def opened(self, link: Link) -> None: ...
-    def closed(self, link: Link) -> None: ...
-    def go_on(self) -> None: ...
+    def opened(self, link: RouterStream) -> None: ...
+    def closed(self, link: RouterStream) -> None: ...
+    def resume(self) -> None: ...
 
 
-class NodePort:
+class RouterEndpoint:
     """Everything that routers say to this node, whatever carries it (`gateway.delivery.node_server`)."""
 
     def __init__(
         self,
-        tenure: Tenure,
+        tenure: LocalIncarnation,
         gateway: Gateway,
         index: Index[Session],
-        reach: Reach,
+        reach: RouteAckBarrier,
         acks: Acks,
         budget: Budget,
         counters: Counters,
@@ -85,7 +85,7 @@ class NodePort:
         self._index = index
         self._reach = reach
         self._acks = acks
-        self._asks = Asks(gateway, index, self.receivers)
+        self._requests = NodeRequestHandler(gateway, index, self.receivers)
         self._stats = stats
         self._saying = False  # statistics, to somebody, each second
         self._budget = budget
@@ -93,24 +93,24 @@ class NodePort:
         self._loop = asyncio.get_running_loop()
         self._fanout = Fanout()
         self._pumping = False
-        self._links: set[Link] = set()
+        self._links: set[RouterStream] = set()
         self._heard = asyncio.Event()  # a router has said whether this node is still alive
         self.bus: Bus | None = None  # where pushes come in that are on the bus
 
-    async def wait_standing(self) -> Standing:
+    async def wait_lease_state(self) -> LeaseState:
         """What this node may do; while its lease may be over, what the routers say, if one does in time."""
-        if self._tenure.standing() is Standing.LAPSED and self._links:
+        if self._tenure.lease_state() is LeaseState.LAPSED and self._links:
             self._heard.clear()
-            self.ask_whether_alive()
+            self.query_fencing_of_all()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(VOUCHED_WITHIN):
                     await self._heard.wait()
-        return self._tenure.standing()
+        return self._tenure.lease_state()
 
-    def ask_whether_alive(self) -> None:
-        """Ask every router; their answers change what `Tenure.standing` says."""
+    def query_fencing_of_all(self) -> None:
+        """Ask every router; their answers change what `LocalIncarnation.standing` says."""
         for link in self._links:
-            self._ask(link)
+            self._query_fencing(link)
 
     def say_unregistered(self, any: bool) -> None:
         """Tell every router whether it must scatter to this node."""
@@ -119,17 +119,17 @@ class NodePort:
 
     # A router's stream ----------------------------------------------------------------------------------------------
 
-    def open(self, first: node_pb2.RouterMessage) -> Link:
+    def open(self, first: node_pb2.RouterMessage) -> RouterStream:
         """A router has said hello. What it will hear gathers in the link, hello first.
 
-        Raises NotThisLife for one that means another life of this node, also one that has not quite begun: its
-        acknowledgements would count for nobody. The router dials again.
+        Raises WrongIncarnation for one that means another incarnation of this node, also one that has not quite begun:
+        its acknowledgements would count for nobody. The router dials again.
         """
-        life = self._tenure.life
-        if life is None or first.hello.epoch != life.epoch:
-            raise NotThisLife(f"this node's life is {life or 'about to begin'}")
-        link = Link(first.hello.router, first.hello.epoch)
-        link.hello(life)
+        incarnation = self._tenure.incarnation
+        if incarnation is None or first.hello.epoch != incarnation.epoch:
+            raise WrongIncarnation(f"this node's incarnation is {incarnation or 'about to begin'}")
+        link = RouterStream(first.hello.router, first.hello.epoch)
+        link.hello(incarnation)
         log.info("router %s has opened its stream", link.router)
         self._links.add(link)
         link.transit.seen(first.sent_ns, time.monotonic_ns())
@@ -139,7 +139,7 @@ class NodePort:
             self.bus.opened(link)
         return link
 
-    def close(self, link: Link) -> None:
+    def close(self, link: RouterStream) -> None:
         """The stream has ended, whoever ended it."""
         log.info("router %s is gone", link.router)
         self._links.discard(link)
@@ -149,7 +149,7 @@ class NodePort:
 
     # What a router says ---------------------------------------------------------------------------------------------
 
-    def read(self, link: Link, message: node_pb2.RouterMessage) -> None:
+    def read(self, link: RouterStream, message: node_pb2.RouterMessage) -> None:
         """One message of a router. Answers gather in the link; reading on waits for `link.room`."""
         link.transit.seen(message.sent_ns, time.monotonic_ns())
         if message.ping:
@@ -157,50 +157,54 @@ class NodePort:
         if message.HasField("table_batch"):
             self._reach.acknowledged(link, message.table_batch)
         for fencing in message.fencing:
-            self._hear_fencing(link, fencing)
-        if message.HasField("want_stats"):
-            link.wants_stats = message.want_stats
-            if link.wants_stats and not self._saying:
+            self._on_fencing(link, fencing)
+        if message.HasField("send_stats"):
+            link.sends_stats = message.send_stats
+            if link.sends_stats and not self._saying:
                 self._say_stats(0.0)
-        if message.pushes or message.asks:
+        if message.pushes or message.requests:
             link.held.append(message)
         if link.held:
             self._act_if_alive(link)
         if self.bus is not None:
-            self.bus.go_on()
+            self.bus.resume()
 
-    def _hear_fencing(self, link: Link, fencing: node_pb2.Fencing) -> None:
-        asked = link.fencing_answered(fencing.ask)
+    def _on_fencing(self, link: RouterStream, fencing: node_pb2.Fencing) -> None:
+        asked = link.fencing_answered(fencing.query)
         answer = ANSWERS.get(fencing.state)
         if asked is not None and answer is not None:
-            self._tenure.vouched(answer, asked)
+            self._tenure.on_fencing_answer(answer, asked)
             self._heard.set()
 
-    def _act_if_alive(self, link: Link) -> None:
-        if self._tenure.standing() is Standing.LAPSED:
-            self._ask(link)
+    def _act_if_alive(self, link: RouterStream) -> None:
+        if self._tenure.lease_state() is LeaseState.LAPSED:
+            self._query_fencing(link)
             return
         while link.held:
             message = link.held.popleft()
-            link.opened(len(message.pushes) + len(message.asks))
+            link.opened(len(message.pushes) + len(message.requests))
             for push in message.pushes:
                 self._take_push(link, push)
-            for ask in message.asks:
-                self._take_ask(link, ask)
+            for ask in message.requests:
+                self._take_request(link, ask)
         self.pump()
 
-    def _ask(self, link: Link) -> None:
-        if link.ask_fencing(self._tenure.clock()):
-            self._counters.fencing_asked += 1
+    def _query_fencing(self, link: RouterStream) -> None:
+        if link.query_fencing(self._tenure.clock()):
+            self._counters.fencing_queries += 1
 
-    def _current(self, link: Link, epoch: int) -> bool:
-        life = self._tenure.life
-        if life is not None and epoch == link.epoch == life.epoch and self._tenure.standing() is not Standing.FENCED:
+    def _current(self, link: RouterStream, epoch: int) -> bool:
+        incarnation = self._tenure.incarnation
+        if (
+            incarnation is not None
+            and epoch == link.epoch == incarnation.epoch
+            and self._tenure.lease_state() is not LeaseState.FENCED
+        ):
             return True
         self._counters.old_epoch += 1
         return False
 
-    def _take_push(self, link: Link, push: node_pb2.Push) -> None:
+    def _take_push(self, link: RouterStream, push: node_pb2.Push) -> None:
         self._counters.pushes_received += 1
         trace = self.trace(link.router, push) if push.traceparent else None
         if not self._current(link, push.epoch):
@@ -223,7 +227,7 @@ class NodePort:
         receivers: Collection[Session],
         age_ns: int,
         answer: Callable[[node_pb2.PushAnswer], None],
-        trace: PushTrace | None,
+        trace: DeliveryTrace | None,
     ) -> None:
         """Take the push into the fan-out; `pump` writes it."""
         ack = None
@@ -231,21 +235,23 @@ class NodePort:
             ack = self._acks.next()
             answer = partial(self._answer_acked, answer, ack)
         if trace is None:
-            job = Job(push, receivers, age_ns, time.monotonic_ns, answer, ack)
+            job = PushJob(push, receivers, age_ns, time.monotonic_ns, answer, ack)
         else:
             job = trace.job(receivers, age_ns, time.monotonic_ns, answer, ack)
         if ack is not None:
             self._acks.wait(ack, job)
         self._fanout.add(job)
 
-    def trace(self, router: str, push: node_pb2.Push) -> PushTrace | None:
+    def trace(self, router: str, push: node_pb2.Push) -> DeliveryTrace | None:
         """The spans of this push here; None: it is not sampled."""
         context = self._tracer.continued(push.traceparent)
         if context is None:
             return None
-        return PushTrace(self._tracer, context, push, router, self._gateway.node)
+        return DeliveryTrace(self._tracer, context, push, router, self._gateway.node)
 
-    def _refuse(self, link: Link, push: node_pb2.Push, verdict: node_pb2.Verdict, trace: PushTrace | None) -> None:
+    def _refuse(
+        self, link: RouterStream, push: node_pb2.Push, verdict: node_pb2.Verdict, trace: DeliveryTrace | None
+    ) -> None:
         answer = node_pb2.PushAnswer(call=push.call, verdict=verdict)
         if trace is not None:
             trace.refused(answer)
@@ -290,7 +296,7 @@ class NodePort:
                 session.close(SLOW.code, SLOW.reason)
             if job.written_all and not job.answered:
                 due = (job.due_ns() - time.monotonic_ns()) / 1e9
-                self._gateway.deadlines.schedule(partial(_close_books, job), self._loop.time() + max(0.0, due))
+                self._gateway.deadlines.schedule(partial(_finalize, job), self._loop.time() + max(0.0, due))
             if self._loop.time() > until:
                 self._pumping = True
                 self._loop.call_soon(self._pump)
@@ -298,22 +304,22 @@ class NodePort:
 
     # Everything but pushes ------------------------------------------------------------------------------------------
 
-    def _take_ask(self, link: Link, ask: node_pb2.Ask) -> None:
+    def _take_request(self, link: RouterStream, ask: node_pb2.NodeRequest) -> None:
         if self._current(link, ask.epoch):
-            self._gateway.tasks.start(self._answer_ask(link, ask))
+            self._gateway.tasks.start(self._answer_request(link, ask))
         else:
-            link.answer_ask(node_pb2.AskAnswer(call=ask.call, verdict=node_pb2.OLD_EPOCH))
+            link.answer_request(node_pb2.NodeResponse(call=ask.call, verdict=node_pb2.OLD_EPOCH))
 
-    async def _answer_ask(self, link: Link, ask: node_pb2.Ask) -> None:
-        answer = node_pb2.AskAnswer(call=ask.call)  # without a verdict, should this fail: the router must not wait
+    async def _answer_request(self, link: RouterStream, ask: node_pb2.NodeRequest) -> None:
+        answer = node_pb2.NodeResponse(call=ask.call)  # without a verdict, should this fail: the router must not wait
         try:
-            answer = await self._asks.answer(ask)
+            answer = await self._requests.answer(ask)
         finally:
-            link.answer_ask(answer)
+            link.answer_request(answer)
 
     def _say_stats(self, _now: float) -> None:
         """Each second, to routers that want it."""
-        wanting = [link for link in self._links if link.wants_stats]
+        wanting = [link for link in self._links if link.sends_stats]
         self._saying = bool(wanting)
         if wanting:
             stats = self._stats()
@@ -322,5 +328,5 @@ class NodePort:
             self._gateway.deadlines.schedule(self._say_stats, self._loop.time() + 1.0)
 
 
-def _close_books(job: Job, _now: float) -> None:
-    job.close_books()
+def _finalize(job: PushJob, _now: float) -> None:
+    job.finalize()

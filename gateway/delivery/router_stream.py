@@ -6,7 +6,7 @@ from typing import Protocol
 
 from gateway.delivery.transit import Transit
 from homing.internal.v1 import node_pb2
-from registry.model import Life
+from registry.model import Incarnation
 
 OPEN_CALLS = 8192  # calls a router may have open on one stream before we stop reading from it
 
@@ -15,37 +15,37 @@ def _nobody() -> None:
     """Nothing carries the link yet."""
 
 
-class OnSome(Protocol):
+class RequestWrite(Protocol):
     """Hears that something has gathered; `patient`: it may wait for company."""
 
-    def __call__(self, patient: bool = False) -> None: ...
+    def __call__(self, linger: bool = False) -> None: ...
 
 
-def _nobody_waits(patient: bool = False) -> None:
+def _nobody_waits(linger: bool = False) -> None:
     """Nothing carries the link yet."""
 
 
-class Link:
+class RouterStream:
     """Answers gather here while the previous message is being written. What carries the link sets its two hooks."""
 
     def __init__(self, router: str, epoch: int) -> None:
         self.router = router
         self.epoch = epoch
         self.transit = Transit()
-        self.wants_stats = False
+        self.sends_stats = False
         self.held: deque[node_pb2.RouterMessage] = deque()  # read while the lease may be over
         self.open_calls = 0
-        self.on_some: OnSome = _nobody_waits  # something has gathered
+        self.request_write: RequestWrite = _nobody_waits  # something has gathered
         self.on_room: Callable[[], None] = _nobody  # `room` is true again
         self._out = node_pb2.NodeMessage()
         self._taken: set[int] = set()  # published pushes with receivers here, of which that has not been said yet
-        self._ask = 0  # the number of the last fencing question
+        self._query = 0  # the number of the last fencing question
         self._asked: float | None = None  # when it left, while it is open
 
-    def hello(self, life: Life) -> None:
+    def hello(self, incarnation: Incarnation) -> None:
         """Say who is here: the first thing that a router hears."""
-        self._out.hello.node, self._out.hello.epoch = life
-        self.on_some()
+        self._out.hello.node, self._out.hello.epoch = incarnation
+        self.request_write()
 
     def opened(self, calls: int) -> None:
         """So many calls are being carried out. Those that are held count only when they are taken: the word that
@@ -59,19 +59,19 @@ class Link:
 
     def answerer(self, push: node_pb2.Push) -> Callable[[node_pb2.PushAnswer], None]:
         """How this push is answered."""
-        return self.answer_patiently if push.patient else self.answer_push
+        return self.answer_lingering if push.linger else self.answer_push
 
     def answer_push(self, answer: node_pb2.PushAnswer) -> None:
         self._out.pushes.append(answer)
         self._answered()
 
-    def answer_patiently(self, answer: node_pb2.PushAnswer) -> None:
+    def answer_lingering(self, answer: node_pb2.PushAnswer) -> None:
         """The same; the answer may wait for company."""
         self._out.pushes.append(answer)
-        self._answered(patient=True)
+        self._answered(linger=True)
 
-    def answer_ask(self, answer: node_pb2.AskAnswer) -> None:
-        self._out.asks.append(answer)
+    def answer_request(self, answer: node_pb2.NodeResponse) -> None:
+        self._out.responses.append(answer)
         self._answered()
 
     # Pushes that came over the bus (`gateway.delivery.bus_endpoint`) ------------------------------------------------
@@ -79,16 +79,16 @@ class Link:
     def begin_handled(self) -> None:
         """From now on this stream tells of each push of this router that comes off the bus."""
         self._out.handled.begins = True
-        self.on_some()
+        self.request_write()
 
     def take_published(self, call: int) -> None:
         """A published push has receivers here: its answer follows, perhaps before this has left."""
         self._taken.add(call)
 
-    def answer_published(self, answer: node_pb2.PushAnswer, patient: bool = False) -> None:
+    def answer_published(self, answer: node_pb2.PushAnswer, linger: bool = False) -> None:
         self._taken.discard(answer.call)
         self._out.handled.answers.append(answer)
-        self.on_some(patient)
+        self.request_write(linger)
 
     def handled(self, first: int, last: int) -> None:
         """All published pushes from `first` to `last` were handled; it leaves with whatever next leaves."""
@@ -106,30 +106,30 @@ class Link:
     def say_stats(self, stats: node_pb2.Stats) -> None:
         """What this node counts, for a router that wants it."""
         self._out.stats.CopyFrom(stats)
-        self.on_some()
+        self.request_write()
 
     def pong(self, ping: int) -> None:
         self._out.pong = ping
-        self.on_some()
+        self.request_write()
 
     def unregistered(self, any: bool) -> None:
         """Say whether this node holds sessions or files that etcd does not know."""
         self._out.unregistered.any = any
-        self.on_some()
+        self.request_write()
 
-    def ask_fencing(self, now: float) -> bool:
+    def query_fencing(self, now: float) -> bool:
         """Ask whether this node is still alive; False when the last question is still open."""
         if self._asked is not None:
             return False
-        self._ask += 1
+        self._query += 1
         self._asked = now
-        self._out.fencing_asks.add(ask=self._ask)
-        self.on_some()
+        self._out.fencing_queries.add(query=self._query)
+        self.request_write()
         return True
 
     def fencing_answered(self, ask: int) -> float | None:
         """When the question that this answers left; None when it is not the open one."""
-        if ask != self._ask:
+        if ask != self._query:
             return None
         asked, self._asked = self._asked, None
         return asked
@@ -142,8 +142,8 @@ class Link:
             self._taken.clear()
         return out
 
-    def _answered(self, patient: bool = False) -> None:
+    def _answered(self, linger: bool = False) -> None:
         self.open_calls -= 1
         if self.open_calls == OPEN_CALLS - 1:
             self.on_room()
-        self.on_some(patient)
+        self.request_write(linger)

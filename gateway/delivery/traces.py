@@ -1,14 +1,14 @@
 """Shell: the spans that one traced push leaves on this node: its delivery, and the acks of a few of its clients.
 
 Everything is on this node's own clock, so durations hold whatever the router's clock says. A push that is not sampled
-is a plain `Job` and comes through none of this.
+is a plain `PushJob` and comes through none of this.
 """
 
 import time
 from collections.abc import Callable, Collection
 from functools import partial
 
-from gateway.delivery.fanout import Job
+from gateway.delivery.fanout import PushJob
 from gateway.sessions.budget import Budget
 from gateway.sessions.session import Session
 from homing.internal.v1 import node_pb2
@@ -18,10 +18,10 @@ from observability.counters import Counters
 from observability.spans import Context, Value
 from observability.tracing import Tracer
 
-Answer = Callable[[node_pb2.PushAnswer], None]
+FencingAnswer = Callable[[node_pb2.PushAnswer], None]
 
 
-class TracedJob(Job):
+class TracedJob(PushJob):
     """A job that remembers when it wrote first and last, and when its first few acks came (clock of the job, ns)."""
 
     __slots__ = ("acks", "first_ns", "last_ns")
@@ -43,7 +43,7 @@ class TracedJob(Job):
         super().acked(session, data, content_type)
 
 
-class PushTrace:
+class DeliveryTrace:
     """One traced push on this node. `push.traceparent` becomes this span's: what the clients' frames carry."""
 
     __slots__ = ("_context", "_node", "_push", "_router", "_start_ns", "_tracer")
@@ -62,9 +62,9 @@ class PushTrace:
         receivers: Collection[Session],
         age_ns: int,
         clock: Callable[[], int],
-        answer: Answer,
+        answer: FencingAnswer,
         ack: int | None,
-    ) -> Job:
+    ) -> PushJob:
         """The push as a job whose answer ends this span."""
         job = TracedJob(self._push, receivers, age_ns, clock, answer, ack)
         job.answer = partial(self._answered, job, answer)
@@ -76,7 +76,7 @@ class PushTrace:
         """Not ours to deliver."""
         self._end({spans.VERDICT: node_pb2.Verdict.Name(answer.verdict)})
 
-    def _answered(self, job: TracedJob, answer: Answer, message: node_pb2.PushAnswer) -> None:
+    def _answered(self, job: TracedJob, answer: FencingAnswer, message: node_pb2.PushAnswer) -> None:
         attributes: dict[str, Value] = {spans.SESSIONS: sum(count.sessions for count in message.counts)}
         if job.first_ns:
             attributes[spans.FIRST_WRITE] = (job.first_ns - self._start_ns) // 1000

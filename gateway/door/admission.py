@@ -15,7 +15,7 @@ from gateway.identity.ports import Unauthorized, Verify
 from gateway.wire.ports import Codec
 from observability.traceparent import from_headers
 
-MAX_FILE = 256  # bytes of a guid
+MAX_FILE = 256  # bytes of a file name
 
 _match_local = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?").fullmatch
 
@@ -80,8 +80,8 @@ def _judge_files(head: Head, identity: Identity | None) -> tuple[str, ...] | Ref
     Without an identity the grants cannot be judged yet; whoever reads the client's `auth` must.
     """
     wanted = tuple(dict.fromkeys(value for name, value in head.query if name == "file"))
-    for guid in wanted:
-        if not 0 < len(guid.encode()) <= MAX_FILE or not (identity is None or identity.may_join(guid)):
+    for file in wanted:
+        if not 0 < len(file.encode()) <= MAX_FILE or not (identity is None or identity.may_join(file)):
             return _FORBIDDEN_FILE
     return wanted
 

@@ -18,13 +18,13 @@ from gateway.close_codes import NO_GOODBYE
 from gateway.door.admission import Origins, judge_arrival
 from gateway.door.answers import refused, switching
 from gateway.door.head import Head, HeadReader
-from gateway.door.ports import House, Pages
+from gateway.door.ports import AdmissionPort, DevelopmentPages
 from gateway.door.upgrade import Handshake, judge_upgrade
 from gateway.door.values import Arrival, Refusal
 from gateway.identity.ports import Verify
 from gateway.wire.bare import Bare
 from gateway.wire.envelope_json import JsonEnvelope
-from gateway.wire.messages import Limits
+from gateway.wire.messages import MessageLimits
 from gateway.wire.ports import Codec, Peer
 from gateway.wire.websocket import WebSocketConnection
 
@@ -43,27 +43,27 @@ class DoorSettings(msgspec.Struct, frozen=True):
 
     path: str = "/ws"  # where WebSockets are opened
     origins: Origins = Origins()  # which pages may connect
-    limits: Limits = Limits()  # what one client may send
+    limits: MessageLimits = MessageLimits()  # what one client may send
     head_seconds: float = 5.0  # from the connection's start to the end of its request head
     admission_seconds: float = 5.0  # for the house to answer
     max_held: int = 64 * 1024  # bytes of head and of what is sent behind it, before the handshake is answered
 
 
-class Doorway:
+class ClientListener:
     """Listens, and owns every connection that is not handed over yet, with its task."""
 
     def __init__(
         self,
         settings: DoorSettings,
-        house: House,
+        house: AdmissionPort,
         verify: Verify,
         codecs: Iterable[Codec] = (Bare(), JsonEnvelope()),
         clock: Callable[[], float] = time.time,
-        pages: Pages | None = None,
+        pages: DevelopmentPages | None = None,
     ) -> None:
         self.settings = settings
         self.pages = pages
-        self.newcomers: set[Newcomer] = set()
+        self.newcomers: set[HandshakeProtocol] = set()
         self._house = house
         self._verify = verify
         self._codecs = {codec.name: codec for codec in codecs}
@@ -75,7 +75,7 @@ class Doorway:
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Open the port (0: a free one) and say which; raises OSError when it is in use."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Newcomer(self), host, port, backlog=BACKLOG)
+        self._server = await loop.create_server(lambda: HandshakeProtocol(self), host, port, backlog=BACKLOG)
         address = self._server.sockets[0].getsockname()
         return address[0], address[1]
 
@@ -103,14 +103,14 @@ class Doorway:
         arrival = judge_arrival(head, codec, self.settings.origins, self._verify, address, self._clock())
         return arrival if isinstance(arrival, Refusal) else (handshake, arrival)
 
-    def admit(self, newcomer: "Newcomer", handshake: Handshake, arrival: Arrival) -> asyncio.Task[None]:
+    def admit(self, newcomer: "HandshakeProtocol", handshake: Handshake, arrival: Arrival) -> asyncio.Task[None]:
         """Ask the house in a task of our own, then hand the newcomer over or refuse it."""
         task = asyncio.get_running_loop().create_task(self._admit(newcomer, handshake, arrival))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _admit(self, newcomer: "Newcomer", handshake: Handshake, arrival: Arrival) -> None:
+    async def _admit(self, newcomer: "HandshakeProtocol", handshake: Handshake, arrival: Arrival) -> None:
         try:
             answer = await self._house.enter(arrival)
         except Exception:
@@ -122,7 +122,7 @@ class Doorway:
             newcomer.hand_over(handshake, answer)
 
 
-class Newcomer(asyncio.Protocol):
+class HandshakeProtocol(asyncio.Protocol):
     """A connection at the door: its head is read, or the house is asked, or it was refused and may read why.
 
     One timer serves all three. While the house is asked it runs on from the head, and is set anew only if it fires.
@@ -140,7 +140,7 @@ class Newcomer(asyncio.Protocol):
         "_transport",
     )
 
-    def __init__(self, doorway: Doorway) -> None:
+    def __init__(self, doorway: ClientListener) -> None:
         self._doorway = doorway
         self._reader: HeadReader | None = HeadReader()  # None: the head was judged
         self._received = 0  # bytes
@@ -225,7 +225,7 @@ class Newcomer(asyncio.Protocol):
         else:
             self._asked = asyncio.get_running_loop().time(), self._doorway.admit(self, *judged)
 
-    def _judge_page(self, pages: Pages, head: Head, behind: bytes) -> None:
+    def _judge_page(self, pages: DevelopmentPages, head: Head, behind: bytes) -> None:
         """A head that is not for a WebSocket: refuse it, or lend the transport for this one request."""
         refusal = pages.judge(head)
         if refusal is not None:

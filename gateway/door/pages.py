@@ -28,7 +28,7 @@ POLICY = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:;
 log = logging.getLogger(__name__)
 
 
-class Pages:
+class DevelopmentPages:
     """Serves what `--dev` adds to the front door."""
 
     def __init__(self, issuer: Issuer, router: str) -> None:

@@ -8,7 +8,7 @@ from gateway.door.values import Arrival, Refusal
 from gateway.wire.ports import Peer
 
 
-class House(Protocol):
+class AdmissionPort(Protocol):
     """The gateway behind the door."""
 
     async def enter(self, arrival: Arrival) -> Peer | Refusal:
@@ -18,7 +18,7 @@ class House(Protocol):
         ...
 
 
-class Pages(Protocol):
+class DevelopmentPages(Protocol):
     """What else the front door serves, over plain HTTP. The door judges every head first, and lends the transport."""
 
     def owns(self, path: str) -> bool:

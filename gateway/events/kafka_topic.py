@@ -1,4 +1,4 @@
-"""Client events through a Kafka topic: keyed by guid, else uid, the headers beside the value (design §8).
+"""Client events through a Kafka topic: keyed by file name, else uid, the headers beside the value (design §8).
 
 Kafka's idempotent producer writes each batch once, however often it has to send it. In one round every partition gets
 one batch, and the next round begins when all have answered: so a partition without a leader holds up the others for as

@@ -9,7 +9,7 @@ import msgspec
 class Record(msgspec.Struct, frozen=True):
     """One event on its way to the backends: all that a consumer needs to route it stands in the headers."""
 
-    key: str  # guid, else uid: records with the same key keep their order
+    key: str  # file name, else uid: records with the same key keep their order
     headers: Mapping[str, str]
     value: bytes  # the client's bytes, untouched
     on_taken: Callable[[], None] | None = None  # hears that the bus has it

@@ -27,18 +27,18 @@ def said(
         extra["X-Name"] = event.event
     if event.id is not None:
         extra["X-Ack"] = str(event.id)
-    guid = event.file or (session.files[0] if not event.event and len(session.files) == 1 else "")
-    return _record(session, "message", guid, event.data, extra, traceparent or event.traceparent, on_taken)
+    file = event.file or (session.files[0] if not event.event and len(session.files) == 1 else "")
+    return _record(session, "message", file, event.data, extra, traceparent or event.traceparent, on_taken)
 
 
-def joined(session: Session, guid: str) -> Record:
+def joined(session: Session, file: str) -> Record:
     """The session has joined a file."""
-    return _record(session, "message", guid, extra={"X-Inner": "join"})
+    return _record(session, "message", file, extra={"X-Inner": "join"})
 
 
-def left(session: Session, guid: str) -> Record:
+def left(session: Session, file: str) -> Record:
     """The session has left a file (not written at a disconnect, which implies it)."""
-    return _record(session, "message", guid, extra={"X-Inner": "leave"})
+    return _record(session, "message", file, extra={"X-Inner": "leave"})
 
 
 def disconnected(session: Session, code: int, reason: str) -> Record:
@@ -49,7 +49,7 @@ def disconnected(session: Session, code: int, reason: str) -> Record:
 def _record(
     session: Session,
     kind: str,
-    guid: str = "",
+    file: str = "",
     value: bytes = b"",
     extra: dict[str, str] | None = None,
     traceparent: str = "",
@@ -64,11 +64,11 @@ def _record(
         "X-Namespace": "/",
         "X-Seq": str(session.seq),
     }
-    if guid:
-        headers["X-Guid"] = guid
+    if file:
+        headers["X-Guid"] = file
     trace = traceparent or session.traceparent
     if trace:
         headers["traceparent"] = trace
         headers["X-Trace-ID"] = trace_id_of(trace)
     headers.update(extra or {})
-    return Record(guid or session.user, headers, value, on_taken)
+    return Record(file or session.user, headers, value, on_taken)

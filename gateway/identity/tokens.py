@@ -24,7 +24,7 @@ from gateway.identity.ports import Unauthorized
 
 MAX_TOKEN = 16 * 1024  # bytes
 MAX_USER = 256  # bytes of a uid
-MAX_GRANT = 257  # bytes of a guid, or of a prefix with its *
+MAX_GRANT = 257  # bytes of a file name, or of a prefix with its *
 LEAST_SECRET = 32  # bytes of an HS256 key (RFC 7518 §3.2)
 
 _match_compact = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+").fullmatch

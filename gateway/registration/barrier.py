@@ -1,20 +1,20 @@
 """Connected means reachable: who waits until every router's table holds a batch (design §4).
 
-A router says on its stream the newest batch of this node's life that its table holds. A client hears "connected" only
-when all routers on the node's streams have said at least its batch, or after a quarter of a second.
+A router says on its stream the newest batch of this node's incarnation that its table holds. A client hears "connected"
+only when all routers on the node's streams have said at least its batch, or after a quarter of a second.
 """
 
 import asyncio
 from collections.abc import Hashable
 
-PATIENCE = 0.25  # seconds; a router that lags longer is counted, and its misses are healed by reading
+ACK_LIMIT = 0.25  # seconds; a router that lags longer is counted, and its misses are healed by reading
 
 
-class Reach:
+class RouteAckBarrier:
     """What each router's table holds, and who waits for it. Lives on the loop."""
 
-    def __init__(self, patience: float = PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, limit: float = ACK_LIMIT) -> None:
+        self._limit = limit
         self._held: dict[Hashable, int] = {}
         self._waiting: dict[asyncio.Future[bool], int] = {}
         self._linked = asyncio.Event()
@@ -37,13 +37,13 @@ class Reach:
             self._wake()
 
     def forget_all(self) -> None:
-        """A new life has begun: the streams of the old one say nothing about its batches."""
+        """A new incarnation has begun: the streams of the old one say nothing about its batches."""
         self._held.clear()
         self._linked.clear()
         self._wake()
 
     async def wait_linked(self) -> None:
-        """Until a router has opened a stream in this life."""
+        """Until a router has opened a stream in this incarnation."""
         await self._linked.wait()
 
     def holds(self, batch: int) -> bool:
@@ -61,7 +61,7 @@ class Reach:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()  # whether it was in time
         self._waiting[future] = batch
-        timer = loop.call_later(self._patience, _too_late, future)
+        timer = loop.call_later(self._limit, _too_late, future)
         try:
             in_time = await future
         finally:

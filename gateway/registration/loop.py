@@ -1,8 +1,9 @@
-"""A gateway's lives in the registry, one after the other.
+"""A gateway's incarnations in the registry, one after the other.
 
-A life is over when its lease is gone or its batch guard has failed: then everything it registered counts no more, so
-its sessions are forgotten at once, their clients are closed, paced, with 1012, and a new life begins under a new epoch
-(design §4, "Lapsed": FENCED). The registry is never written by a life that is over: its guard forbids it.
+An incarnation is over when its lease is gone or its batch guard has failed: then everything it registered counts no
+more, so its sessions are forgotten at once, their clients are closed, paced, with 1012, and a new incarnation begins
+under a new epoch (design §4, "Lapsed": FENCED). The registry is never written by an incarnation that is over: its guard
+forbids it.
 """
 
 import asyncio
@@ -10,14 +11,14 @@ import logging
 from collections.abc import Callable
 
 from gateway.close_codes import DRAINING
-from gateway.registration.barrier import Reach
-from gateway.registration.registering import Registering
+from gateway.registration.barrier import RouteAckBarrier
+from gateway.registration.registering import SessionRegistration
 from gateway.sessions.budget import Budget
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session
 from observability.counters import Counters
-from registry.lapse import Answer, Standing
-from registry.model import Life
+from registry.lapse import FencingAnswer, LeaseState
+from registry.model import Incarnation
 from registry.registrar import StoreRegistrar, boottime
 from registry.store import LeaseGone, StoreAway
 
@@ -28,16 +29,16 @@ FIRST_ROUTER = 1.0  # seconds
 PACE = 200  # clients closed before others get a turn
 
 
-class Lives:
-    """Keeps this node alive in the registry. It is the `Tenure` of the node port."""
+class RegistrationLoop:
+    """Keeps this node alive in the registry. It is the `LocalIncarnation` of the node port."""
 
     def __init__(
         self,
         make_registrar: Callable[[], StoreRegistrar],
         index: Index[Session],
-        registering: Registering,
+        registering: SessionRegistration,
         first: StoreRegistrar,
-        reach: Reach,
+        reach: RouteAckBarrier,
         counters: Counters,
     ) -> None:
         self._reach = reach
@@ -46,34 +47,34 @@ class Lives:
         self._registering = registering
         self._registrar = first
         self._counters = counters
-        self._settling = False  # between two lives: nobody may come in
+        self._settling = False  # between two incarnations: nobody may come in
         self._ended = False
 
     @property
-    def life(self) -> Life | None:
-        """This node's life now; None before the first has begun."""
-        return getattr(self._registrar, "life", None)
+    def incarnation(self) -> Incarnation | None:
+        """This node's incarnation now; None before the first has begun."""
+        return getattr(self._registrar, "incarnation", None)
 
-    def standing(self) -> Standing:
-        return Standing.FENCED if self._settling else self._registrar.lapse.standing(boottime())
+    def lease_state(self) -> LeaseState:
+        return LeaseState.FENCED if self._settling else self._registrar.lapse.lease_state(boottime())
 
     def clock(self) -> float:
         return boottime()
 
-    def vouched(self, answer: Answer, asked: float) -> None:
+    def on_fencing_answer(self, answer: FencingAnswer, asked: float) -> None:
         self._registrar.lapse.answered(answer, asked)
 
     def unregistered(self) -> bool:
         return self._registrar.unregistered()
 
     async def run(self) -> None:
-        """One life after the other, until `end`. The first one has begun already."""
+        """One incarnation after the other, until `end`. The first one has begun already."""
         while True:
             await self._registrar.run()
             if self._ended:
                 return
-            self._counters.lives_lost += 1
-            log.warning("this node was fenced: its lease is gone; clients are closed and a new life begins")
+            self._counters.incarnations_lost += 1
+            log.warning("this node was fenced: its lease is gone; clients are closed and a new incarnation begins")
             self._settling = True
             closing = self._forget_all()
             fresh = await self._begin_another()
@@ -81,7 +82,7 @@ class Lives:
             self._reach.forget_all()
             await wait_linked(self._reach)
             self._settling = False
-            log.info("a new life has begun", extra={"epoch": fresh.life.epoch})
+            log.info("a new incarnation has begun", extra={"epoch": fresh.incarnation.epoch})
             await close_paced(closing)
 
     async def _begin_another(self) -> StoreRegistrar:
@@ -91,7 +92,7 @@ class Lives:
             try:
                 await fresh.begin()
             except (StoreAway, LeaseGone) as error:
-                log.warning("no new life yet: %s", error)
+                log.warning("no new incarnation yet: %s", error)
             else:
                 return fresh
 
@@ -100,7 +101,7 @@ class Lives:
         await self._registrar.drain()
 
     async def end(self) -> None:
-        """Give the life back: node, machine and batch keys go at once, and `run` returns."""
+        """Give the incarnation back: node, machine and batch keys go at once, and `run` returns."""
         self._ended = True
         await self._registrar.end()
 
@@ -113,8 +114,8 @@ class Lives:
         return sessions
 
 
-async def wait_linked(reach: Reach) -> None:
-    """Until a router's stream is there, at most a second: so that the first clients of a life are reachable."""
+async def wait_linked(reach: RouteAckBarrier) -> None:
+    """Until a router's stream is there, at most a second: so that the first clients of an incarnation are reachable."""
     try:
         async with asyncio.timeout(FIRST_ROUTER):
             await reach.wait_linked()

@@ -8,7 +8,7 @@ it is found by scatter until the commit is made up for.
 import asyncio
 from collections.abc import Iterable
 
-from gateway.registration.barrier import Reach
+from gateway.registration.barrier import RouteAckBarrier
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session
 from observability.counters import Counters
@@ -18,10 +18,10 @@ from registry.ports import Registrar
 PATIENCE = 3.0  # seconds a client waits for the registry
 
 
-class Registering:
-    """Keeps the index and the registry in step. `registrar` is the current life's, and changes with it."""
+class SessionRegistration:
+    """Keeps the index and the registry in step. `registrar` is the current incarnation's, and changes with it."""
 
-    def __init__(self, index: Index[Session], reach: Reach, registrar: Registrar, counters: Counters) -> None:
+    def __init__(self, index: Index[Session], reach: RouteAckBarrier, registrar: Registrar, counters: Counters) -> None:
         self.registrar = registrar
         self._index = index
         self._reach = reach
@@ -31,31 +31,31 @@ class Registering:
         """Register a new session with its first files; `session.registered` tells whether the registry has it."""
         self._index.add(session)
         info = SessionInfo("/", session.identity.auth_type, session.connected_at)
-        commits = [self.registrar.session_came(session.user, session.sid, info)]
-        for guid in files:
-            self._index.join(session, guid)
-            commits.append(self.registrar.file_joined(guid))
+        commits = [self.registrar.register_session(session.user, session.sid, info)]
+        for file in files:
+            self._index.join(session, file)
+            commits.append(self.registrar.register_file(file))
         session.registered = await self.wait_reachable(commits)
         if not session.registered:
             self._counters.unregistered_admitted += 1
 
-    def join(self, session: Session, guid: str) -> "list[asyncio.Future[int]]":
+    def join(self, session: Session, file: str) -> "list[asyncio.Future[int]]":
         """Join a file: pushes find the session from now on. What is returned is for `wait_reachable`."""
-        self._index.join(session, guid)
-        return [self.registrar.file_joined(guid)]
+        self._index.join(session, file)
+        return [self.registrar.register_file(file)]
 
-    def leave(self, session: Session, guid: str) -> bool:
+    def leave(self, session: Session, file: str) -> bool:
         """Leave a file; False when it was not joined."""
-        was_joined = guid in session.files
-        if self._index.leave(session, guid):
-            self.registrar.file_left(guid)
+        was_joined = file in session.files
+        if self._index.leave(session, file):
+            self.registrar.unregister_file(file)
         return was_joined
 
     def go(self, session: Session) -> None:
         """The session is gone."""
-        for guid in self._index.remove(session):
-            self.registrar.file_left(guid)
-        self.registrar.session_left(session.user, session.sid)
+        for file in self._index.remove(session):
+            self.registrar.unregister_file(file)
+        self.registrar.unregister_session(session.user, session.sid)
 
     async def wait_reachable(self, commits: "list[asyncio.Future[int]]") -> bool:
         """Until the registry has it all and every router's table too. False: not in time; it will be made up for."""

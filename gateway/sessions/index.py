@@ -47,29 +47,29 @@ class Index(Generic[S]):
             del others[session]
         else:
             del self._users[session.user]
-        return [guid for guid in session.files if self.leave(session, guid)]
+        return [file for file in session.files if self.leave(session, file)]
 
-    def join(self, session: S, guid: str) -> bool:
+    def join(self, session: S, file: str) -> bool:
         """Add a session to a file; True when it is the first one here."""
-        joined = self._files.get(guid)
+        joined = self._files.get(file)
         first = joined is None
         if joined is None:
-            joined = self._files[guid] = {}
+            joined = self._files[file] = {}
         if session not in joined:
             joined[session] = None
-            session.files = (*session.files, guid)
+            session.files = (*session.files, file)
         return first
 
-    def leave(self, session: S, guid: str) -> bool:
+    def leave(self, session: S, file: str) -> bool:
         """Take a session out of a file; True when it was the last one here."""
-        joined = self._files.get(guid)
+        joined = self._files.get(file)
         if joined is None or session not in joined:
             return False
         del joined[session]
-        session.files = tuple(other for other in session.files if other != guid)
+        session.files = tuple(other for other in session.files if other != file)
         if joined:
             return False
-        del self._files[guid]
+        del self._files[file]
         return True
 
     def user(self, user: str) -> Collection[S]:
@@ -77,9 +77,9 @@ class Index(Generic[S]):
         sessions = self._users.get(user, ())
         return sessions if isinstance(sessions, dict | tuple) else (sessions,)
 
-    def file(self, guid: str) -> Collection[S]:
+    def file(self, file: str) -> Collection[S]:
         """The sessions here that have joined the file."""
-        return self._files.get(guid, ())
+        return self._files.get(file, ())
 
     def files(self) -> Collection[str]:
         """Every file that somebody here has joined."""

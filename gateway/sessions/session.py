@@ -1,9 +1,9 @@
-"""A client that is not identified yet, and a session: one type per stage of a life.
+"""A client that is not identified yet, and a session: one type per stage of an incarnation.
 
 Both are what sits behind a connection (`gateway.wire.ports.Peer`). They hold state and write frames; what a client's
-words *do* is decided by the `Desk` behind them (`gateway.service`). A session exists, and is found by pushes, from the
-moment its registration begins; what arrives before the handshake is written is held and written right after it, so
-that nothing is lost and nothing is pushed before "connected" (protocol.md, "The door").
+words *do* is decided by the `SessionHandler` behind them (`gateway.service`). A session exists, and is found by pushes,
+from the moment its registration begins; what arrives before the handshake is written is held and written right after
+it, so that nothing is lost and nothing is pushed before "connected" (protocol.md, "The door").
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.door.values import Arrival
 
 
-class Debt(Protocol):
+class OutcomeSink(Protocol):
     """A push that still waits for the verdict on some sessions."""
 
     def settle(self, session: "Session", outcome: int) -> None:
@@ -25,24 +25,24 @@ class Debt(Protocol):
         ...
 
 
-class Desk(Protocol):
+class SessionHandler(Protocol):
     """What clients' doings are handed to. Called on the loop; must not block or raise."""
 
-    def newcomer_opened(self, newcomer: "Unidentified") -> None: ...
-    def newcomer_said(self, newcomer: "Unidentified", text: bool, payload: bytes) -> None: ...
-    def newcomer_gone(self, newcomer: "Unidentified") -> None: ...
+    def newcomer_opened(self, newcomer: "UnauthenticatedClient") -> None: ...
+    def newcomer_said(self, newcomer: "UnauthenticatedClient", text: bool, payload: bytes) -> None: ...
+    def newcomer_gone(self, newcomer: "UnauthenticatedClient") -> None: ...
     def session_opened(self, session: "Session") -> None: ...
     def session_said(self, session: "Session", text: bool, payload: bytes) -> None: ...
     def session_behind(self, session: "Session") -> None: ...
     def session_gone(self, session: "Session", code: int, reason: str) -> None: ...
 
 
-class Unidentified:
+class UnauthenticatedClient:
     """A homing.* client whose handshake carried no token: its first message must be `auth`, within 5 s."""
 
     __slots__ = ("arrival", "connection", "desk", "identifying", "ticket")
 
-    def __init__(self, desk: Desk, arrival: "Arrival") -> None:
+    def __init__(self, desk: SessionHandler, arrival: "Arrival") -> None:
         self.desk = desk
         self.arrival = arrival
         self.connection: Connection | None = None
@@ -92,7 +92,9 @@ class Session:
         "user",
     )
 
-    def __init__(self, desk: Desk, sid: int, arrival: "Arrival", identity: Identity, connected_at: int) -> None:
+    def __init__(
+        self, desk: SessionHandler, sid: int, arrival: "Arrival", identity: Identity, connected_at: int
+    ) -> None:
         self.desk = desk
         self.sid = sid
         self.user = identity.user
@@ -104,8 +106,8 @@ class Session:
         self.connection: Connection | None = None
         self.gone = False
         self.registered = False
-        self.held: list[tuple[bytes, Debt]] | None = []  # None once frames may flow
-        self.owed: list[Debt] | None = None  # pushes whose frames are not with the kernel yet
+        self.held: list[tuple[bytes, OutcomeSink]] | None = []  # None once frames may flow
+        self.owed: list[OutcomeSink] | None = None  # pushes whose frames are not with the kernel yet
         self.paused = False  # not read from, because the event bus is full: no sign of life can be seen
         self.asked = False  # a ping is out, and no sign of life since
         self.pinged = False  # the last thing the heartbeat did was to ask
@@ -144,7 +146,7 @@ class Session:
 
     # What goes to the client ----------------------------------------------------------------------------------------
 
-    def write(self, frame: bytes, debt: Debt, budget: Budget) -> int:
+    def write(self, frame: bytes, debt: OutcomeSink, budget: Budget) -> int:
         """Give one push's frame to the connection. The outcome, or 0: `debt` will be told."""
         connection = self.connection
         if self.held is not None:
@@ -190,7 +192,7 @@ class Session:
         if self.connection is not None:
             self.connection.close(code, reason)
 
-    def _hold(self, frame: bytes, debt: Debt, budget: Budget) -> int:
+    def _hold(self, frame: bytes, debt: OutcomeSink, budget: Budget) -> int:
         assert self.held is not None
         if not budget.allows(sum(len(held) for held, _ in self.held), len(frame)):
             return DROPPED_SLOW

@@ -102,5 +102,5 @@ class Due:
 
     def _show(self, session: Session) -> Shown:
         files, seen = session.files, self._seen.get(session)
-        left = tuple(guid for guid in seen.files if guid not in files) if seen is not None else ()
+        left = tuple(file for file in seen.files if file not in files) if seen is not None else ()
         return Shown(session, files, left, False)

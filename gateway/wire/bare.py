@@ -1,7 +1,7 @@
 """Core: no envelope. The data of a push is a frame, a frame from the client is an event without a name."""
 
 from gateway.wire.frames import binary_frame, text_frame
-from gateway.wire.ports import ClientEvent, ClientMessage, Complaint, Hello, Pushed
+from gateway.wire.ports import ClientEvent, ClientMessage, ErrorReply, Hello, Pushed
 
 
 class Bare:
@@ -22,7 +22,7 @@ class Bare:
     def ok(self, id: int) -> None:
         return None
 
-    def error(self, complaint: Complaint) -> None:
+    def error(self, complaint: ErrorReply) -> None:
         return None
 
     def pong(self, id: int | None) -> None:

@@ -17,7 +17,7 @@ from gateway.wire.ports import (
     BadMessage,
     ClientEvent,
     ClientMessage,
-    Complaint,
+    ErrorReply,
     Hello,
     Join,
     Leave,
@@ -27,7 +27,7 @@ from gateway.wire.ports import (
 from observability.traceparent import checked
 
 MAX_EVENT = 128  # bytes of an event's name
-MAX_FILE = 256  # bytes of a guid
+MAX_FILE = 256  # bytes of a file name
 
 Id = Annotated[int, Meta(ge=0, lt=2**53)]  # what a JSON number holds in every language
 ContentType = Annotated[str, Meta(pattern=r"^[\x20-\x7e]{1,128}\Z")]  # it becomes a header upstream
@@ -105,7 +105,7 @@ class PingUp(Struct, tag_field="type", tag="ping"):
     id: Id | UnsetType = UNSET
 
 
-class Carrier(Protocol):
+class EnvelopeFormat(Protocol):
     """How one of the two carries messages and payloads."""
 
     text: bool  # in text frames, else in binary ones
@@ -141,7 +141,7 @@ class Envelope:
 
     acks = True  # its clients can answer a push
 
-    def __init__(self, carrier: Carrier) -> None:
+    def __init__(self, carrier: EnvelopeFormat) -> None:
         self._carrier = carrier
         self._frame = carrier.frame
         self._data = carrier.data
@@ -189,7 +189,7 @@ class Envelope:
     def ok(self, id: int) -> bytes:
         return self._frame(OkDown(id))
 
-    def error(self, complaint: Complaint) -> bytes:
+    def error(self, complaint: ErrorReply) -> bytes:
         down = ErrorDown(complaint.code, complaint.message, complaint.id, complaint.field, complaint.retry_ms)
         return self._frame(down)
 
@@ -205,13 +205,13 @@ def _judge_event(up: Any, data: bytes, content_type: str) -> ClientEvent:  # noq
     id = None if up.id is UNSET else up.id
     if not 0 < len(event.encode()) <= MAX_EVENT:
         raise BadMessage(f"an event's name has 1 to {MAX_EVENT} bytes", "event", id)
-    guid = "" if file is UNSET else _judge_file(file, id)
+    joined = "" if file is UNSET else _judge_file(file, id)
     # A malformed traceparent is as good as none (W3C Trace Context §3.2.2.3): it must not cost the client its event.
-    return ClientEvent(event, data, content_type, guid, id, checked(traceparent))
+    return ClientEvent(event, data, content_type, joined, id, checked(traceparent))
 
 
 def _judge_file(file: str, id: int | None) -> str:
-    """The rule of a guid."""
+    """The rule of a file name."""
     if not 0 < len(file.encode()) <= MAX_FILE:
         raise BadMessage(f"a file's name has 1 to {MAX_FILE} bytes", "file", id)
     return file

@@ -13,50 +13,52 @@ from collections.abc import Callable
 
 import msgspec
 
-from gateway.close_codes import NOT_UTF8, POLICY, PROTOCOL_ERROR, TOO_BIG, Closing
+from gateway.close_codes import NOT_UTF8, POLICY, PROTOCOL_ERROR, TOO_BIG, CloseCode
 from gateway.wire.frames import BINARY, CLOSE, MAX_CONTROL, PING, PONG, TEXT, unmask
 
 
-class Limits(msgspec.Struct, frozen=True):
+class MessageLimits(msgspec.Struct, frozen=True):
     """What one client may send."""
 
     max_message: int = 64 * 1024  # bytes of a whole message
     max_fragments: int = 128  # frames a message; 0: no limit
 
 
-class Message(msgspec.Struct, frozen=True, gc=False):
+class MessageReceived(msgspec.Struct, frozen=True, gc=False):
     """One whole message; a text's payload is valid UTF-8."""
 
     text: bool
     payload: bytes
 
 
-class Ping(msgspec.Struct, frozen=True, gc=False):
+class PingReceived(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
 
 
-class Pong(msgspec.Struct, frozen=True, gc=False):
+class PongReceived(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
 
 
-class Goodbye(msgspec.Struct, frozen=True, gc=False):
+class CloseReceived(msgspec.Struct, frozen=True, gc=False):
     """The client's close frame; `code` is None when it was empty. Nothing follows it."""
 
     code: int | None
     reason: str
 
 
-class Violation(msgspec.Struct, frozen=True, gc=False):
+class ProtocolViolation(msgspec.Struct, frozen=True, gc=False):
     """The client broke the protocol: close with this code. Nothing follows it."""
 
     code: int
     reason: str
 
 
-Event = Message | Ping | Pong | Goodbye | Violation
+Event = MessageReceived | PingReceived | PongReceived | CloseReceived | ProtocolViolation
 
 
-def receive(data: bytes, reader: "MessageReader | None", limits: Limits) -> tuple[list[Event], "MessageReader | None"]:
+def receive(
+    data: bytes, reader: "MessageReader | None", limits: MessageLimits
+) -> tuple[list[Event], "MessageReader | None"]:
     """What these bytes bring, and the reader to hand in with the next ones (None: nothing is unfinished)."""
     events: list[Event] = []
     used = 0 if reader else _take_whole(data, limits.max_message, events)
@@ -92,7 +94,7 @@ def _take_whole(data: bytes, max_message: int, events: list[Event]) -> int:
         payload = unmask(data[body - 4 : body], data[body:end])
         if first == 0x81 and not payload.isascii() and not _is_utf8(payload):
             break
-        events.append(Message(first == 0x81, payload))
+        events.append(MessageReceived(first == 0x81, payload))
         at = end
     return at
 
@@ -106,8 +108,8 @@ def _is_utf8(payload: bytes) -> bool:
 
 
 class _Broken(Exception):
-    def __init__(self, closing: Closing, reason: str = "") -> None:
-        self.violation = Violation(closing.code, reason or closing.reason)
+    def __init__(self, closing: CloseCode, reason: str = "") -> None:
+        self.violation = ProtocolViolation(closing.code, reason or closing.reason)
 
 
 class MessageReader:
@@ -128,7 +130,7 @@ class MessageReader:
         "_opcode",
     )
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: MessageLimits) -> None:
         self._limits = limits
         self._head = bytearray()  # the frame head so far; empty while a payload is read
         self._left = -1  # payload bytes still to come; -1: in a head
@@ -248,29 +250,29 @@ class MessageReader:
             self._end_control(payload, events)
         elif self._final:
             self._judge_text(b"", True)
-            events.append(Message(self._kind == TEXT, bytes(self._message)))
+            events.append(MessageReceived(self._kind == TEXT, bytes(self._message)))
             self._kind = self._fragments = 0
             self._message = bytearray()  # not clear(): that would keep the room
             self._check_text = None
 
     def _end_control(self, payload: bytes, events: list[Event]) -> None:
         if self._opcode == PING:
-            events.append(Ping(payload))
+            events.append(PingReceived(payload))
         elif self._opcode == PONG:
-            events.append(Pong(payload))
+            events.append(PongReceived(payload))
         else:
             events.append(_read_goodbye(payload))
             self._ended = True
 
 
-def _read_goodbye(payload: bytes) -> Goodbye:
+def _read_goodbye(payload: bytes) -> CloseReceived:
     if not payload:
-        return Goodbye(None, "")
+        return CloseReceived(None, "")
     code = int.from_bytes(payload[:2], "big")
     if len(payload) == 1 or not _may_be_sent(code):
         raise _Broken(PROTOCOL_ERROR, "a close code that may not be sent")
     try:
-        return Goodbye(code, payload[2:].decode())
+        return CloseReceived(code, payload[2:].decode())
     except UnicodeDecodeError:
         raise _Broken(NOT_UTF8) from None
 

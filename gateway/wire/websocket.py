@@ -11,7 +11,17 @@ import time
 
 from gateway.close_codes import NO_GOODBYE, OUR_FAULT, POLICY
 from gateway.wire.frames import close_frame, ping_frame, pong_frame
-from gateway.wire.messages import Event, Goodbye, Limits, Message, MessageReader, Ping, Pong, Violation, receive
+from gateway.wire.messages import (
+    CloseReceived,
+    Event,
+    MessageLimits,
+    MessageReader,
+    MessageReceived,
+    PingReceived,
+    PongReceived,
+    ProtocolViolation,
+    receive,
+)
 from gateway.wire.ports import Peer
 
 CLOSE_SECONDS = 5.0  # for the client to answer a goodbye (reliability.md row 50)
@@ -21,7 +31,7 @@ _logger = logging.getLogger(__name__)
 _PING = ping_frame()
 _NO_CODE = 1005  # what a goodbye without a code is called (RFC 6455 §7.1.5)
 
-# Stages of a life, in the only order they can have.
+# Stages of an incarnation, in the only order they can have.
 _OPEN = 0
 _CLOSING = 1  # our goodbye is written, the client's is awaited
 _ENDING = 2  # the transport is being closed; what still arrives is ignored
@@ -52,7 +62,7 @@ class WebSocketConnection(asyncio.Protocol):
         "peer_address",
     )
 
-    def __init__(self, transport: asyncio.Transport, peer: Peer, limits: Limits, peer_address: str) -> None:
+    def __init__(self, transport: asyncio.Transport, peer: Peer, limits: MessageLimits, peer_address: str) -> None:
         self.peer_address = peer_address
         self._transport = transport
         self.peer = peer
@@ -65,7 +75,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._blocked = False  # the kernel has not taken everything
         self._owed = False  # the peer was told so and waits for `writable`
         self._timer: asyncio.TimerHandle | None = None
-        self._said: Goodbye | None = None  # the client's
+        self._said: CloseReceived | None = None  # the client's
         self._second = 0  # the second in which controls are counted
         self._controls = 0
         transport.set_write_buffer_limits(high=0)  # `pause_writing` then tells of the first byte that is left
@@ -177,7 +187,7 @@ class WebSocketConnection(asyncio.Protocol):
                 if self._paused:
                     self._held = events[index:]
                     return
-                if type(event) is Message:
+                if type(event) is MessageReceived:
                     if self._stage == _OPEN:
                         self.peer.message(event.text, event.payload)
                 else:
@@ -187,15 +197,15 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _control(self, event: Event) -> None:
         match event:
-            case Ping():
+            case PingReceived():
                 if self._may_control():
                     self._transport.write(pong_frame(event.payload))
-            case Pong():
+            case PongReceived():
                 if self._may_control():
                     self.peer.pong()
-            case Goodbye():
+            case CloseReceived():
                 self._answer_goodbye(event)
-            case Violation():
+            case ProtocolViolation():
                 self._cut(event)
 
     def _may_control(self) -> bool:
@@ -210,7 +220,7 @@ class WebSocketConnection(asyncio.Protocol):
             self.close(POLICY.code, "too many pings")
         return self._stage == _OPEN
 
-    def _answer_goodbye(self, said: Goodbye) -> None:
+    def _answer_goodbye(self, said: CloseReceived) -> None:
         self._said = said
         if self._stage == _OPEN:
             self._transport.write(close_frame(said.code))
@@ -219,7 +229,7 @@ class WebSocketConnection(asyncio.Protocol):
         if self._transport.get_write_buffer_size():
             self._cut_off_later()
 
-    def _cut(self, violation: Violation) -> None:
+    def _cut(self, violation: ProtocolViolation) -> None:
         """Say why, and end. What the client goes on sending is read and dropped: closing a socket with unread bytes
         resets it, and the reset may overtake the goodbye."""
         if self._stage == _OPEN:

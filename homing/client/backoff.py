@@ -7,7 +7,7 @@ FLOOR = 0.05  # seconds
 CEILING = 5.0  # seconds
 
 
-class Turns:
+class AddressRotation:
     """The addresses in turn. No clock: `failed` says how long to wait before the next attempt."""
 
     def __init__(self, addresses: Sequence[str], dice: Callable[[], float] = random.random) -> None:

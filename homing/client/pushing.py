@@ -18,7 +18,7 @@ import grpc.aio
 import msgspec
 
 from homing.client import answers
-from homing.client.backoff import Turns
+from homing.client.backoff import AddressRotation
 from homing.client.channels import open_channel
 from homing.client.errors import Refused, Unavailable
 from homing.client.requests import duration, seconds
@@ -44,7 +44,7 @@ class PushBounds(msgspec.Struct, frozen=True):
     margin: float = 10.0  # seconds that a report may be late beyond its push's ttl and ack_timeout
 
 
-class Pending:
+class PendingPush:
     """A push without its report."""
 
     __slots__ = ("answer", "expires", "request", "sends", "sent_at", "size")
@@ -58,14 +58,14 @@ class Pending:
         self.expires = 0.0  # loop time; set when it is sent first
 
 
-class Pusher:
+class PushStreamClient:
     """One stream at a time. `run` must run beside the pushes; it ends only when it is cancelled."""
 
-    def __init__(self, turns: Turns, bounds: PushBounds) -> None:
+    def __init__(self, turns: AddressRotation, bounds: PushBounds) -> None:
         self._turns = turns
         self._bounds = bounds
-        self._queue: deque[Pending] = deque()
-        self._sent: dict[str, Pending] = {}  # by push_id, in the order of sending
+        self._queue: deque[PendingPush] = deque()
+        self._sent: dict[str, PendingPush] = {}  # by push_id, in the order of sending
         self._sent_bytes = 0
         self._under_way: set[str] = set()  # push_ids queued or sent
         self._wake = asyncio.Event()  # something to write, or room for it
@@ -78,7 +78,7 @@ class Pusher:
         """Send it in its turn; the report. Raises Refused, Unavailable; ValueError: its push_id is under way."""
         if request.push_id in self._under_way:
             raise ValueError(f"push_id {request.push_id!r} is under way; a retry waits for the first try's report")
-        pending = Pending(request, asyncio.get_running_loop().create_future())
+        pending = PendingPush(request, asyncio.get_running_loop().create_future())
         if pending.size > MAX_PUSH:
             raise Refused("INVALID_ARGUMENT", f"a push of {pending.size} bytes; at most {MAX_PUSH}", "data")
         self._under_way.add(request.push_id)
@@ -94,7 +94,7 @@ class Pusher:
         finally:
             self._under_way.discard(request.push_id)
 
-    def _suspect(self, pending: Pending) -> None:
+    def _suspect(self, pending: PendingPush) -> None:
         """A report that does not come, on a stream that is silent since: end the stream, the next router may answer."""
         if pending.sends and self._heard_at <= pending.sent_at:
             self._silent.set()
@@ -171,7 +171,7 @@ class Pusher:
             size += pending.size
         return batch
 
-    def _note_sent(self, pending: Pending, now: float) -> None:
+    def _note_sent(self, pending: PendingPush, now: float) -> None:
         pending.sends += 1
         pending.sent_at = now
         pending.expires = pending.expires or now + _ttl(pending.request)

@@ -10,11 +10,11 @@ import grpc
 import grpc.aio
 
 from homing.client import answers, requests
-from homing.client.backoff import Turns
+from homing.client.backoff import AddressRotation
 from homing.client.channels import open_channel
 from homing.client.errors import Refused, RouterError, Unavailable
 from homing.client.events import current_traceparent
-from homing.client.pushing import PushBounds, Pusher
+from homing.client.pushing import PushBounds, PushStreamClient
 from homing.client.values import Came, Left, Located, NodeDown, NodeUp, Outcome, Page, Report, Synced
 from homing.client.watching import NodeWatch, UserWatch, WatchState
 from homing.v1 import router_pb2 as pb
@@ -35,8 +35,8 @@ class Router:
 
     def __init__(self, *addresses: str, bounds: PushBounds | None = None) -> None:
         """`addresses`: host:port of each router's gRPC port. ValueError: none, or a malformed one."""
-        self._turns = Turns(addresses)
-        self._pusher = Pusher(Turns(addresses), bounds or PushBounds())
+        self._turns = AddressRotation(addresses)
+        self._pusher = PushStreamClient(AddressRotation(addresses), bounds or PushBounds())
         self._pushing: asyncio.Task[None] | None = None
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._closed = False
@@ -191,7 +191,7 @@ class Router:
 
     async def _watch(self, request: pb.WatchRequest, state: WatchState[Change]) -> AsyncIterator[Change]:
         self._check_open()
-        turns = Turns(self._turns.addresses)
+        turns = AddressRotation(self._turns.addresses)
         while True:
             state.begin()
             try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 ISSUER = "homing-dev"
 AUDIENCE = "homing"
@@ -37,7 +37,7 @@ def read_key(run_dir: Path) -> bytes:
     try:
         return place.read_bytes().strip()
     except OSError:
-        raise Trouble(
+        raise CommandError(
             f"no development key: {place} cannot be read; `homing up` makes one, --run-dir names its directory"
         ) from None
 

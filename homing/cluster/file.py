@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 NAME = "cluster.json"
 
@@ -64,11 +64,11 @@ def read(run_dir: Path) -> Cluster:
     try:
         return msgspec.json.decode(place.read_bytes(), type=Cluster)
     except FileNotFoundError:
-        raise Trouble(
+        raise CommandError(
             f"no cluster here: {place} does not exist; start one with `homing up`, "
             "or name another with --run-dir or --router"
         ) from None
     except OSError as error:
-        raise Trouble(f"cannot read {place}: {error.strerror}") from None
+        raise CommandError(f"cannot read {place}: {error.strerror}") from None
     except msgspec.DecodeError as error:
-        raise Trouble(f"{place} is not a cluster file: {error}") from None
+        raise CommandError(f"{place} is not a cluster file: {error}") from None

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from homing.cluster.process import Child, how_it_ended
 from homing.cluster.servers import Program, Started, ask, start_server
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 READY_LIMIT = 60.0  # seconds; measured 2 on an idle machine, and a JVM on a busy one takes many times that
 PARTITIONS = 4  # of a topic that nobody made before its first record
@@ -34,7 +34,9 @@ async def start_kafka(run_dir: Path) -> Started:
     java, libs = find_java(), find_libs()
     folder = run_dir / "kafka"
     if "," in str(folder):  # its settings have no way to write one: half of it would be a folder of its own
-        raise Trouble(f"Kafka cannot keep its data in {folder}: there is a comma in the name; use another --run-dir")
+        raise CommandError(
+            f"Kafka cannot keep its data in {folder}: there is a comma in the name; use another --run-dir"
+        )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     await _format(java, libs, folder, run_dir / "logs" / "kafka-format.log")
@@ -53,7 +55,7 @@ def find_java(environment: Mapping[str, str] = os.environ) -> str:
     path = f"{home}/bin" if home and os.access(f"{home}/bin/java", os.X_OK) else environment.get("PATH", os.defpath)
     if found := shutil.which("java", path=path):
         return found
-    raise Trouble(f"Kafka needs java (17 or newer), and there is none on PATH or in JAVA_HOME; {_without()}")
+    raise CommandError(f"Kafka needs java (17 or newer), and there is none on PATH or in JAVA_HOME; {_without()}")
 
 
 def find_libs(environment: Mapping[str, str] = os.environ, checkout: Path = CHECKOUT) -> Path:
@@ -63,9 +65,11 @@ def find_libs(environment: Mapping[str, str] = os.environ, checkout: Path = CHEC
     if next(libs.glob("kafka_*.jar"), None):
         return libs
     if home:
-        raise Trouble(f"KAFKA_HOME={home} has no libs/kafka_*.jar: is it the folder of an Apache Kafka? {_without()}")
+        raise CommandError(
+            f"KAFKA_HOME={home} has no libs/kafka_*.jar: is it the folder of an Apache Kafka? {_without()}"
+        )
     made = "`make kafka` brings one (with Maven)" if (checkout / "Makefile").is_file() else "download Apache Kafka"
-    raise Trouble(f"no Kafka here: {made}, or name its folder in KAFKA_HOME; {_without()}")
+    raise CommandError(f"no Kafka here: {made}, or name its folder in KAFKA_HOME; {_without()}")
 
 
 def java_command(java: str, libs: Path, main: str, *arguments: str) -> list[str]:
@@ -139,7 +143,7 @@ async def _format(java: str, libs: Path, folder: Path, log: Path) -> None:
     try:
         child = await Child.start("kafka-format", command, log)
     except OSError as error:
-        raise Trouble(f"Kafka cannot be run: {java}: {error.strerror}") from None
+        raise CommandError(f"Kafka cannot be run: {java}: {error.strerror}") from None
     try:
         status = await child.wait_gone()
     except BaseException:
@@ -147,7 +151,7 @@ async def _format(java: str, libs: Path, folder: Path, log: Path) -> None:
         raise
     if status:
         text = f"Kafka could not make its store: {how_it_ended(status)}; the end of {log}:"
-        raise Trouble("\n  ".join([text, *child.last_lines()]))
+        raise CommandError("\n  ".join([text, *child.last_lines()]))
 
 
 def _without() -> str:

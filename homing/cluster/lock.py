@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 
 class RunDirLock:
@@ -25,7 +25,7 @@ class RunDirLock:
         except BlockingIOError:
             holder = os.read(file, 32).decode(errors="replace").strip() or "another process"
             os.close(file)
-            raise Trouble(
+            raise CommandError(
                 f"{self._path.parent} is in use by `homing up` with pid {holder}; stop that one (kill {holder}), "
                 "or choose another directory with --run-dir"
             ) from None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from homing.cluster.process import Child
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 READY_LIMIT = 20.0  # seconds; measured 0.3 for etcd and 0.04 for Valkey on an idle machine
 ATTEMPTS = 3  # a free port can be taken between our looking and the server's binding
@@ -56,7 +56,7 @@ def _choose(names: Sequence[str], wheel: Path | None, what: str, package: str) -
             return Program(path, path)
     if wheel is not None:
         return Program(str(wheel), f"{package} wheel")
-    raise Trouble(
+    raise CommandError(
         f"no {what} here: neither {' nor '.join(names)} on PATH, nor the wheel {package}; pip install 'homing[up]'"
     )
 
@@ -150,7 +150,7 @@ async def start_server(
         try:
             child = await Child.start(name, command(ports), log, environment)
         except OSError as error:
-            raise Trouble(f"{name} cannot be run: {program.path}: {error.strerror}") from None
+            raise CommandError(f"{name} cannot be run: {program.path}: {error.strerror}") from None
         try:
             if await _wait_ready(child, lambda port=ports[0]: answers(port), within):  # type: ignore[misc]
                 return Started(child, f"127.0.0.1:{ports[0]}", program.origin, time.monotonic() - began)
@@ -160,7 +160,9 @@ async def start_server(
         if attempt == ATTEMPTS or "address already in use" not in "".join(child.last_lines(20)).lower():
             break
     await child.kill()
-    raise Trouble("\n  ".join([f"{name} did not come up ({program.path}); the end of {log}:", *child.last_lines()]))
+    raise CommandError(
+        "\n  ".join([f"{name} did not come up ({program.path}); the end of {log}:", *child.last_lines()])
+    )
 
 
 async def _wait_ready(child: Child, answers: Callable[[], Awaitable[bool]], within: float) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 from homing.cluster import file
 from homing.cluster.process import Child, how_it_ended
 from homing.cluster.settings import shifted
-from homing.cluster.trouble import Mistake, Trouble
+from homing.cluster.trouble import CommandError, ConfigurationMistake
 
 READY_LIMIT = 60.0  # seconds; a service itself gives up on a silent etcd after 30
 DECIDED = (
@@ -93,8 +93,8 @@ async def _ready_line(child: Child) -> GatewayReady | RouterReady:
         except msgspec.DecodeError:
             continue  # not the line that we wait for
     code = await child.wait_gone()
-    raise _trouble(child, f"did not start: {how_it_ended(code)}", Mistake if code == 2 else Trouble)
+    raise _trouble(child, f"did not start: {how_it_ended(code)}", ConfigurationMistake if code == 2 else CommandError)
 
 
-def _trouble(child: Child, what: str, kind: type[Trouble] = Trouble) -> Trouble:
+def _trouble(child: Child, what: str, kind: type[CommandError] = CommandError) -> CommandError:
     return kind("\n  ".join([f"{child.name} {what}; the end of {child.log}:", *child.last_lines()]))

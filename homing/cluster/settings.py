@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from homing.cluster import devtoken
-from homing.cluster.trouble import Mistake
+from homing.cluster.trouble import ConfigurationMistake
 
 NAME = "homing.toml"
 ANYWHERE = "127.0.0.1:0"  # loopback, any free port
@@ -28,9 +28,9 @@ def load(file: Path | None) -> Table:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise Mistake(f"cannot read the configuration {file}: {error.strerror}") from None
+        raise ConfigurationMistake(f"cannot read the configuration {file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Mistake(f"the configuration {file} is not TOML: {error}") from None
+        raise ConfigurationMistake(f"the configuration {file} is not TOML: {error}") from None
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
@@ -62,16 +62,16 @@ def broker(value: str) -> str:
     for one in listed:
         host, _, port = one.rpartition(":")
         if not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-            raise Mistake(f"bus.kafka: {one!r} is not host:port")
+            raise ConfigurationMistake(f"bus.kafka: {one!r} is not host:port")
     if value and not listed:
-        raise Mistake(f"bus.kafka: {value!r} names no broker; host:port, several separated by commas")
+        raise ConfigurationMistake(f"bus.kafka: {value!r} names no broker; host:port, several separated by commas")
     return ",".join(listed)
 
 
 def redis_url(value: str) -> str:
     """Redis as given; "" for none. Mistake: not one of redis-py's kinds of URL."""
     if value and not value.startswith(("redis://", "rediss://", "unix://")):
-        raise Mistake(f"bus.redis: {value!r} is no URL; write redis://HOST:PORT")
+        raise ConfigurationMistake(f"bus.redis: {value!r} is no URL; write redis://HOST:PORT")
     return value
 
 
@@ -79,7 +79,7 @@ def shifted(address: object, by: int) -> str:
     """Where the `by`-th process listens when the first one was told `address`: the same port plus `by`; 0 stays 0."""
     host, _, port = str(address or ANYWHERE).rpartition(":")
     if not port.isdecimal():
-        raise Mistake(f"{address!r} is not host:port")
+        raise ConfigurationMistake(f"{address!r} is not host:port")
     return f"{host}:{int(port) + by if int(port) else 0}"
 
 

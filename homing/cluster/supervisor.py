@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from homing.cluster import devtoken, file, kafka, servers, services, settings
 from homing.cluster.process import Child, how_it_ended
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 GRACE = {"router": 5.0, "gateway": 10.0, "server": 5.0}  # seconds from SIGTERM to SIGKILL, by kind
 STOP_ORDER = ("router", "gateway", "server")
@@ -219,6 +219,6 @@ def start_cluster(wanted: Wanted, say: Callable[[str], None], on_ready: Callable
         first = group
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
-        if isinstance(first, Trouble):
+        if isinstance(first, CommandError):
             raise first from None
         raise

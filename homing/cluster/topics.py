@@ -2,7 +2,7 @@
 
 import asyncio
 
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 
 def forget_topics(kafka: str, prefix: str) -> None:
@@ -21,4 +21,4 @@ def forget_topics(kafka: str, prefix: str) -> None:
     try:
         asyncio.run(forget())
     except (KafkaError, OSError) as error:
-        raise Trouble(f"the topics {prefix}* were not deleted at {kafka}: {error}") from None
+        raise CommandError(f"the topics {prefix}* were not deleted at {kafka}: {error}") from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 import click
 
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 if TYPE_CHECKING:
     import grpc
@@ -45,7 +45,7 @@ def _from_cluster_file(run_dir: Path) -> str:
 
     routers = file.read(run_dir).routers
     if not routers:
-        raise Trouble(f"{file.path(run_dir)} names no router: all have died; stop `homing up` and start it again")
+        raise CommandError(f"{file.path(run_dir)} names no router: all have died; stop `homing up` and start it again")
     return routers[0].grpc
 
 
@@ -53,7 +53,7 @@ def _refused(address: str, error: "grpc.Call", as_json: bool) -> NoReturn:
     code, details = error.code().name, error.details() or ""
     told = {key: value for key, value in _pairs(error.trailing_metadata()) if isinstance(value, str)}
     if code in GONE and FIELD not in told and not _pairs(error.initial_metadata()):
-        raise Trouble(
+        raise CommandError(
             f"no router answers at {address} ({_shorter(details)}); "
             "is the cluster up (`homing up`), is the address right?"
         )

@@ -12,13 +12,13 @@ from typing import Any
 import click
 
 from homing.cluster import devtoken, file
-from homing.cluster.trouble import Trouble
-from homing.command.reconnect import Backoff, Verdict, after_close, after_refusal
+from homing.cluster.trouble import CommandError
+from homing.command.reconnect import ReconnectBackoff, ReconnectDecision, after_close, after_refusal
 
 try:
     import aiohttp
 except ModuleNotFoundError:
-    raise Trouble("`homing listen` needs the package aiohttp: pip install 'homing[up]'") from None
+    raise CommandError("`homing listen` needs the package aiohttp: pip install 'homing[up]'") from None
 
 TOKEN_TTL = 3600.0  # seconds; each new connection gets a new token
 MAX_MESSAGE = 2_000_000  # bytes: a push of 1,000,000 bytes is longer in base64, with its envelope
@@ -27,7 +27,7 @@ MAX_MESSAGE = 2_000_000  # bytes: a push of 1,000,000 bytes is longer in base64,
 wait = asyncio.sleep  # between two attempts
 
 
-class Listener:
+class ListeningClient:
     """Connects, joins, prints; for as long as the close codes allow."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Listener:
 
     async def run(self) -> None:
         """Until the server says that we are done. Trouble: it says that we shall not come back."""
-        backoff = Backoff()
+        backoff = ReconnectBackoff()
         self._choose_url()  # a missing cluster is told at once; later it may be on its way back
         async with aiohttp.ClientSession() as http:
             while True:
@@ -52,13 +52,13 @@ class Listener:
                 if not verdict.again:
                     if verdict.why == "done":
                         return
-                    raise Trouble(f"{where}: {verdict.why}; not coming back")
+                    raise CommandError(f"{where}: {verdict.why}; not coming back")
                 backoff.lost(time.monotonic() - began)
                 delay = backoff.next_delay(random.random(), verdict.at_least)
                 self._note(f"{where}: {verdict.why}; trying again in {delay:.1f} s")
                 await wait(delay)
 
-    async def _one_connection(self, http: aiohttp.ClientSession) -> tuple[Verdict, str]:
+    async def _one_connection(self, http: aiohttp.ClientSession) -> tuple[ReconnectDecision, str]:
         where = self.url or "cluster"
         try:
             where = self._choose_url()
@@ -76,17 +76,17 @@ class Listener:
         except aiohttp.WSServerHandshakeError as error:
             return self._judge(after_refusal(error.status)), f"{where} answered {error.status}"
         except aiohttp.InvalidURL:
-            raise Trouble(f"{where!r} is not a WebSocket address such as ws://127.0.0.1:8080/ws") from None
+            raise CommandError(f"{where!r} is not a WebSocket address such as ws://127.0.0.1:8080/ws") from None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             number = getattr(error, "errno", None)
             reason = os.strerror(number) if number else str(error) or "no answer in time"
-            return Verdict(True, 0.0, f"cannot connect ({reason})"), where
-        except Trouble as trouble:
-            return Verdict(True, 0.0, str(trouble)), where
+            return ReconnectDecision(True, 0.0, f"cannot connect ({reason})"), where
+        except CommandError as trouble:
+            return ReconnectDecision(True, 0.0, str(trouble)), where
 
-    def _judge(self, verdict: Verdict) -> Verdict:
+    def _judge(self, verdict: ReconnectDecision) -> ReconnectDecision:
         """A token that was given to us will not get better by trying it again."""
-        return Verdict(False, 0.0, verdict.why) if "token" in verdict.why and self._token else verdict
+        return ReconnectDecision(False, 0.0, verdict.why) if "token" in verdict.why and self._token else verdict
 
     def _choose_url(self) -> str:
         """The address to dial: the one given, else the cluster's gateways in turn."""
@@ -94,7 +94,7 @@ class Listener:
             return self.url
         gateways = file.read(self._run_dir).gateways
         if not gateways:
-            raise Trouble(f"{file.path(self._run_dir)} names no gateway")
+            raise CommandError(f"{file.path(self._run_dir)} names no gateway")
         self._turn += 1
         return gateways[self._turn % len(gateways)].url
 
@@ -110,8 +110,8 @@ class Listener:
         else:
             click.echo(in_words(message, self._files))
         if message.get("type") == "hello":
-            for number, guid in enumerate(self._files):
-                await socket.send_json({"type": "join", "file": guid, "id": number})
+            for number, file in enumerate(self._files):
+                await socket.send_json({"type": "join", "file": file, "id": number})
 
     def _note(self, line: str) -> None:
         click.echo(line, err=True)

@@ -9,7 +9,7 @@ from homing.command import options
 
 @click.command(short_help="Be a client and print what comes.")
 @click.option("--user", required=True, type=options.NAME, metavar="UID", help="Who we are.")
-@click.option("--file", "files", multiple=True, type=options.NAME, metavar="GUID", help="Join this file; repeatable.")
+@click.option("--file", "files", multiple=True, type=options.NAME, metavar="FILE", help="Join this file; repeatable.")
 @click.option("--url", metavar="ws://HOST:PORT/ws", help="This gateway, instead of one from DIR/cluster.json.")
 @click.option("--token", metavar="TOKEN", help="This token, instead of one signed with the run-dir's key.")
 @options.run_dir
@@ -25,8 +25,8 @@ def listen(user: str, files: tuple[str, ...], url: str | None, token: str | None
     import asyncio
     import contextlib
 
-    from homing.command.client import Listener
+    from homing.command.client import ListeningClient
 
-    listener = Listener(user, files, url, token, run_dir, as_json)
+    listener = ListeningClient(user, files, url, token, run_dir, as_json)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(listener.run())

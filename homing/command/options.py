@@ -76,7 +76,7 @@ def target(function: F) -> F:
     for decorate in (
         click.option("--namespace", default="", metavar="NS", help="Socket.IO namespace; '*' is all of them."),
         click.option("--everyone", is_flag=True, help="All sessions."),
-        click.option("--file", "to_file", metavar="GUID", help="All sessions that have joined this file."),
+        click.option("--file", "to_file", metavar="FILE", help="All sessions that have joined this file."),
         click.option("--user", "to_user", metavar="UID", help="All sessions of this user."),
         click.option("--session", "to_session", type=click.IntRange(1, 2**64 - 1), metavar="SID", help="One session."),
     ):
@@ -85,7 +85,7 @@ def target(function: F) -> F:
 
 
 class Name(click.ParamType[str]):
-    """A uid or a guid: 1 to 256 bytes, here as in a token and in the registry."""
+    """A user or a file: 1 to 256 bytes, here as in a token and in the registry."""
 
     name = "name"
 
@@ -107,7 +107,7 @@ def build_target(
 
     named = [value is not None for value in (to_session, to_user, to_file)] + [everyone]
     if sum(named) != 1:
-        raise click.UsageError("name one target: --session SID, --user UID, --file GUID or --everyone")
+        raise click.UsageError("name one target: --session SID, --user UID, --file FILE or --everyone")
     if to_session is not None:
         return Target(session=to_session, namespace=namespace)
     if to_user is not None:

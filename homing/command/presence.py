@@ -18,11 +18,11 @@ PAGE = 1000
 
 @click.command(short_help="Say who is there.")
 @click.option("--user", metavar="UID", help="All sessions of this user.")
-@click.option("--file", "guid", metavar="GUID", help="All sessions that have joined this file.")
+@click.option("--file", "file", metavar="FILE", help="All sessions that have joined this file.")
 @options.run_dir
 @options.router
 @options.as_json
-def presence(user: str | None, guid: str | None, run_dir: Path, router: str | None, as_json: bool) -> None:
+def presence(user: str | None, file: str | None, run_dir: Path, router: str | None, as_json: bool) -> None:
     """List the sessions of a user, or everybody who has a file open.
 
     A user's come from the router's table; for a file the gateways that own it are asked.
@@ -34,11 +34,11 @@ def presence(user: str | None, guid: str | None, run_dir: Path, router: str | No
     """
     from homing.v1.router_pb2 import PresenceRequest, PresenceResponse
 
-    if (user is None) == (guid is None):
+    if (user is None) == (file is None):
         raise click.UsageError("name one: --user or --file")
     whole, token = PresenceResponse(), ""
     while True:
-        request = PresenceRequest(user=user, file=guid, page_size=PAGE, page_token=token)
+        request = PresenceRequest(user=user, file=file, page_size=PAGE, page_token=token)
         page = calls.call(run_dir, router, as_json, partial(_ask, request), 0.0)
         whole.sessions.extend(page.sessions)
         whole.total = page.total

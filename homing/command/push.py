@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 from homing.command import calls, options
 from homing.command.tables import table
 
@@ -87,7 +87,7 @@ def read_data(data: str) -> bytes:
     try:
         return Path(data[1:]).read_bytes()
     except OSError as error:
-        raise Trouble(f"--data: cannot read {data[1:]}: {error.strerror}") from None
+        raise CommandError(f"--data: cannot read {data[1:]}: {error.strerror}") from None
 
 
 def describe(report: "PushReport") -> str:

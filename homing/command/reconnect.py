@@ -7,7 +7,7 @@ CEILING = 30.0  # seconds
 STEADY = 30.0  # seconds up after which the attempts count from nought again
 
 
-class Verdict(NamedTuple):
+class ReconnectDecision(NamedTuple):
     """Whether to come back, after at least how many seconds, and why in words."""
 
     again: bool
@@ -15,38 +15,38 @@ class Verdict(NamedTuple):
     why: str
 
 
-DONE = Verdict(False, 0.0, "done")
+DONE = ReconnectDecision(False, 0.0, "done")
 VERDICTS = {
     1000: DONE,
     1001: DONE,
-    1011: Verdict(True, 0.0, "the gateway had a fault"),
-    1012: Verdict(True, 0.0, "the gateway is draining"),
-    1013: Verdict(True, 5.0, "the gateway is full"),
-    4401: Verdict(True, 0.0, "the token is missing, bad or over"),
-    4403: Verdict(False, 0.0, "removed, or not allowed"),
-    4408: Verdict(True, 0.0, "timed out"),
-    4409: Verdict(False, 0.0, "replaced by a newer connection"),
-    4429: Verdict(True, 5.0, "too much in too short a time"),
+    1011: ReconnectDecision(True, 0.0, "the gateway had a fault"),
+    1012: ReconnectDecision(True, 0.0, "the gateway is draining"),
+    1013: ReconnectDecision(True, 5.0, "the gateway is full"),
+    4401: ReconnectDecision(True, 0.0, "the token is missing, bad or over"),
+    4403: ReconnectDecision(False, 0.0, "removed, or not allowed"),
+    4408: ReconnectDecision(True, 0.0, "timed out"),
+    4409: ReconnectDecision(False, 0.0, "replaced by a newer connection"),
+    4429: ReconnectDecision(True, 5.0, "too much in too short a time"),
 }
-LOST = Verdict(True, 0.0, "the connection was lost")
-REFUSED_FOR_GOOD = Verdict(False, 0.0, "the gateway will not have this client")
+LOST = ReconnectDecision(True, 0.0, "the connection was lost")
+REFUSED_FOR_GOOD = ReconnectDecision(False, 0.0, "the gateway will not have this client")
 
 
-def after_close(code: int | None) -> Verdict:
+def after_close(code: int | None) -> ReconnectDecision:
     """What a close code asks of the client; None or 1006: the connection ended without one."""
     if code is None or code == 1006:
         return LOST
     return VERDICTS.get(code, REFUSED_FOR_GOOD)
 
 
-def after_refusal(status: int) -> Verdict:
+def after_refusal(status: int) -> ReconnectDecision:
     """The same for a handshake that was answered with an HTTP status."""
     if status == 401:
         return VERDICTS[4401]
-    return Verdict(True, 5.0, "the gateway takes nobody now") if status in (429, 503) else REFUSED_FOR_GOOD
+    return ReconnectDecision(True, 5.0, "the gateway takes nobody now") if status in (429, 503) else REFUSED_FOR_GOOD
 
 
-class Backoff:
+class ReconnectBackoff:
     """random(0, min(30 s, 0.5 s * 2^n)); n starts again after 30 s up."""
 
     def __init__(self) -> None:

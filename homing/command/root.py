@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 import click
 
 from homing import __version__
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 from homing.command import listen, locate, presence, push, services, token, trace, up
 
 VERBS = "homing.verbs"  # the group of entry points whose commands are verbs too
@@ -70,7 +70,7 @@ def main() -> None:
     """The console script. Exit status: 0 done, 1 refused or failed, 2 wrong usage or configuration."""
     try:
         root.main(prog_name="homing", standalone_mode=True)
-    except Trouble as trouble:
+    except CommandError as trouble:
         click.echo(f"homing: {trouble}", err=True)
         sys.exit(trouble.exit_code)
     except Exception as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 import homing
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 HERE = Path(homing.__file__).resolve().parent
 OURS = ("bench", "gateway", "router", "registry", "observability", "runtime")
@@ -52,5 +52,5 @@ def run_service(name: str, arguments: tuple[str, ...]) -> None:
         missing = (error.name or "").partition(".")[0]
         if missing in OURS:
             raise
-        raise Trouble(f"the {name} needs the package {missing}: pip install 'homing[server]'") from None
+        raise CommandError(f"the {name} needs the package {missing}: pip install 'homing[server]'") from None
     sys.exit(module.main(list(arguments)))

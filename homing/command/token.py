@@ -15,7 +15,7 @@ from homing.command import options
     "files",
     multiple=True,
     type=options.NAME,
-    metavar="GUID",
+    metavar="FILE",
     help="A file it may join; 'prefix*' grants all such.",
 )
 @click.option("--ttl", type=options.SECONDS, default="1h", show_default=True, metavar="TIME", help="How long it lasts.")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 from homing.command import options
 
 LIMIT = 5.0  # seconds for Jaeger's answer
@@ -59,18 +59,18 @@ def fetch(jaeger: str, trace_id: str) -> dict[str, Any]:
         error.close()
         if error.code == 404:
             raise _unknown(jaeger, trace_id) from None
-        raise Trouble(f"Jaeger at {jaeger} answered {error.code} {error.reason}") from None
+        raise CommandError(f"Jaeger at {jaeger} answered {error.code} {error.reason}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = getattr(error, "reason", None) or error
-        raise Trouble(f"no Jaeger answers at {jaeger} ({why}); name its query API with --jaeger") from None
+        raise CommandError(f"no Jaeger answers at {jaeger} ({why}); name its query API with --jaeger") from None
     if not isinstance(found, dict) or not found.get("data") or not found["data"][0].get("spans"):
         raise _unknown(jaeger, trace_id)
     first: dict[str, Any] = found["data"][0]
     return first
 
 
-def _unknown(jaeger: str, trace_id: str) -> Trouble:
-    return Trouble(
+def _unknown(jaeger: str, trace_id: str) -> CommandError:
+    return CommandError(
         f"Jaeger at {jaeger} has no trace {trace_id}: is it a moment too early, was the push not sampled, "
         "or does the cluster run without --otlp?"
     )

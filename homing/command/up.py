@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 from homing.command import options
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def up(
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Trouble(f"cannot make the run-dir {run_dir}: {error.strerror}") from None
+        raise CommandError(f"cannot make the run-dir {run_dir}: {error.strerror}") from None
 
     def say(line: str) -> None:
         click.echo(line, err=as_json)

@@ -7,7 +7,7 @@ BAR = 32  # characters of the bars' column
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
-class Span(NamedTuple):
+class DrawnSpan(NamedTuple):
     """One span. Times are microseconds, `start_us` since the trace's first span."""
 
     span: str
@@ -20,7 +20,7 @@ class Span(NamedTuple):
     error: str  # "" = none
 
 
-def read(trace: Mapping[str, Any]) -> list[Span]:
+def read(trace: Mapping[str, Any]) -> list[DrawnSpan]:
     """The spans of one trace as Jaeger's query API tells it (`data[0]`), in the order of their starts."""
     found = sorted(trace["spans"], key=lambda span: (span["startTime"], -span["duration"]))
     begin = found[0]["startTime"] if found else 0
@@ -28,13 +28,13 @@ def read(trace: Mapping[str, Any]) -> list[Span]:
     return [_span(span, trace["processes"], begin, ids) for span in found]
 
 
-def _span(span: Mapping[str, Any], processes: Mapping[str, Any], begin: int, ids: set[str]) -> Span:
+def _span(span: Mapping[str, Any], processes: Mapping[str, Any], begin: int, ids: set[str]) -> DrawnSpan:
     process = processes.get(span["processID"], {})
     instance = _tags(process).get("service.instance.id", "")
     parents = [one["spanID"] for one in span.get("references", ()) if one["refType"] == "CHILD_OF"]
     attributes = _tags(span)
     failed = attributes.get("error") is True or attributes.get("otel.status_code") == "ERROR"
-    return Span(
+    return DrawnSpan(
         span["spanID"],
         next((parent for parent in parents if parent in ids), ""),
         span["operationName"],
@@ -50,7 +50,7 @@ def _tags(holder: Mapping[str, Any]) -> dict[str, object]:
     return {tag["key"]: tag["value"] for tag in holder.get("tags", ())}
 
 
-def draw(trace_id: str, spans: list[Span]) -> Iterator[str]:
+def draw(trace_id: str, spans: list[DrawnSpan]) -> Iterator[str]:
     """The lines: a head, then a line a span, children below their parents."""
     whole = max(span.start_us + span.duration_us for span in spans)
     yield f"trace {trace_id}: {len(spans)} spans, {_ms(whole)}"
@@ -61,7 +61,7 @@ def draw(trace_id: str, spans: list[Span]) -> Iterator[str]:
         yield f"{name:{names}}  {span.where:{places}}  {_bar(span, whole)}  {_ms(span.duration_us):>10}{failed}"
 
 
-def _tree(spans: list[Span], parent: str, indent: str) -> Iterator[tuple[str, Span]]:
+def _tree(spans: list[DrawnSpan], parent: str, indent: str) -> Iterator[tuple[str, DrawnSpan]]:
     children = [span for span in spans if span.parent == parent]
     for span in children:
         last = span is children[-1]
@@ -70,7 +70,7 @@ def _tree(spans: list[Span], parent: str, indent: str) -> Iterator[tuple[str, Sp
         yield from _tree(spans, span.span, indent + ("" if not parent else "  " if last else "│ "))
 
 
-def _bar(span: Span, whole: int) -> str:
+def _bar(span: DrawnSpan, whole: int) -> str:
     """When the span ran, to an eighth of a character at its end; one that is too short to be seen is a tick."""
     scale = BAR * 8 / max(1, whole)
     start = min(round(span.start_us * scale) // 8, BAR - 1)

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError, Message
 
 from registry.etcd.v1 import etcd_pb2 as pb
 from registry.store import Compacted, LeaseGone, StoreAway, StoreError, StoreRefused
-from runtime.grpc_wire.call import Call, Listener
+from runtime.grpc_wire.call import Call, StreamHandler
 from runtime.grpc_wire.channel import Address, Channel, Tls, ask
 from runtime.grpc_wire.headerblocks import Headers
 from runtime.grpc_wire.status import (
@@ -121,7 +121,7 @@ class EtcdClient:
                 self.doubt()
             raise
 
-    async def stream(self, method: Method, listener: Listener, more: Headers) -> Call:
+    async def stream(self, method: Method, listener: StreamHandler, more: Headers) -> Call:
         """Open a bidi stream. How it ends, `stream_error` puts into words. StoreAway: nobody to open it with."""
         token = await self._metadata()
         try:

@@ -3,7 +3,7 @@
 import asyncio
 
 from registry.etcd.client import GRANT, KEEP_ALIVE, REVOKE, EtcdClient
-from registry.etcd.stream import Stream, open_stream
+from registry.etcd.stream import EtcdStream, open_stream
 from registry.etcd.v1 import etcd_pb2 as pb
 from registry.store import LeaseGone, StoreAway
 
@@ -13,7 +13,7 @@ class Leases:
 
     def __init__(self, client: EtcdClient) -> None:
         self._client = client
-        self._stream: Stream[pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse] | None = None
+        self._stream: EtcdStream[pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse] | None = None
         self._turn = asyncio.Lock()  # one question on the stream at a time
 
     async def grant(self, ttl: int) -> int:

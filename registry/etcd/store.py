@@ -14,10 +14,10 @@ from registry.store import (
     Delete,
     Entry,
     Operation,
-    Outcome,
     Put,
-    Reading,
+    Snapshot,
     StoreAway,
+    TransactionResult,
 )
 
 PAGE = 5_000  # keys in one answer of a prefix read: about a megabyte
@@ -35,7 +35,7 @@ class EtcdStore:
         got = await self._client.call(RANGE, pb.RangeRequest(key=key.encode()), pb.RangeResponse, retry=True)
         return _entry(got.kvs[0]) if got.kvs else None
 
-    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Reading:
+    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Snapshot:
         for _ in range(SNAPSHOTS):
             try:
                 return await self._pages(prefix, keys_only)
@@ -43,7 +43,7 @@ class EtcdStore:
                 continue
         raise StoreAway(f"etcd at {self._client.where} compacts faster than {prefix} can be read")
 
-    async def _pages(self, prefix: str, keys_only: bool) -> Reading:
+    async def _pages(self, prefix: str, keys_only: bool) -> Snapshot:
         entries: list[Entry] = []
         first, end, revision = _first(prefix), _end(prefix), 0
         while True:
@@ -52,7 +52,7 @@ class EtcdStore:
             revision = revision or got.header.revision
             entries.extend(map(_entry, got.kvs))
             if not got.more:
-                return Reading(revision, entries)
+                return Snapshot(revision, entries)
             first = got.kvs[-1].key + b"\0"
 
     async def revision(self) -> int:
@@ -62,7 +62,7 @@ class EtcdStore:
 
     async def transaction(
         self, compare: Sequence[Compare], success: Sequence[Operation], failure: Sequence[Operation] = ()
-    ) -> Outcome:
+    ) -> TransactionResult:
         request = pb.TxnRequest(
             compare=map(_compare, compare), success=map(_operation, success), failure=map(_operation, failure)
         )
@@ -72,7 +72,7 @@ class EtcdStore:
             for one in got.responses
             if one.WhichOneof("response") == "response_range"
         ]
-        return Outcome(got.succeeded, got.header.revision, reads)
+        return TransactionResult(got.succeeded, got.header.revision, reads)
 
     async def grant(self, ttl: int) -> int:
         return await self._leases.grant(ttl)

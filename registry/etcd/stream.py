@@ -18,7 +18,7 @@ _Question = TypeVar("_Question", bound=Message)
 _Answer = TypeVar("_Answer", bound=Message)
 
 
-class Stream(Generic[_Question, _Answer]):
+class EtcdStream(Generic[_Question, _Answer]):
     """Questions out, answers in. After any error it is of no more use: cancel it."""
 
     def __init__(self, client: EtcdClient, answer: type[Message]) -> None:
@@ -44,7 +44,7 @@ class Stream(Generic[_Question, _Answer]):
             await self._some.wait()
         answer: _Answer = self._answers.popleft()  # type: ignore[assignment]  # read as this kind
         if not self._answers:
-            self.call.read_on()
+            self.call.resume_reading()
         return answer
 
     def cancel(self) -> None:
@@ -58,7 +58,7 @@ class Stream(Generic[_Question, _Answer]):
 
     # What the call says (runtime.grpc_wire.call.Listener)
 
-    def message(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> None:
         try:
             self._answers.append(self._kind.FromString(message))
         except DecodeError:
@@ -67,19 +67,21 @@ class Stream(Generic[_Question, _Answer]):
             self.call.stop_reading()
         self._some.set()
 
-    def writable(self) -> None:
+    def on_writable(self) -> None:
         """Questions are few and small."""
 
-    def finished(self) -> None:
+    def on_half_close(self) -> None:
         """A server's stream ends with a status."""
 
-    def ended(self, how: StreamEnded) -> None:
+    def on_end(self, how: StreamEnded) -> None:
         self._over = how
         self._some.set()
 
 
-async def open_stream(client: EtcdClient, method: Method, more: Headers | None = None) -> Stream[_Question, _Answer]:
+async def open_stream(
+    client: EtcdClient, method: Method, more: Headers | None = None
+) -> EtcdStream[_Question, _Answer]:
     """A new stream of this method, with our token; what opens it leaves with the first question."""
-    stream: Stream[_Question, _Answer] = Stream(client, method.response)
+    stream: EtcdStream[_Question, _Answer] = EtcdStream(client, method.response)
     stream.call = await client.stream(method, stream, more or [])
     return stream

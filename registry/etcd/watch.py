@@ -13,7 +13,7 @@ import random
 from collections.abc import AsyncGenerator
 
 from registry.etcd.client import WATCH, EtcdClient
-from registry.etcd.stream import Stream, open_stream
+from registry.etcd.stream import EtcdStream, open_stream
 from registry.etcd.v1 import etcd_pb2 as pb
 from registry.store import Change, Changes, Compacted, Entry, StoreAway, StoreRefused
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 OPEN_WITHIN = 3.0  # seconds for the `created` reply: a member that accepts and says nothing is as good as gone
 BACK_OFF = (0.05, 1.0)  # seconds: the first and the longest pause before the watch is opened again
 
-_Watch = Stream[pb.WatchRequest, pb.WatchResponse]
+_Watch = EtcdStream[pb.WatchRequest, pb.WatchResponse]
 
 
 async def watch_prefix(

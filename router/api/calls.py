@@ -13,10 +13,10 @@ from router.delivery.plan import Plan, missed, plan, receivers
 from router.delivery.port import Delivery
 from router.delivery.trace import record_refused
 from router.hop.fleet import Fleet
-from router.node_requests import Answers, Asking
+from router.node_requests import Answers, NodeRequests
 from router.presence import Presence
 from router.push import (
-    Refused,
+    CallRefused,
     Target,
     bad,
     check_content_type,
@@ -41,8 +41,8 @@ class Calls:
         self.tracer = tracer
         self._feed = feed
         self._fleet = fleet
-        self._asking = Asking(feed, fleet)
-        self._presence = Presence(feed, self._asking)
+        self._node_requests = NodeRequests(feed, fleet)
+        self._presence = Presence(feed, self._node_requests)
         self._watching = Watching(feed, fleet)
 
     async def push(self, request: router_pb2.PushRequest) -> router_pb2.PushResponse:
@@ -50,7 +50,7 @@ class Calls:
         request.push_id = request.push_id or secrets.token_urlsafe(16)
         try:
             push = check_push(request, self.settings.max_data)
-        except Refused as refused:
+        except CallRefused as refused:
             record_refused(self.tracer, request.traceparent, received, refused)
             raise
         return router_pb2.PushResponse(report=await self.delivery.push(push, received))
@@ -63,10 +63,10 @@ class Calls:
             source, caught_up = router_pb2.Route.TABLE_AFTER_READ, await self._feed.wait_caught_up()
             legs = plan(target, self._feed.table, self._fleet.scattering())
         response = router_pb2.LocateResponse(registry_away=not caught_up, why=_why(target, legs, caught_up))
-        for life, leg in legs.items():
+        for incarnation, leg in legs.items():
             response.routes.add(
-                node=life.node,
-                epoch=life.epoch,
+                node=incarnation.node,
+                epoch=incarnation.epoch,
                 sessions=len(leg.known),
                 source=router_pb2.Route.SCATTER if leg.scatter else source,
             )
@@ -88,19 +88,19 @@ class Calls:
         if len(request.reason.encode()) > MAX_REASON:
             raise bad("reason", f"longer than {MAX_REASON} bytes")
 
-        def make() -> node_pb2.Ask:
+        def make() -> node_pb2.NodeRequest:
             wanted = node_pb2.Disconnect(
                 receivers=receivers(target), reason=request.reason, allow_reconnect=request.allow_reconnect
             )
-            return node_pb2.Ask(disconnect=wanted)
+            return node_pb2.NodeRequest(disconnect=wanted)
 
-        return router_pb2.DisconnectResponse(sessions=_total(await self._asking.ask(target, make)))
+        return router_pb2.DisconnectResponse(sessions=_total(await self._node_requests.request(target, make)))
 
     async def reply(self, request: router_pb2.ReplyRequest) -> router_pb2.ReplyResponse:
         if not request.session:
             raise bad("session", "must be the event's X-ID")
         message = self._reply(request)
-        answers = await self._asking.ask(Target(session=request.session), lambda: _copy(message))
+        answers = await self._node_requests.request(Target(session=request.session), lambda: _copy(message))
         outcomes = [answer.outcome for _, answer in answers if answer is not None and answer.verdict == node_pb2.DONE]
         if outcomes:
             return router_pb2.ReplyResponse(outcome=outcomes[-1])  # type: ignore[arg-type]
@@ -129,23 +129,25 @@ class Calls:
         checked = check_target(target)
         if not (checked.session or checked.user):
             raise bad("target", "must be a session or a user")
-        guid = check_file(file)
+        checked_file = check_file(file)
 
-        def make() -> node_pb2.Ask:
-            return node_pb2.Ask(membership=node_pb2.Membership(receivers=receivers(checked), file=guid, leave=leave))
+        def make() -> node_pb2.NodeRequest:
+            return node_pb2.NodeRequest(
+                membership=node_pb2.Membership(receivers=receivers(checked), file=checked_file, leave=leave)
+            )
 
-        return _total(await self._asking.ask(checked, make))
+        return _total(await self._node_requests.request(checked, make))
 
 
-def _copy(reply: node_pb2.Reply) -> node_pb2.Ask:
-    return node_pb2.Ask(reply=reply)
+def _copy(reply: node_pb2.Reply) -> node_pb2.NodeRequest:
+    return node_pb2.NodeRequest(reply=reply)
 
 
 def _total(answers: Answers) -> int:
     """For how many sessions it was done. UNAVAILABLE when a node did not answer: asking again is safe."""
-    silent = [leg.life.node for leg, answer in answers if answer is None]
+    silent = [leg.incarnation.node for leg, answer in answers if answer is None]
     if silent:
-        raise Refused("UNAVAILABLE", f"node {silent[0]} did not answer; ask again", retry_after=1.0)
+        raise CallRefused("UNAVAILABLE", f"node {silent[0]} did not answer; ask again", retry_after=1.0)
     return sum(answer.sessions for _, answer in answers if answer is not None)
 
 

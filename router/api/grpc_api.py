@@ -12,17 +12,17 @@ from grpc_reflection.v1alpha import reflection_pb2
 from homing.v1 import router_pb2
 from router.api import health, reflection
 from router.api.calls import Calls
-from router.api.grpc_calls import Answers, OneRequest, PushStreamListener, trace_of
+from router.api.grpc_calls import PushStreamHandler, ServerStreamingCall, UnaryCall, trace_of
 from router.api.push_stream import PushStreamCall
-from runtime.grpc_wire.call import Call, Listener
-from runtime.grpc_wire.flow import Limits
+from runtime.grpc_wire.call import Call, StreamHandler
+from runtime.grpc_wire.flow import Http2Limits
 from runtime.grpc_wire.server import Serve, Server
 from runtime.grpc_wire.status import INVALID_ARGUMENT, StreamEnded
 from runtime.process.running import split_address
 from runtime.process.tasks import Tasks
 
 SERVICE = router_pb2.DESCRIPTOR.services_by_name["Router"].full_name
-LIMITS = Limits(
+LIMITS = Http2Limits(
     stream_window=1024 * 1024,
     streams=1000,
     message=16 * 1024 * 1024,  # well above max_data, so that it is we who say which field is too large
@@ -38,7 +38,7 @@ class GrpcApi:
         self._calls = calls
         self._tasks = Tasks()
         self._endless = Tasks()  # calls that only their caller ends
-        self._streams: set[PushStreamListener] = set()
+        self._streams: set[PushStreamHandler] = set()
         self._health = health.Health(SERVICE)
         self._reflection = reflection.Reflection(SERVICE, health.SERVICE, reflection.SERVICE)
         self._server = Server(self._paths(), LIMITS)
@@ -66,10 +66,10 @@ class GrpcApi:
     # The shapes of calls --------------------------------------------------------------------------------------------
 
     def _one(self, kind: type[Q], answer: Callable[[Q, Call], Awaitable[None]]) -> Serve:
-        return lambda call: OneRequest(call, kind, answer, self._tasks)
+        return lambda call: UnaryCall(call, kind, answer, self._tasks)
 
     def _many(self, kind: type[Q], answers: Callable[[Q], AsyncIterator[Message]]) -> Serve:
-        return lambda call: Answers(call, kind, answers, self._endless)
+        return lambda call: ServerStreamingCall(call, kind, answers, self._endless)
 
     def _plain(self, carry_out: Callable[[Q], Awaitable[Message]]) -> Callable[[Q, Call], Awaitable[None]]:
         return partial(_answer, carry_out)
@@ -80,10 +80,10 @@ class GrpcApi:
             request.traceparent = given
         await _answer(self._calls.push, request, call)
 
-    def _push_stream(self, call: Call) -> Listener:
+    def _push_stream(self, call: Call) -> StreamHandler:
         calls = self._calls
         pushes = PushStreamCall(calls.settings, calls.delivery, calls.tracer, trace_of(call))
-        stream = PushStreamListener(call, pushes, self._streams.discard)
+        stream = PushStreamHandler(call, pushes, self._streams.discard)
         self._streams.add(stream)
         return stream
 
@@ -117,7 +117,7 @@ class _ReflectionListener:
         self._call = call
         self._answers = answers
 
-    def message(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> None:
         try:
             question = reflection_pb2.ServerReflectionRequest.FromString(message)
         except DecodeError:
@@ -126,13 +126,13 @@ class _ReflectionListener:
         if not self._call.writable:
             self._call.stop_reading()
 
-    def writable(self) -> None:
-        self._call.read_on()
+    def on_writable(self) -> None:
+        self._call.resume_reading()
 
-    def finished(self) -> None:
+    def on_half_close(self) -> None:
         self._call.end()
 
-    def ended(self, how: StreamEnded) -> None:
+    def on_end(self, how: StreamEnded) -> None:
         """Nothing is kept."""
 
 

@@ -15,22 +15,22 @@ from google.protobuf.message import DecodeError, Message
 from homing.v1 import router_pb2
 from observability.traceparent import from_headers
 from router.api.push_stream import PushStreamCall
-from router.push import Refused
+from router.push import CallRefused
 from runtime.grpc_wire.call import Call
 from runtime.grpc_wire.headerblocks import Headers
 from runtime.grpc_wire.status import INTERNAL, INVALID_ARGUMENT, NAMES, OK, UNAVAILABLE, StreamEnded
-from runtime.grpc_wire.turn import Turn
+from runtime.grpc_wire.write_batcher import WriteBatcher
 from runtime.process.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
 Q = TypeVar("Q", bound=Message)
 CODES: Final = {name: number for number, name in enumerate(NAMES)}
-PATIENCE: Final = 0.004  # seconds that a report waits for company, while its stream has other pushes under way
-OURS: Final = Refused("INTERNAL", "the router failed; it is not your fault")
+LINGER: Final = 0.004  # seconds that a report waits for company, while its stream has other pushes under way
+OURS: Final = CallRefused("INTERNAL", "the router failed; it is not your fault")
 
 
-class OneRequest(Generic[Q]):
+class UnaryCall(Generic[Q]):
     """A call that takes one message: read whole, then answered by a task, which ends with the call."""
 
     def __init__(self, call: Call, kind: type[Q], answer: Callable[[Q, Call], Awaitable[None]], tasks: Tasks) -> None:
@@ -41,7 +41,7 @@ class OneRequest(Generic[Q]):
         self._request: Q | None = None
         self._work: asyncio.Task[None] | None = None
 
-    def message(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> None:
         if self._request is not None:
             raise StreamEnded(INVALID_ARGUMENT, "this call takes one message")
         try:
@@ -49,10 +49,10 @@ class OneRequest(Generic[Q]):
         except DecodeError:
             raise StreamEnded(INVALID_ARGUMENT, f"not a {self._kind.DESCRIPTOR.full_name}") from None
 
-    def writable(self) -> None:
+    def on_writable(self) -> None:
         """One answer is small, and many wait by themselves (`Writable`)."""
 
-    def finished(self) -> None:
+    def on_half_close(self) -> None:
         if self._request is None:
             self._call.end(INVALID_ARGUMENT, "this call takes one message")
         else:
@@ -61,7 +61,7 @@ class OneRequest(Generic[Q]):
     async def _run(self, request: Q) -> None:
         try:
             await self._answer(request, self._call)
-        except Refused as refused:
+        except CallRefused as refused:
             refuse(self._call, refused)
         except asyncio.CancelledError:
             self._call.end(UNAVAILABLE, "the router stops")  # or the caller has gone, and nobody hears it
@@ -70,12 +70,12 @@ class OneRequest(Generic[Q]):
             log.exception("a call failed by a fault of ours")
             refuse(self._call, OURS)
 
-    def ended(self, how: StreamEnded) -> None:
+    def on_end(self, how: StreamEnded) -> None:
         if self._work is not None:
             self._work.cancel()
 
 
-class Answers(OneRequest[Q]):
+class ServerStreamingCall(UnaryCall[Q]):
     """A call with many answers. One that is not read by its caller is not asked for more."""
 
     def __init__(self, call: Call, kind: type[Q], answers: Callable[[Q], AsyncIterator[Message]], tasks: Tasks) -> None:
@@ -83,7 +83,7 @@ class Answers(OneRequest[Q]):
         self._answers = answers
         self._writable = asyncio.Event()
 
-    def writable(self) -> None:
+    def on_writable(self) -> None:
         self._writable.set()
 
     async def _write_all(self, request: Q, call: Call) -> None:
@@ -95,19 +95,19 @@ class Answers(OneRequest[Q]):
         call.end()
 
 
-class PushStreamListener:
-    """One PushStream on the wire: no task, no future; reports leave in batches (`runtime.grpc_wire.turn`)."""
+class PushStreamHandler:
+    """One PushStream on the wire: no task, no future; reports leave in batches (`runtime.grpc_wire.write_batcher`)."""
 
-    def __init__(self, call: Call, pushes: PushStreamCall, gone: Callable[["PushStreamListener"], None]) -> None:
+    def __init__(self, call: Call, pushes: PushStreamCall, gone: Callable[["PushStreamHandler"], None]) -> None:
         self._call = call
         self._pushes = pushes
         self._gone = gone
-        self._turn = Turn(self._write, PATIENCE)
+        self._batcher = WriteBatcher(self._write, LINGER)
         self._leaving = False
-        pushes.on_some = self._turn.want
-        self._turn.carried_by(call)
+        pushes.on_some = self._batcher.request_write
+        self._batcher.attach(call)
 
-    def message(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> None:
         try:
             request = router_pb2.PushStreamRequest.FromString(message)
         except DecodeError:
@@ -116,19 +116,19 @@ class PushStreamListener:
         if not self._pushes.room:
             self._call.stop_reading()
 
-    def writable(self) -> None:
-        self._turn.again()
+    def on_writable(self) -> None:
+        self._batcher.resume()
 
-    def finished(self) -> None:
+    def on_half_close(self) -> None:
         self._pushes.close()
 
     def leave(self) -> None:
         """The router stops: the stream ends as soon as nothing is under way."""
         self._leaving = True
-        self._turn.want()
+        self._batcher.request_write()
 
-    def ended(self, how: StreamEnded) -> None:
-        self._turn.carried_by(None)
+    def on_end(self, how: StreamEnded) -> None:
+        self._batcher.attach(None)
         self._gone(self)
 
     def _write(self, call: Call) -> None:
@@ -140,12 +140,12 @@ class PushStreamListener:
         elif self._leaving and not pushes.under_way and not pushes.waiting:
             call.end(UNAVAILABLE, "the router stops")
         elif pushes.room:
-            call.read_on()
+            call.resume_reading()
         if not call.writable:
-            self._turn.want()
+            self._batcher.request_write()
 
 
-def refuse(call: Call, refused: Refused) -> None:
+def refuse(call: Call, refused: CallRefused) -> None:
     """End a call with why it is not carried out."""
     more: Headers = [(b"homing-field", refused.field.encode())] if refused.field else []
     if refused.retry_after is not None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from grpc_health.v1 import health_pb2
 
-from router.push import Refused
+from router.push import CallRefused
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -30,7 +30,7 @@ class Health:
     async def check(self, request: health_pb2.HealthCheckRequest) -> health_pb2.HealthCheckResponse:
         """The state of one service; "" is the whole. Refused (NOT_FOUND) for one that is not here."""
         if request.service not in self._services:
-            raise Refused("NOT_FOUND", f"no service {request.service!r} here", "service")
+            raise CallRefused("NOT_FOUND", f"no service {request.service!r} here", "service")
         return health_pb2.HealthCheckResponse(status=self._state)
 
     async def watch(self, request: health_pb2.HealthCheckRequest) -> AsyncIterator[health_pb2.HealthCheckResponse]:

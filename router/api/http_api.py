@@ -16,7 +16,7 @@ from observability.traceparent import from_headers
 from router.api import json_mapping
 from router.api.calls import Calls
 from router.api.push_stream import PushStreamCall
-from router.push import Refused, bad
+from router.push import CallRefused, bad
 from runtime.process.admin import MAX_BODY, Admin, Handler
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class HttpApi:
         async def guarded(request: web.Request) -> web.StreamResponse:
             try:
                 return await handler(request)
-            except Refused as refused:
+            except CallRefused as refused:
                 return _error(refused)
             except web.HTTPRequestEntityTooLarge:
                 return _error(bad("body", f"more than {MAX_BODY} bytes"))
@@ -119,7 +119,7 @@ class HttpApi:
                 raise  # the caller has gone
             except Exception:
                 log.exception("a call failed by a fault of ours")
-                return _error(Refused("INTERNAL", "the router failed; it is not your fault"))
+                return _error(CallRefused("INTERNAL", "the router failed; it is not your fault"))
 
         return guarded
 
@@ -134,7 +134,7 @@ def _json(body: bytes, status: int = 200, **headers: str) -> web.Response:
     return web.Response(body=body, status=status, content_type="application/json", headers=named)
 
 
-def _error(refused: Refused) -> web.Response:
+def _error(refused: CallRefused) -> web.Response:
     request_id = secrets.token_hex(8)
     error = {"code": refused.code, "message": str(refused), "field": refused.field, "request_id": request_id}
     headers = {}

@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from homing.v1 import router_pb2
-from router.push import Refused, bad
+from router.push import CallRefused, bad
 
 M = TypeVar("M", bound=Message)
 
@@ -38,7 +38,7 @@ class Unreadable(NamedTuple):
     """An item of a batch that is no push. `push_id`: "" when not even that can be read."""
 
     push_id: str
-    why: Refused
+    why: CallRefused
 
 
 def read_batch(body: bytes) -> list[router_pb2.PushRequest | Unreadable]:
@@ -57,7 +57,7 @@ def read_batch(body: bytes) -> list[router_pb2.PushRequest | Unreadable]:
 def _read_item(body: bytes) -> router_pb2.PushRequest | Unreadable:
     try:
         return read(body, router_pb2.PushRequest())
-    except Refused as refused:
+    except CallRefused as refused:
         return Unreadable(_push_id_in(body), refused)
 
 
@@ -66,7 +66,7 @@ def _push_id_in(body: bytes) -> str:
     try:
         fields = _names(body)
         return msgspec.json.decode(fields.get("push_id", fields.get("pushId", b'""')), type=str)[:64]
-    except (Refused, msgspec.MsgspecError):
+    except (CallRefused, msgspec.MsgspecError):
         return ""
 
 
@@ -96,7 +96,7 @@ def _names(body: bytes) -> dict[str, msgspec.Raw]:
     try:
         return _decode_names(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Refused("INVALID_ARGUMENT", f"the body is no JSON object: {error}") from None
+        raise CallRefused("INVALID_ARGUMENT", f"the body is no JSON object: {error}") from None
 
 
 def _take_json(fields: dict[str, msgspec.Raw]) -> bytes | None:
@@ -123,10 +123,10 @@ def _fill(fields: dict[str, msgspec.Raw], into: Message) -> None:
     try:
         json_format.ParseDict({name: msgspec.json.decode(value) for name, value in fields.items()}, into)
     except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
-        raise Refused("INVALID_ARGUMENT", f"the body cannot be read: {error}") from None
+        raise CallRefused("INVALID_ARGUMENT", f"the body cannot be read: {error}") from None
     except json_format.ParseError as error:
         text = str(error)
         found = _find_unknown(text) or _find_failed(text)
         if found is None:
-            raise Refused("INVALID_ARGUMENT", text) from None
+            raise CallRefused("INVALID_ARGUMENT", text) from None
         raise bad(found[1], "no such field" if _find_unknown(text) else text) from None

@@ -14,7 +14,7 @@ from observability.tracing import OFF, Tracer
 from router.api.settings import ApiSettings
 from router.delivery.port import Delivery
 from router.delivery.trace import record_batch, record_refused
-from router.push import Refused, bad, check_push
+from router.push import CallRefused, bad, check_push
 
 UNREAD = 100_000  # weight of the reports that may wait for the caller: some MB
 MESSAGE_PUSHES = 256
@@ -76,13 +76,13 @@ class PushStreamCall:
                 self._finish(_refused(push.push_id, error))
             elif self._under_way >= self._settings.stream_pushes:
                 text = f"{self._under_way} pushes of this stream are under way"
-                self._finish(_refused(push.push_id, Refused("RESOURCE_EXHAUSTED", text, retry_after=RETRY_AFTER)))
+                self._finish(_refused(push.push_id, CallRefused("RESOURCE_EXHAUSTED", text, retry_after=RETRY_AFTER)))
             else:
                 self._start(push, received_ns)
         if self._tracer.on and len(request.pushes) > 1:
             record_batch(self._tracer, self._traceparent, request.pushes, received_ns)
 
-    def refuse(self, push_id: str, why: Refused) -> None:
+    def refuse(self, push_id: str, why: CallRefused) -> None:
         """An item that could not even be read as a push."""
         self._finish(_refused(push_id, why))
 
@@ -107,15 +107,15 @@ class PushStreamCall:
     def _start(self, request: router_pb2.PushRequest, received_ns: int) -> None:
         push_id = request.push_id
         try:
-            push = check_push(request, self._settings.max_data, patient=self._under_way > 0)
-        except Refused as refused:
+            push = check_push(request, self._settings.max_data, linger=self._under_way > 0)
+        except CallRefused as refused:
             record_refused(self._tracer, request.traceparent, received_ns, refused)
             self._finish(_refused(push_id, refused))
             return
 
-        def done(result: router_pb2.PushReport | Refused) -> None:
+        def done(result: router_pb2.PushReport | CallRefused) -> None:
             self._under_way -= 1
-            self._finish(_refused(push_id, result) if isinstance(result, Refused) else result)
+            self._finish(_refused(push_id, result) if isinstance(result, CallRefused) else result)
 
         self._under_way += 1
         self._delivery.start(push, received_ns, done)
@@ -126,7 +126,7 @@ class PushStreamCall:
         self.on_some(self._under_way > 0)
 
 
-def _misfit(request: router_pb2.PushStreamRequest, size: int) -> Refused | None:
+def _misfit(request: router_pb2.PushStreamRequest, size: int) -> CallRefused | None:
     """Why a message is refused as a whole (router.proto, PushStreamRequest)."""
     if len(request.pushes) > MESSAGE_PUSHES:
         return bad("pushes", f"{len(request.pushes)} of them in one message; at most {MESSAGE_PUSHES}")
@@ -135,11 +135,11 @@ def _misfit(request: router_pb2.PushStreamRequest, size: int) -> Refused | None:
     return None
 
 
-def _refused(push_id: str, refused: Refused) -> router_pb2.PushReport:
+def _refused(push_id: str, refused: CallRefused) -> router_pb2.PushReport:
     return router_pb2.PushReport(push_id=push_id, error=to_error(refused))
 
 
-def to_error(refused: Refused) -> router_pb2.Error:
+def to_error(refused: CallRefused) -> router_pb2.Error:
     """A refusal as the API's own message."""
     error = router_pb2.Error(code=refused.code, message=str(refused), field=refused.field)
     if refused.retry_after is not None:

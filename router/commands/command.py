@@ -16,7 +16,7 @@ import msgspec
 
 from homing.v1 import router_pb2
 from observability.traceparent import from_headers
-from router.push import Refused, bad
+from router.push import CallRefused, bad
 
 Request = (
     router_pb2.PushRequest
@@ -67,7 +67,7 @@ def operator_of(headers: Mapping[str, str], value: bytes | None) -> str:
     if operator not in OPERATORS:
         raise bad("X-Operator", f"{operator!r} is none of {words}")
     if value is None:
-        raise Refused("INVALID_ARGUMENT", "the record has no value; it must hold the request in JSON")
+        raise CallRefused("INVALID_ARGUMENT", "the record has no value; it must hold the request in JSON")
     return operator
 
 
@@ -86,7 +86,7 @@ def complete(operator: str, request: Request, headers: Mapping[str, str], origin
     request.traceparent = trace or request.traceparent
 
 
-def dead_headers(headers: Sequence[Header], refused: Refused, origin: Origin) -> list[Header]:
+def dead_headers(headers: Sequence[Header], refused: CallRefused, origin: Origin) -> list[Header]:
     """A dead letter's: the record's own, why it was not carried out, and where it stood."""
     added = {
         "X-Reason": f"{refused.code}: {refused}"[:MAX_REASON],

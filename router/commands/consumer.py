@@ -17,10 +17,10 @@ from aiokafka.errors import CorruptRecordException, IllegalStateError, Unsupport
 from observability.counters import Counters
 from router.commands.command import Origin, as_text
 from router.commands.dead import DeadLetters
-from router.commands.dispatch import Carrier
-from router.commands.offsets import Progress
+from router.commands.dispatch import CommandDispatcher
+from router.commands.offsets import PartitionOffsets
 from router.commands.settings import CommandSettings
-from router.push import Refused
+from router.push import CallRefused
 from runtime.bus import kafka_client
 from runtime.bus.settings import BusSection
 
@@ -44,12 +44,14 @@ Key = tuple[TopicPartition, bytes]
 class KafkaCommands(ConsumerRebalanceListener):  # type: ignore[misc]
     """Reads, carries out, commits."""
 
-    def __init__(self, bus: BusSection, settings: CommandSettings, carrier: Carrier, counters: Counters) -> None:
+    def __init__(
+        self, bus: BusSection, settings: CommandSettings, carrier: CommandDispatcher, counters: Counters
+    ) -> None:
         self._bus = bus
         self._settings = settings
         self._carrier = carrier
         self._counters = counters
-        self._progress: dict[TopicPartition, Progress] = {}
+        self._progress: dict[TopicPartition, PartitionOffsets] = {}
         self._last: dict[Key, asyncio.Task[None]] = {}
         self._under_way: dict[asyncio.Task[None], TopicPartition] = {}
         self._ended = asyncio.Event()
@@ -178,7 +180,7 @@ class KafkaCommands(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._room.wait()
 
     def _begin(self, partition: TopicPartition, record: ConsumerRecord) -> None:
-        progress = self._progress.setdefault(partition, Progress())
+        progress = self._progress.setdefault(partition, PartitionOffsets())
         progress.begin(record.offset)
         lane = None if record.key is None else (partition, record.key)
         task = asyncio.create_task(self._carry(record, progress, self._last.get(lane) if lane else None))
@@ -195,23 +197,25 @@ class KafkaCommands(ConsumerRebalanceListener):  # type: ignore[misc]
         if not task.cancelled() and (error := task.exception()):
             log.critical("a command's own task has failed", exc_info=error)
 
-    async def _carry(self, record: ConsumerRecord, progress: Progress, before: "asyncio.Task[None] | None") -> None:
+    async def _carry(
+        self, record: ConsumerRecord, progress: PartitionOffsets, before: "asyncio.Task[None] | None"
+    ) -> None:
         if before is not None:
             await asyncio.wait([before])
         origin = Origin(record.topic, record.partition, record.offset)
         try:
             await self._carrier.carry(as_text(record.headers), record.value, origin)
-        except Refused as refused:
+        except CallRefused as refused:
             await self._bury(record, origin, refused)
         except Exception:
             log.exception("a command failed by a fault of ours: %s", origin)
-            await self._bury(record, origin, Refused("INTERNAL", "the router failed; it is not your fault"))
+            await self._bury(record, origin, CallRefused("INTERNAL", "the router failed; it is not your fault"))
         else:
             self._counters.commands_done += 1
         progress.end(record.offset)
         self._ended.set()
 
-    async def _bury(self, record: ConsumerRecord, origin: Origin, refused: Refused) -> None:
+    async def _bury(self, record: ConsumerRecord, origin: Origin, refused: CallRefused) -> None:
         await self._dead.bury(record, origin, refused)
         self._counters.commands_dead += 1
 

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from router.commands.command import Origin, dead_headers
-from router.push import Refused
+from router.push import CallRefused
 from runtime.bus import kafka_client
 from runtime.bus.settings import BusSection
 
@@ -25,7 +25,7 @@ class DeadLetters:
         self._producer: AIOKafkaProducer | None = None
         self._one = asyncio.Lock()
 
-    async def bury(self, record: ConsumerRecord, origin: Origin, refused: Refused) -> None:
+    async def bury(self, record: ConsumerRecord, origin: Origin, refused: CallRefused) -> None:
         """Until Kafka has it, however long that takes: the record's offset must not be committed before."""
         log.warning("a command is dead: %s: %s: %s", origin.push_id, refused.code, refused)
         headers, ours = dead_headers(record.headers, refused, origin), dead_headers((), refused, origin)

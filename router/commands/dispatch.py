@@ -8,13 +8,13 @@ from typing import Any
 from router.api import json_mapping
 from router.api.calls import Calls
 from router.commands.command import OPERATORS, Origin, complete, operator_of
-from router.push import Refused
+from router.push import CallRefused
 
 PAUSE = 0.1  # seconds between two tries, unless the refusal names another time
 SILENCE = 60.0  # seconds in which a node that does not answer is asked again
 
 
-class Carrier:
+class CommandDispatcher:
     """Knows which call an operator is."""
 
     def __init__(self, calls: Calls) -> None:
@@ -40,7 +40,7 @@ class Carrier:
         while True:
             try:
                 await self._calls[operator](request)
-            except Refused as refused:
+            except CallRefused as refused:
                 silent = refused.code == "UNAVAILABLE" and time.monotonic() - began < SILENCE
                 if refused.code != "RESOURCE_EXHAUSTED" and not silent:
                     raise

@@ -1,7 +1,7 @@
 """Core: how far one partition is carried out. Records end in any order; an offset stands for all before it."""
 
 
-class Progress:
+class PartitionOffsets:
     """Offsets under way, in the order in which they began, which is the partition's."""
 
     def __init__(self) -> None:

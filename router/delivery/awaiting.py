@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from homing.v1 import router_pb2
-from router.push import CheckedPush, Refused
+from router.push import CallRefused, CheckedPush
 
 if TYPE_CHECKING:
     from router.delivery.port import Delivery
@@ -20,10 +20,10 @@ async def report_of(delivery: "Delivery", push: CheckedPush, received_ns: int) -
     return await future
 
 
-def _resolve(future: Waiting, result: router_pb2.PushReport | Refused) -> None:
+def _resolve(future: Waiting, result: router_pb2.PushReport | CallRefused) -> None:
     if future.done():
         return
-    if isinstance(result, Refused):
+    if isinstance(result, CallRefused):
         future.set_exception(result)
     else:
         future.set_result(result)

@@ -15,18 +15,18 @@ from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
 from observability.counters import Counters
 from observability.tracing import OFF, Tracer
-from registry.model import Life
+from registry.model import Incarnation
 from registry.ports import RouteFeed
 from router.delivery.awaiting import report_of
 from router.delivery.message import message
 from router.delivery.plan import Leg
 from router.delivery.port import Done
-from router.delivery.progress import Progress, Published
-from router.delivery.report import Report
+from router.delivery.progress import BroadcastProgress, Published
+from router.delivery.report import ReportBuilder
 from router.delivery.trace import PushTrace, told_to_nodes
 from router.hop.fleet import Fleet
 from router.hop.stream import HopSettings
-from router.push import CheckedPush, Refused, bad
+from router.push import CallRefused, CheckedPush, bad
 from runtime.bus.port import BusAway, Publisher, TooLarge
 from runtime.process.tasks import Tasks
 
@@ -43,13 +43,13 @@ class Flight(Published):
     __slots__ = ("done", "ended", "received_ns", "trace")
 
     def __init__(self, push: CheckedPush, received_ns: int, done: Done, due: float) -> None:
-        super().__init__(push, Report(push), due)
+        super().__init__(push, ReportBuilder(push), due)
         self.received_ns = received_ns
         self.done = done
         self.ended = False
         self.trace: PushTrace | None = None  # None: not sampled
 
-    def end(self, result: router_pb2.PushReport | Refused) -> None:
+    def end(self, result: router_pb2.PushReport | CallRefused) -> None:
         """Tell what became of it, once."""
         if self.ended:
             return
@@ -82,13 +82,13 @@ class Broadcast:
         self._waiting: deque[Flight] = deque()  # not with the bus yet
         self._waiting_bytes = 0
         self._batch_bytes = BATCH_BYTES
-        self._progress = Progress(self._complete, self._count_unreachable)
+        self._progress = BroadcastProgress(self._complete, self._count_unreachable)
         self._tasks = Tasks()
         self._publishing = False
         self._loop = asyncio.get_running_loop()
         self._look: asyncio.TimerHandle | None = None
         self._away = False
-        fleet.on_handled = self._progress.hear
+        fleet.on_handled = self._progress.on_handled
         fleet.listeners.add(self._nodes_changed)
 
     def start(self, push: CheckedPush, received_ns: int, done: Done) -> None:
@@ -100,7 +100,9 @@ class Broadcast:
             flight.report.trace_id = context.trace_id
         if not self._room(push.size):
             self._counters.pushes_refused += 1
-            flight.end(Refused("RESOURCE_EXHAUSTED", "the queue to the bus is full; nothing was sent", retry_after=0.1))
+            flight.end(
+                CallRefused("RESOURCE_EXHAUSTED", "the queue to the bus is full; nothing was sent", retry_after=0.1)
+            )
             return
         self._waiting.append(flight)
         self._waiting_bytes += push.size
@@ -119,7 +121,7 @@ class Broadcast:
             self._look.cancel()
         while self._waiting:
             flight = self._waiting.popleft()
-            flight.end(Refused("UNAVAILABLE", "this router is stopping; nothing was sent", retry_after=0.1))
+            flight.end(CallRefused("UNAVAILABLE", "this router is stopping; nothing was sent", retry_after=0.1))
         self._progress.give_up(self._progress)
 
     def _room(self, size: int) -> bool:
@@ -128,12 +130,12 @@ class Broadcast:
         return held < settings.queue and self._waiting_bytes + size <= settings.queue_bytes
 
     def _nodes_changed(self) -> None:
-        heard: list[Life] = []
-        silent: list[Life] = []
+        heard: list[Incarnation] = []
+        silent: list[Incarnation] = []
         table = self._feed.table
-        for life in (*table.lives(), *table.lingering()):
-            hop = self._fleet.hop(life)
-            (heard if hop is not None and hop.reachable else silent).append(life)
+        for incarnation in (*table.incarnations(), *table.lingering()):
+            hop = self._fleet.hop(incarnation)
+            (heard if hop is not None and hop.reachable else silent).append(incarnation)
         self._progress.nodes_are(heard, silent)
 
     # To the bus -----------------------------------------------------------------------------------------------------
@@ -179,7 +181,7 @@ class Broadcast:
         for flight in batch:
             trace = flight.trace
             if trace is not None:
-                trace.planned({life: Leg(life) for life in flight.nodes})
+                trace.planned({incarnation: Leg(incarnation) for incarnation in flight.nodes})
             traceparent = told_to_nodes(self.tracer, flight.push, trace.context if trace is not None else None)
             encoded.pushes.append(message(flight.push, 0, flight.received_ns, traceparent, flight.call))
         return encoded.SerializeToString()
@@ -216,6 +218,6 @@ class Broadcast:
         for flight in self._waiting:
             if flight.due <= now:
                 text = f"the bus has not taken it for {LIMIT:.0f} s; nothing was sent"
-                flight.end(Refused("UNAVAILABLE", text, retry_after=1.0))
+                flight.end(CallRefused("UNAVAILABLE", text, retry_after=1.0))
         busy = bool(self._waiting) or len(self._progress) > 0
         self._look = self._loop.call_later(LOOK, self._give_up_late_ones) if busy else None

@@ -7,7 +7,7 @@ from router.push import CheckedPush
 
 
 def message(push: CheckedPush, epoch: int, received_ns: int, traceparent: str, call: int = 0) -> node_pb2.Push:
-    """For the life of this epoch; 0: for whatever life reads it."""
+    """For the incarnation of this epoch; 0: for whatever incarnation reads it."""
     return node_pb2.Push(
         call=call,
         epoch=epoch,
@@ -22,7 +22,7 @@ def message(push: CheckedPush, epoch: int, received_ns: int, traceparent: str, c
         traceparent=traceparent,
         max_deliveries=push.max_deliveries,
         received_ns=received_ns,
-        patient=push.patient,
+        linger=push.linger,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from homing.internal.v1 import node_pb2
-from registry.model import Life, SessionRoute
+from registry.model import Incarnation, SessionRoute
 from registry.routes import RouteTable
 from router.push import Target
 
@@ -13,24 +13,25 @@ from router.push import Target
 class Leg(msgspec.Struct, frozen=True):
     """One node that a call goes to, and what the table knows of the target there."""
 
-    life: Life
+    incarnation: Incarnation
     known: tuple[SessionRoute, ...] = ()  # the target's sessions there; a file's are not known to the table
     scatter: bool = False  # not an owner by the table: a node that holds sessions etcd does not know yet
 
 
-Plan = dict[Life, Leg]
+Plan = dict[Incarnation, Leg]
 
 
-def plan(target: Target, table: RouteTable, scattering: Collection[Life]) -> Plan:
-    """A leg per life that owns the target, then one per scattering life that does not (design §4, "scatter").
+def plan(target: Target, table: RouteTable, scattering: Collection[Incarnation]) -> Plan:
+    """A leg per incarnation that owns the target, then one per scattering incarnation that does not (design §4,
+    "scatter").
 
     A session that the table knows needs no scatter; users and files always do, because the table cannot tell that it
     knows them all.
     """
-    legs = {leg.life: leg for leg in _owners(target, table)}
+    legs = {leg.incarnation: leg for leg in _owners(target, table)}
     if not (target.session and legs):
-        for life in scattering:
-            legs.setdefault(life, Leg(life, scatter=True))
+        for incarnation in scattering:
+            legs.setdefault(incarnation, Leg(incarnation, scatter=True))
     return legs
 
 
@@ -56,21 +57,21 @@ def receivers(target: Target) -> node_pb2.Receivers:
 def _owners(target: Target, table: RouteTable) -> Iterable[Leg]:
     if target.session:
         route = table.session(target.session)
-        return [Leg(route.life, (route,))] if route else []
+        return [Leg(route.incarnation, (route,))] if route else []
     if target.user:
-        return _by_life([route for route in table.user(target.user) if _in_namespace(route, target.namespace)])
+        return _by_incarnation([route for route in table.user(target.user) if _in_namespace(route, target.namespace)])
     if target.file:
         return map(Leg, table.file(target.file))
-    return map(Leg, (*table.lives(), *table.lingering()))
+    return map(Leg, (*table.incarnations(), *table.lingering()))
 
 
-def _by_life(known: list[SessionRoute]) -> list[Leg]:
+def _by_incarnation(known: list[SessionRoute]) -> list[Leg]:
     if len(known) == 1:
-        return [Leg(known[0].life, (known[0],))]
-    lives: dict[Life, list[SessionRoute]] = {}
+        return [Leg(known[0].incarnation, (known[0],))]
+    incarnations: dict[Incarnation, list[SessionRoute]] = {}
     for route in known:
-        lives.setdefault(route.life, []).append(route)
-    return [Leg(life, tuple(there)) for life, there in lives.items()]
+        incarnations.setdefault(route.incarnation, []).append(route)
+    return [Leg(incarnation, tuple(there)) for incarnation, there in incarnations.items()]
 
 
 def _in_namespace(route: SessionRoute, namespace: str) -> bool:

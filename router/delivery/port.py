@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from homing.v1 import router_pb2
-from router.push import CheckedPush, Refused
+from router.push import CallRefused, CheckedPush
 
-Done = Callable[[router_pb2.PushReport | Refused], None]
+Done = Callable[[router_pb2.PushReport | CallRefused], None]
 """Hears what became of a push, once, on the loop: its report, or that it was refused and nothing was sent."""
 
 

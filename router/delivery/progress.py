@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from homing.internal.v1 import node_pb2
-from registry.model import Life
+from registry.model import Incarnation
 from router.delivery.plan import Leg
-from router.delivery.report import Report
+from router.delivery.report import ReportBuilder
 from router.push import CheckedPush
 
 
@@ -21,18 +21,18 @@ class Published:
 
     __slots__ = ("call", "due", "handled", "lost", "nodes", "owed", "push", "report")
 
-    def __init__(self, push: CheckedPush, report: Report, due: float) -> None:
+    def __init__(self, push: CheckedPush, report: ReportBuilder, due: float) -> None:
         self.push = push
         self.report = report
         self.due = due  # when it is given up
         self.call = 0  # its number, once it goes to the bus
-        self.nodes: tuple[Life, ...] = ()  # who was there then
-        self.owed: set[Life] = set()  # who has receivers and has not answered
-        self.lost: set[Life] = set()  # of whom nothing is known any more
+        self.nodes: tuple[Incarnation, ...] = ()  # who was there then
+        self.owed: set[Incarnation] = set()  # who has receivers and has not answered
+        self.lost: set[Incarnation] = set()  # of whom nothing is known any more
         self.handled = False  # every node has come past it
 
 
-class Progress:
+class BroadcastProgress:
     """The pushes on the bus. `complete` hears each whose report is complete, once."""
 
     def __init__(self, complete: Callable[[Published], None], unreachable: Callable[[], None]) -> None:
@@ -42,9 +42,9 @@ class Progress:
         self._open: dict[int, Published] = {}  # in the order of their calls
         self._line: deque[Published] = deque()  # what some node has not come past yet
         self._calls = 0
-        self._nodes: tuple[Life, ...] = ()
-        self._silent: tuple[Life, ...] = ()  # of these: no stream, so nothing will be heard
-        self._reached: dict[Life, int] = {}  # of the others: how far each has come
+        self._nodes: tuple[Incarnation, ...] = ()
+        self._silent: tuple[Incarnation, ...] = ()  # of these: no stream, so nothing will be heard
+        self._reached: dict[Incarnation, int] = {}  # of the others: how far each has come
 
     def __len__(self) -> int:
         return len(self._open)
@@ -53,17 +53,17 @@ class Progress:
         return iter(list(self._open.values()))
 
     @property
-    def nodes(self) -> tuple[Life, ...]:
+    def nodes(self) -> tuple[Incarnation, ...]:
         """Who is there now."""
         return self._nodes
 
-    def nodes_are(self, heard: Iterable[Life], silent: Iterable[Life]) -> None:
+    def nodes_are(self, heard: Iterable[Incarnation], silent: Iterable[Incarnation]) -> None:
         """Who is there from now on: nodes with a stream, and nodes that could hear the bus and cannot be heard."""
         listening = set(heard)
-        for life in [life for life in self._reached if life not in listening]:
-            self._lose_from(life, self._reached.pop(life) + 1)
-        for life in listening:
-            self._reached.setdefault(life, self._calls)
+        for incarnation in [incarnation for incarnation in self._reached if incarnation not in listening]:
+            self._lose_from(incarnation, self._reached.pop(incarnation) + 1)
+        for incarnation in listening:
+            self._reached.setdefault(incarnation, self._calls)
         self._silent = tuple(silent)
         self._nodes = (*self._reached, *self._silent)
         self._advance()
@@ -79,8 +79,8 @@ class Progress:
             push.report.contacted = len(self._nodes)
             self._open[push.call] = push
             self._line.append(push)
-            for life in self._silent:
-                self._lose(push, life)
+            for incarnation in self._silent:
+                self._lose(push, incarnation)
 
     def published(self) -> None:
         """The bus has taken them. Without any node that can be heard they are complete."""
@@ -93,50 +93,50 @@ class Progress:
             if self._line and self._line[-1] is push:
                 self._line.pop()
             self._calls -= 1
-        for life, reached in self._reached.items():  # one that has come meanwhile counts from before them
-            self._reached[life] = min(reached, self._calls)
+        for incarnation, reached in self._reached.items():  # one that has come meanwhile counts from before them
+            self._reached[incarnation] = min(reached, self._calls)
 
     def give_up(self, pushes: Iterable[Published]) -> None:
         """Nothing more is awaited: who has not said what it did with them is unreachable."""
         for push in list(pushes):
-            for life in push.nodes:
-                if self._reached.get(life, 0) < push.call or life in push.owed:
-                    self._lose(push, life)
+            for incarnation in push.nodes:
+                if self._reached.get(incarnation, 0) < push.call or incarnation in push.owed:
+                    self._lose(push, incarnation)
             self._end(push)
 
     # What a node says -----------------------------------------------------------------------------------------------
 
-    def hear(self, life: Life, handled: node_pb2.Handled) -> None:
+    def on_handled(self, incarnation: Incarnation, handled: node_pb2.Handled) -> None:
         """One message of a node that has a stream; from another it is nothing."""
-        if life not in self._reached:
+        if incarnation not in self._reached:
             return
         if handled.begins:
-            self._reached[life] = self._calls  # what came before it had this stream, it handled without clients
+            self._reached[incarnation] = self._calls  # what came before it had this stream, it handled without clients
         for call in handled.taken:
             push = self._open.get(call)
-            if push is not None and life not in push.lost:
-                push.owed.add(life)
+            if push is not None and incarnation not in push.lost:
+                push.owed.add(incarnation)
         for answer in handled.answers:
-            self._answered(life, answer)
+            self._answered(incarnation, answer)
         for span in handled.spans:
-            self._came_past(life, span.first, min(span.last, self._calls))
+            self._came_past(incarnation, span.first, min(span.last, self._calls))
         self._advance()
 
-    def _answered(self, life: Life, answer: node_pb2.PushAnswer) -> None:
+    def _answered(self, incarnation: Incarnation, answer: node_pb2.PushAnswer) -> None:
         push = self._open.get(answer.call)
-        if push is None or life in push.lost:
+        if push is None or incarnation in push.lost:
             return
-        push.owed.discard(life)
-        push.report.add_answer(life, answer)
+        push.owed.discard(incarnation)
+        push.report.add_answer(incarnation, answer)
         alone = push.push.target.session and answer.verdict == node_pb2.DONE  # a session is in one place
         if alone or (push.handled and not push.owed):
             self._end(push)
 
-    def _came_past(self, life: Life, first: int, last: int) -> None:
-        reached = self._reached[life]
+    def _came_past(self, incarnation: Incarnation, first: int, last: int) -> None:
+        reached = self._reached[incarnation]
         if first > reached + 1:
-            self._lose_from(life, reached + 1, first - 1)
-        self._reached[life] = max(reached, last)
+            self._lose_from(incarnation, reached + 1, first - 1)
+        self._reached[incarnation] = max(reached, last)
 
     def _advance(self) -> None:
         floor = min(self._reached.values(), default=self._calls)
@@ -149,21 +149,21 @@ class Progress:
 
     # What is not known any more -------------------------------------------------------------------------------------
 
-    def _lose_from(self, life: Life, first: int, last: int | None = None) -> None:
+    def _lose_from(self, incarnation: Incarnation, first: int, last: int | None = None) -> None:
         """Nothing will be heard from this node about these calls, nor, when it is gone, about what it owes."""
         for push in list(self._open.values()):
             missed = first <= push.call and (last is None or push.call <= last)
-            if life in push.nodes and (missed or (last is None and life in push.owed)):
-                self._lose(push, life)
+            if incarnation in push.nodes and (missed or (last is None and incarnation in push.owed)):
+                self._lose(push, incarnation)
                 if push.handled and not push.owed:
                     self._end(push)
 
-    def _lose(self, push: Published, life: Life) -> None:
-        if life in push.lost:
+    def _lose(self, push: Published, incarnation: Incarnation) -> None:
+        if incarnation in push.lost:
             return
-        push.lost.add(life)
-        push.owed.discard(life)
-        push.report.add_unreachable(Leg(life))
+        push.lost.add(incarnation)
+        push.owed.discard(incarnation)
+        push.report.add_unreachable(Leg(incarnation))
         self._unreachable()
 
     def _end(self, push: Published) -> None:

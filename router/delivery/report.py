@@ -3,7 +3,7 @@
 from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
 from observability.traceparent import trace_id_of
-from registry.model import Life
+from registry.model import Incarnation
 from router.delivery.plan import Leg
 from router.push import CheckedPush
 
@@ -24,7 +24,7 @@ _RANK = {outcome: rank for rank, outcome in enumerate(WORST_FIRST)}
 _NAMES = {number: Outcome.Name(number) for number in Outcome.values() if number}
 
 
-class Report:
+class ReportBuilder:
     """Gathers one push's answers; `finish` makes the message."""
 
     __slots__ = ("_counts", "_deliveries", "_owning", "_push", "contacted", "healed", "registry_away", "trace_id")
@@ -39,14 +39,14 @@ class Report:
         self.registry_away = False
         self.trace_id = trace_id_of(push.traceparent)  # also of a trace that is not sampled
 
-    def add_answer(self, life: Life, answer: node_pb2.PushAnswer) -> None:
+    def add_answer(self, incarnation: Incarnation, answer: node_pb2.PushAnswer) -> None:
         """A node has carried the push out. NOT_MINE and OLD_EPOCH add nothing."""
         if answer.verdict != node_pb2.DONE:
             return
-        self._owning.add(life.node)
+        self._owning.add(incarnation.node)
         for count in answer.counts:
             self._count(_outcome(count.outcome), count.sessions)
-        node = life.node
+        node = incarnation.node
         for delivered in answer.deliveries:
             self._deliveries.append((node, delivered))
 
@@ -58,7 +58,7 @@ class Report:
         if leg.known and not known:
             return
         self._count(outcome, len(known) or 1)
-        node = leg.life.node
+        node = leg.incarnation.node
         for route in known:
             self._deliveries.append((node, node_pb2.Delivered(session=route.sid, user=route.user, outcome=outcome)))
         if not known:

@@ -19,11 +19,11 @@ from router.delivery.awaiting import report_of
 from router.delivery.message import outgoing
 from router.delivery.plan import Leg, Plan, missed, plan
 from router.delivery.port import Done
-from router.delivery.report import Report
+from router.delivery.report import ReportBuilder
 from router.delivery.trace import HopTrace, PushTrace, told_to_nodes
 from router.hop.fleet import Fleet
 from router.hop.port import Outgoing
-from router.push import CheckedPush, Refused, Target
+from router.push import CallRefused, CheckedPush, Target
 from runtime.process.tasks import Tasks
 
 LANE = 1000  # pushes to one target that may wait behind one that heals
@@ -38,14 +38,14 @@ class Flight:
         self.push = push
         self.received_ns = received_ns
         self.done = done
-        self.report = Report(push)
-        self.asked: set[object] = set()  # lives that were sent to
+        self.report = ReportBuilder(push)
+        self.asked: set[object] = set()  # incarnations that were sent to
         self.open = 0  # answers that are still to come
         self.healing = False  # an owner turned out not to be one; that is mended once
         self.trace: PushTrace | None = None  # None: not sampled
         self.outgoing: Outgoing | None = None  # made at the first leg
 
-    def end(self, result: router_pb2.PushReport | Refused) -> None:
+    def end(self, result: router_pb2.PushReport | CallRefused) -> None:
         """Tell what became of it."""
         if self.trace is not None:
             self.trace.landed(result)
@@ -104,22 +104,22 @@ class Routed:
 
     def _send_leg(self, flight: Flight, leg: Leg) -> None:
         flight.open += 1
-        flight.asked.add(leg.life)
+        flight.asked.add(leg.incarnation)
         flight.report.contacted += 1
         self._counters.nodes_contacted += 1
-        hop = self._fleet.hop(leg.life)
+        hop = self._fleet.hop(leg.incarnation)
         trace = flight.trace.hop(leg) if flight.trace is not None else None
         if hop is None:
             self._take(flight, leg, trace, None)
         else:
             hop.push(self._outgoing(flight, trace), partial(self._take, flight, leg, trace))
 
-    def _full(self, flight: Flight, legs: Plan) -> Refused | None:
-        for life in legs:
-            hop = self._fleet.hop(life)
+    def _full(self, flight: Flight, legs: Plan) -> CallRefused | None:
+        for incarnation in legs:
+            hop = self._fleet.hop(incarnation)
             if hop is not None and not hop.room(flight.push.size):
-                text = f"the queue to node {life.node} is full; nothing was sent"
-                return Refused("RESOURCE_EXHAUSTED", text, retry_after=0.1)
+                text = f"the queue to node {incarnation.node} is full; nothing was sent"
+                return CallRefused("RESOURCE_EXHAUSTED", text, retry_after=0.1)
         return None
 
     def _outgoing(self, flight: Flight, trace: HopTrace | None) -> Outgoing:
@@ -137,7 +137,7 @@ class Routed:
             self._counters.unreachable += 1
             flight.report.add_unreachable(leg)
         else:
-            flight.report.add_answer(leg.life, answer)
+            flight.report.add_answer(leg.incarnation, answer)
             if answer.verdict != node_pb2.DONE and not leg.scatter and not flight.healing:
                 self._heal(flight)
         self._one_less(flight)
@@ -169,7 +169,7 @@ class Routed:
         else:
             self._counters.pushes_refused += 1
             text = f"{LANE} pushes to this target wait already; nothing was sent"
-            flight.end(Refused("RESOURCE_EXHAUSTED", text, retry_after=0.1))
+            flight.end(CallRefused("RESOURCE_EXHAUSTED", text, retry_after=0.1))
 
     async def _catch_up(self, target: Target) -> None:
         """Let the table catch up, then send the lane on its way, in its order. Stopped, it ends what waits."""
@@ -188,7 +188,7 @@ class Routed:
         if flight.trace is not None:
             flight.trace.waited = True
         if stopped and not flight.healing:
-            flight.end(Refused("UNAVAILABLE", "this router is stopping; nothing was sent", retry_after=0.1))
+            flight.end(CallRefused("UNAVAILABLE", "this router is stopping; nothing was sent", retry_after=0.1))
             return
         legs = {} if stopped else plan(flight.push.target, self._feed.table, self._fleet.scattering())
         if flight.healing:
@@ -199,7 +199,7 @@ class Routed:
     def _send_to_the_rest(self, flight: Flight, legs: Plan) -> None:
         """The second round: owners that were not asked in the first. A full queue there is a node that did not
         answer, since something of this push may have been sent."""
-        rest = {life: leg for life, leg in legs.items() if life not in flight.asked}
+        rest = {incarnation: leg for incarnation, leg in legs.items() if incarnation not in flight.asked}
         if rest:
             self._counters.healed += 1
             flight.report.healed = True

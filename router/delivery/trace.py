@@ -13,7 +13,7 @@ from observability import traceparent as tp
 from observability.spans import Context, Value
 from observability.tracing import Tracer
 from router.delivery.plan import Leg, Plan
-from router.push import CheckedPush, Refused, Target
+from router.push import CallRefused, CheckedPush, Target
 
 KINDS = ("session", "user", "file")
 
@@ -46,7 +46,7 @@ class PushTrace:
         """The push is handed to one node."""
         return HopTrace(self._tracer, self._tracer.below(self.context), leg)
 
-    def landed(self, result: router_pb2.PushReport | Refused) -> None:
+    def landed(self, result: router_pb2.PushReport | CallRefused) -> None:
         """The report is made, or nothing was sent."""
         push = self._push
         attributes: dict[str, Value] = {
@@ -56,7 +56,7 @@ class PushTrace:
             spans.TARGET: kind_of(push.target),
         }
         error = ""
-        if isinstance(result, Refused):
+        if isinstance(result, CallRefused):
             error = attributes[spans.ERROR_TYPE] = result.code
         else:
             attributes[spans.CONTACTED] = result.nodes_contacted
@@ -88,10 +88,10 @@ class HopTrace:
 
     def answered(self, answer: node_pb2.PushAnswer | None) -> None:
         """The node has answered; None: it has not."""
-        life = self._leg.life
+        incarnation = self._leg.incarnation
         attributes: dict[str, Value] = {
-            spans.NODE: life.node,
-            spans.EPOCH: life.epoch,
+            spans.NODE: incarnation.node,
+            spans.EPOCH: incarnation.epoch,
             spans.RPC_SYSTEM: "grpc",
             spans.RPC_METHOD: "homing.internal.v1.Node/Stream",
         }
@@ -119,7 +119,7 @@ def kind_of(target: Target) -> str:
     return next((kind for kind in KINDS if getattr(target, kind)), "everyone")
 
 
-def record_refused(tracer: Tracer, traceparent: str, received_ns: int, refused: Refused) -> None:
+def record_refused(tracer: Tracer, traceparent: str, received_ns: int, refused: CallRefused) -> None:
     """A push that was refused before it was one: a span for a caller who traces it, none for anybody else."""
     context = tracer.continued(tp.checked(traceparent))
     if context is not None:

@@ -1,1 +1,1 @@
-"""One stream to one life of one gateway."""
+"""One stream to one incarnation of one gateway."""

@@ -7,14 +7,14 @@ failed, AWAY is answered at once while another read goes on behind it, until the
 import asyncio
 
 from homing.internal.v1 import node_pb2
-from registry.lapse import Answer
-from registry.model import Life
+from registry.lapse import FencingAnswer
+from registry.model import Incarnation
 from registry.ports import RouteFeed
 
 ON_THE_WIRE = {
-    Answer.ALIVE: node_pb2.Fencing.ALIVE,
-    Answer.FENCED: node_pb2.Fencing.FENCED,
-    Answer.AWAY: node_pb2.Fencing.AWAY,
+    FencingAnswer.ALIVE: node_pb2.Fencing.ALIVE,
+    FencingAnswer.FENCED: node_pb2.Fencing.FENCED,
+    FencingAnswer.AWAY: node_pb2.Fencing.AWAY,
 }
 
 
@@ -26,13 +26,13 @@ class FencingJudge:
         self._away = False
         self._reading: asyncio.Task[None] | None = None
 
-    async def judge(self, life: Life) -> "node_pb2.Fencing.State":
-        """What to tell this life."""
+    async def judge(self, incarnation: Incarnation) -> "node_pb2.Fencing.State":
+        """What to tell this incarnation."""
         if self._away:
-            self._read_on(life)
+            self._read_on(incarnation)
             return node_pb2.Fencing.AWAY
-        answer = await self._feed.standing(life)
-        self._away = answer is Answer.AWAY
+        answer = await self._feed.lease_state(incarnation)
+        self._away = answer is FencingAnswer.AWAY
         return ON_THE_WIRE[answer]
 
     async def close(self) -> None:
@@ -41,9 +41,9 @@ class FencingJudge:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
 
-    def _read_on(self, life: Life) -> None:
+    def _read_on(self, incarnation: Incarnation) -> None:
         if self._reading is None or self._reading.done():
-            self._reading = asyncio.get_running_loop().create_task(self._read(life))
+            self._reading = asyncio.get_running_loop().create_task(self._read(incarnation))
 
-    async def _read(self, life: Life) -> None:
-        self._away = await self._feed.standing(life) is Answer.AWAY
+    async def _read(self, incarnation: Incarnation) -> None:
+        self._away = await self._feed.lease_state(incarnation) is FencingAnswer.AWAY

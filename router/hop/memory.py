@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from homing.internal.v1 import node_pb2
-from registry.model import Life
-from router.hop.port import Answered, OnChange, OnHandled, Outgoing, nobody_hears
+from registry.model import Incarnation
+from router.hop.port import Answered, OnChange, OnHandled, Outgoing, ignore_handled
 
 Serve = Callable[[node_pb2.RouterMessage], node_pb2.NodeMessage]
 
@@ -17,9 +17,9 @@ Serve = Callable[[node_pb2.RouterMessage], node_pb2.NodeMessage]
 class MemoryHop:
     """A hop to a node that is a function. Tests turn its switches: `up`, `stalled`, `say_unregistered`."""
 
-    def __init__(self, life: Life, serve: Serve, on_change: OnChange, queue: int = 8192) -> None:
-        self.life = life
-        self.on_handled: OnHandled = nobody_hears
+    def __init__(self, incarnation: Incarnation, serve: Serve, on_change: OnChange, queue: int = 8192) -> None:
+        self.incarnation = incarnation
+        self.on_handled: OnHandled = ignore_handled
         self.stats: node_pb2.Stats | None = None
         self.holds = 0  # the newest batch that the router said its table holds
         self._serve = serve
@@ -46,17 +46,17 @@ class MemoryHop:
     def push(self, push: Outgoing, answered: Answered) -> None:
         self._calls += 1
         message = node_pb2.Push.FromString(push.raw)
-        message.call, message.epoch = self._calls, self.life.epoch
+        message.call, message.epoch = self._calls, self.incarnation.epoch
         self._carry(node_pb2.RouterMessage(pushes=[message]), answered)
 
-    def ask(self, ask: node_pb2.Ask) -> "asyncio.Future[node_pb2.AskAnswer | None]":
+    def request(self, request: node_pb2.NodeRequest) -> "asyncio.Future[node_pb2.NodeResponse | None]":
         self._calls += 1
-        ask.call = self._calls
-        future: asyncio.Future[node_pb2.AskAnswer | None] = asyncio.get_running_loop().create_future()
-        self._carry(node_pb2.RouterMessage(asks=[ask]), future.set_result)
+        request.call = self._calls
+        future: asyncio.Future[node_pb2.NodeResponse | None] = asyncio.get_running_loop().create_future()
+        self._carry(node_pb2.RouterMessage(requests=[request]), future.set_result)
         return future
 
-    def want_stats(self, want: bool) -> None:
+    def send_stats(self, want: bool) -> None:
         self.stats = node_pb2.Stats(sessions=1) if want else None
         self._on_change(self)
 
@@ -100,7 +100,7 @@ class MemoryHop:
     def say_handled(self, handled: node_pb2.Handled) -> None:
         """The node says what became of pushes that came to it over the bus."""
         if self._up:
-            self.on_handled(self.life, handled)
+            self.on_handled(self.incarnation, handled)
 
     def _carry(self, message: node_pb2.RouterMessage, answered: Callable[[Any], object]) -> None:
         if self._up:
@@ -114,7 +114,7 @@ class MemoryHop:
             self._waiting.append(message)
             return
         answers = self._serve(message)
-        listed: list[node_pb2.PushAnswer | node_pb2.AskAnswer] = [*answers.pushes, *answers.asks]
+        listed: list[node_pb2.PushAnswer | node_pb2.NodeResponse] = [*answers.pushes, *answers.responses]
         for answer in listed:
             answered = self._open.pop(answer.call, None)
             if answered is not None:

@@ -1,11 +1,13 @@
-"""One stream to one life of one gateway: the contract of the hop. The transport behind it is a decision of its own."""
+"""One stream to one incarnation of one gateway: the contract of the hop. The transport behind it is a decision of its
+own.
+"""
 
 from asyncio import Future
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from homing.internal.v1 import node_pb2
-from registry.model import Life, Node
+from registry.model import Incarnation, Node
 
 Answered = Callable[[node_pb2.PushAnswer | None], None]
 """Hears a push's answer, once, on the loop; None: the node did not answer."""
@@ -27,7 +29,7 @@ class Hop(Protocol):
     never delays what goes to another; the queue is bounded and `room` tells.
     """
 
-    life: Life
+    incarnation: Incarnation
     on_handled: "OnHandled"
 
     @property
@@ -45,14 +47,14 @@ class Hop(Protocol):
         ...
 
     def push(self, push: Outgoing, answered: Answered) -> None:
-        """Hand over one push, for this hop's life. `answered` may be called before this returns."""
+        """Hand over one push, for this hop's incarnation. `answered` may be called before this returns."""
         ...
 
-    def ask(self, ask: node_pb2.Ask) -> "Future[node_pb2.AskAnswer | None]":
+    def request(self, request: node_pb2.NodeRequest) -> "Future[node_pb2.NodeResponse | None]":
         """Hand over one question that is no push. `call` is set by the hop."""
         ...
 
-    def want_stats(self, want: bool) -> None:
+    def send_stats(self, want: bool) -> None:
         """Whether the node should say its counters each second."""
         ...
 
@@ -74,15 +76,15 @@ class Hop(Protocol):
         ...
 
 
-def nobody_hears(_life: Life, _handled: node_pb2.Handled) -> None:
+def ignore_handled(_incarnation: Incarnation, _handled: node_pb2.Handled) -> None:
     """Pushes do not go over the bus."""
 
 
 OnChange = Callable[[Hop], None]
 """Hears, on the loop, when a hop's `reachable`, `unregistered` or `stats` has changed."""
 
-OnHandled = Callable[[Life, node_pb2.Handled], None]
+OnHandled = Callable[[Incarnation, node_pb2.Handled], None]
 """Hears, on the loop, what a node says about pushes that came to it over the bus (broadcast mode)."""
 
-MakeHop = Callable[[Life, Node, OnChange], Hop]
-"""Makes the hop to one life; it is idle until `run`."""
+MakeHop = Callable[[Incarnation, Node, OnChange], Hop]
+"""Makes the hop to one incarnation; it is idle until `run`."""

@@ -18,12 +18,12 @@ import msgspec
 from google.protobuf.message import DecodeError
 
 from homing.internal.v1 import node_pb2
-from registry.model import Life
-from router.hop.port import Answered, OnChange, OnHandled, Outgoing, nobody_hears
+from registry.model import Incarnation
+from router.hop.port import Answered, OnChange, OnHandled, Outgoing, ignore_handled
 from runtime.grpc_wire.call import Call
 from runtime.grpc_wire.client import dial
 from runtime.grpc_wire.status import INTERNAL, StreamEnded
-from runtime.grpc_wire.turn import Turn
+from runtime.grpc_wire.write_batcher import WriteBatcher
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ ANSWERED_WITHIN = 1.0  # seconds for a dial, hello there and back
 
 REDIAL = 0.02  # seconds between the first dials of a node that has just appeared
 PUSH_LIMIT = 5.0  # seconds beyond its ack_timeout; an owner's report is due 1 s after its last write
-ASK_LIMIT = 10.0  # seconds; a join waits for the registry's commit and the routers' tables
+REQUEST_LIMIT = 10.0  # seconds; a join waits for the registry's commit and the routers' tables
 PUSHES = b"\x12"  # how RouterMessage.pushes begins on the wire (field 2, length-delimited)
 
 OpenCall = tuple[Callable[[Any], None], float]
@@ -50,20 +50,20 @@ class HopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StreamHop:
-    """One (router, life) stream. `on_change` hears when `reachable` or `unregistered` changes."""
+    """One (router, incarnation) stream. `on_change` hears when `reachable` or `unregistered` changes."""
 
     def __init__(
         self,
         router: str,
-        life: Life,
+        incarnation: Incarnation,
         address: str,
         settings: HopSettings,
         batch: Callable[[], int],
-        fencing: Callable[[Life], Awaitable["node_pb2.Fencing.State"]],
+        fencing: Callable[[Incarnation], Awaitable["node_pb2.Fencing.State"]],
         on_change: OnChange,
     ) -> None:
-        self.life = life
-        self.on_handled: OnHandled = nobody_hears
+        self.incarnation = incarnation
+        self.on_handled: OnHandled = ignore_handled
         self.unregistered = False
         self.stats: node_pb2.Stats | None = None
         self._wants_stats = False
@@ -76,17 +76,17 @@ class StreamHop:
         self._opened = asyncio.Event()
         self._connected = False
         self._dialling = True  # not connected yet, and still young: calls gather for the first answer
-        self._young_until = 0.0  # a node that has just begun its life may refuse the first dials
+        self._young_until = 0.0  # a node that has just begun its incarnation may refuse the first dials
         self._missed = 0  # pings in a row without any answer
         self._pings = 0
         self._calls = 0
         self._open: dict[int, OpenCall] = {}
-        self._epoch = b"\x10" + varint(life.epoch)  # Push.epoch on the wire
+        self._epoch = b"\x10" + varint(incarnation.epoch)  # Push.epoch on the wire
         self._pushes: list[bytes] = []  # gathered, beside `_out`
         self._out = node_pb2.RouterMessage()
         self._out_bytes = 0
-        self._turn = Turn(self._write)
-        self._asks: asyncio.Queue[int] = asyncio.Queue(16)  # a node asks one at a time
+        self._batcher = WriteBatcher(self._write)
+        self._fencing_queries: asyncio.Queue[int] = asyncio.Queue(16)  # a node asks one at a time
         self._loop = asyncio.get_running_loop()
 
     # The port -------------------------------------------------------------------------------------------------------
@@ -108,28 +108,28 @@ class StreamHop:
         mine = b"\x08" + varint(self._calls) + self._epoch
         self._pushes += (PUSHES, varint(len(push.raw) + len(mine)), push.raw, mine)
         self._out_bytes += push.size
-        self._turn.want()
+        self._batcher.request_write()
 
-    def ask(self, ask: node_pb2.Ask) -> "asyncio.Future[node_pb2.AskAnswer | None]":
-        future: asyncio.Future[node_pb2.AskAnswer | None] = self._loop.create_future()
+    def request(self, request: node_pb2.NodeRequest) -> "asyncio.Future[node_pb2.NodeResponse | None]":
+        future: asyncio.Future[node_pb2.NodeResponse | None] = self._loop.create_future()
         if not self.reachable:
             future.set_result(None)
             return future
         self._calls += 1
-        self._open[self._calls] = partial(_resolve, future), self._loop.time() + ASK_LIMIT
-        ask.call = self._calls
-        self._out.asks.append(ask)
-        self._turn.want()
+        self._open[self._calls] = partial(_resolve, future), self._loop.time() + REQUEST_LIMIT
+        request.call = self._calls
+        self._out.requests.append(request)
+        self._batcher.request_write()
         return future
 
-    def want_stats(self, want: bool) -> None:
-        self._wants_stats = self._out.want_stats = want
+    def send_stats(self, want: bool) -> None:
+        self._wants_stats = self._out.send_stats = want
         self.stats = self.stats if want else None
-        self._turn.want()
+        self._batcher.request_write()
 
     def table_holds(self, batch: int) -> None:
         self._out.table_batch = batch
-        self._turn.want()
+        self._batcher.request_write()
 
     async def wait_opened(self) -> None:
         await self._opened.wait()
@@ -145,7 +145,7 @@ class StreamHop:
                 try:
                     await self._hold_stream()
                 except* (StreamEnded, OSError, TimeoutError) as errors:
-                    log.info("the stream to %s at %s is down: %s", self.life, self._address, _reason(errors))
+                    log.info("the stream to %s at %s is down: %s", self.incarnation, self._address, _reason(errors))
                 if self._dialling and self._loop.time() < self._young_until:
                     await asyncio.sleep(REDIAL)
                     continue
@@ -156,33 +156,33 @@ class StreamHop:
             self._went_down()
 
     async def _hold_stream(self) -> None:
-        ear = _NodeEar(self._came_up, self._hear, self._turn.again)
+        handler = _NodeStreamHandler(self._came_up, self._on_message, self._batcher.resume)
         call: Call | None = None
         try:
             async with asyncio.timeout(ANSWERED_WITHIN):
-                call = await dial(self._address, PATH, ear)
+                call = await dial(self._address, PATH, handler)
                 call.send(self._hello().SerializeToString())
-                await ear.opened
-            self._turn.carried_by(call)
+                await handler.opened
+            self._batcher.attach(call)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._ping())
                 group.create_task(self._answer_fencing())
-                raise await ear.over
+                raise await handler.over
         finally:
-            self._turn.carried_by(None)
+            self._batcher.attach(None)
             if call is not None:
                 call.cancel()
 
     def _came_up(self) -> None:
         self._connected, self._dialling, self._missed = True, False, 0
         self.table_holds(self._batch())
-        self._out.want_stats = self._wants_stats
+        self._out.send_stats = self._wants_stats
         self._opened.set()
         self._on_change(self)
 
     def _hello(self) -> node_pb2.RouterMessage:
-        life = self.life
-        hello = node_pb2.RouterHello(router=self._router, node=life.node, epoch=life.epoch)
+        incarnation = self.incarnation
+        hello = node_pb2.RouterHello(router=self._router, node=incarnation.node, epoch=incarnation.epoch)
         return node_pb2.RouterMessage(hello=hello, table_batch=self._batch(), sent_ns=time.monotonic_ns())
 
     def _write(self, call: Call) -> None:
@@ -197,13 +197,13 @@ class StreamHop:
             await asyncio.sleep(self._settings.ping)
             self._missed += 1
             if self._missed == 3:
-                log.warning("%s at %s is silent", self.life, self._address)
+                log.warning("%s at %s is silent", self.incarnation, self._address)
                 self._fail_open()
                 self._on_change(self)
             self._give_up_late_ones()
             self._pings += 1
             self._out.ping = self._pings
-            self._turn.want()
+            self._batcher.request_write()
 
     def _give_up_late_ones(self) -> None:
         """A node that speaks and yet owes an answer for too long has failed at that call."""
@@ -215,19 +215,19 @@ class StreamHop:
 
     async def _answer_fencing(self) -> None:
         while True:
-            ask = await self._asks.get()
-            state = await self._fencing(self.life)  # before `_out` is read: a message may leave meanwhile
-            self._out.fencing.add(ask=ask, state=state)
-            self._turn.want()
+            query = await self._fencing_queries.get()
+            state = await self._fencing(self.incarnation)  # before `_out` is read: a message may leave meanwhile
+            self._out.fencing.add(query=query, state=state)
+            self._batcher.request_write()
 
-    def _hear(self, message: node_pb2.NodeMessage) -> None:
+    def _on_message(self, message: node_pb2.NodeMessage) -> None:
         was_silent, self._missed = self._missed >= 3, 0
         for answer in message.pushes:
             if (waiting := self._open.pop(answer.call, None)) is not None:
                 waiting[0](answer)
-        for said in message.asks:
-            if (waiting := self._open.pop(said.call, None)) is not None:
-                waiting[0](said)
+        for response in message.responses:
+            if (waiting := self._open.pop(response.call, None)) is not None:
+                waiting[0](response)
         changed = message.HasField("unregistered") and message.unregistered.any != self.unregistered
         if changed:
             self.unregistered = message.unregistered.any
@@ -236,9 +236,9 @@ class StreamHop:
         if changed or was_silent:
             self._on_change(self)
         if message.HasField("handled"):
-            self.on_handled(self.life, message.handled)
-        for ask in message.fencing_asks:
-            self._asks.put_nowait(ask.ask)
+            self.on_handled(self.incarnation, message.handled)
+        for query in message.fencing_queries:
+            self._fencing_queries.put_nowait(query.query)
 
     def _went_down(self) -> None:
         was_known = self._connected or self._dialling
@@ -256,21 +256,24 @@ class StreamHop:
             answered(None)
 
 
-class _NodeEar:
+class _NodeStreamHandler:
     """Hears the node: hello first, then everything else. A message may hold more beside hello."""
 
     def __init__(
-        self, came_up: Callable[[], None], hear: Callable[[node_pb2.NodeMessage], None], writable: Callable[[], None]
+        self,
+        came_up: Callable[[], None],
+        on_message: Callable[[node_pb2.NodeMessage], None],
+        writable: Callable[[], None],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = loop.create_future()  # done also when the stream ended before
         self.over: asyncio.Future[StreamEnded] = loop.create_future()
         self._said_hello = False
         self._came_up = came_up
-        self._hear = hear
-        self.writable = writable
+        self._on_message = on_message
+        self.on_writable = writable
 
-    def message(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> None:
         try:
             heard = node_pb2.NodeMessage.FromString(message)
         except DecodeError:
@@ -281,12 +284,12 @@ class _NodeEar:
             self._said_hello = True
             self._came_up()
             self._done(self.opened)
-        self._hear(heard)
+        self._on_message(heard)
 
-    def finished(self) -> None:
+    def on_half_close(self) -> None:
         """A server's stream ends with a status."""
 
-    def ended(self, how: StreamEnded) -> None:
+    def on_end(self, how: StreamEnded) -> None:
         self._done(self.opened)
         if not self.over.done():
             self.over.set_result(how)
@@ -296,7 +299,7 @@ class _NodeEar:
             future.set_result(None)
 
 
-def _resolve(future: "asyncio.Future[node_pb2.AskAnswer | None]", answer: node_pb2.AskAnswer | None) -> None:
+def _resolve(future: "asyncio.Future[node_pb2.NodeResponse | None]", answer: node_pb2.NodeResponse | None) -> None:
     if not future.done():  # its caller may have stopped waiting
         future.set_result(answer)
 

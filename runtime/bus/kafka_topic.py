@@ -85,13 +85,13 @@ class KafkaSubscriber:
         except kafka_client.FAILURES as error:
             raise kafka_client.away(self._bus, str(error) or type(error).__name__) from None
 
-    async def run(self, hear: Callable[[bytes], None]) -> None:
+    async def run(self, on_message: Callable[[bytes], None]) -> None:
         while True:
             try:
                 if self._consumer is None:
                     self._consumer = await self._subscribe()
                     log.info("Kafka is back; pushes that were published meanwhile are lost")
-                await self._hear_all(self._consumer, hear)
+                await self._hear_all(self._consumer, on_message)
             except kafka_client.FAILURES as error:
                 log.warning("no pushes can be heard: %s", kafka_client.away(self._bus, str(error)))
                 await self.close()
@@ -122,11 +122,11 @@ class KafkaSubscriber:
             raise
         return consumer
 
-    async def _hear_all(self, consumer: AIOKafkaConsumer, hear: Callable[[bytes], None]) -> None:
+    async def _hear_all(self, consumer: AIOKafkaConsumer, on_message: Callable[[bytes], None]) -> None:
         """For ever: the consumer finds its broker again by itself."""
         async for record in consumer:
             if record.value is not None:
-                hear(record.value)
+                on_message(record.value)
 
 
 async def _stop(client: AIOKafkaConsumer) -> None:

@@ -98,9 +98,9 @@ class MemorySubscriber:
             raise BusAway("the bus in memory was told to be away")
         self._bus.join(self)
 
-    async def run(self, hear: Callable[[bytes], None]) -> None:
+    async def run(self, on_message: Callable[[bytes], None]) -> None:
         while True:
-            hear(await self._heard.get())
+            on_message(await self._heard.get())
 
     async def close(self) -> None:
         self._bus.leave(self)

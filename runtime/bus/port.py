@@ -35,7 +35,7 @@ class Subscriber(Protocol):
         """Connect; `run` will hear everything that is published after this returns. Raises BusAway."""
         ...
 
-    async def run(self, hear: Callable[[bytes], None]) -> None:
+    async def run(self, on_message: Callable[[bytes], None]) -> None:
         """Hear messages, for ever. While the bus is away it tries again; what was published meanwhile may be lost."""
         ...
 

@@ -61,7 +61,7 @@ class RedisSubscriber:
         except FAILURES as error:
             raise _away(self._bus, error) from None
 
-    async def run(self, hear: Callable[[bytes], None]) -> None:
+    async def run(self, on_message: Callable[[bytes], None]) -> None:
         pause = 0.0
         while True:
             try:
@@ -69,7 +69,7 @@ class RedisSubscriber:
                     self._subscription = await self._subscribe()
                     log.info("Redis is back; pushes that were published meanwhile are lost")
                 pause = 0.0
-                await self._hear_all(self._subscription, hear)
+                await self._hear_all(self._subscription, on_message)
             except FAILURES as error:
                 if not pause:
                     log.warning("no pushes can be heard: %s", _away(self._bus, error))
@@ -95,7 +95,7 @@ class RedisSubscriber:
         assert said["type"] == "subscribe", said
         return subscription
 
-    async def _hear_all(self, subscription: PubSub, hear: Callable[[bytes], None]) -> None:
+    async def _hear_all(self, subscription: PubSub, on_message: Callable[[bytes], None]) -> None:
         """Until the connection fails, or says nothing although it was asked."""
         asked = False
         while True:
@@ -103,7 +103,7 @@ class RedisSubscriber:
             if said is not None:
                 asked = False
                 if said["type"] == "message":
-                    hear(said["data"])
+                    on_message(said["data"])
             elif asked:
                 raise TimeoutError(f"silent for {2 * SILENT:.0f} s")
             else:

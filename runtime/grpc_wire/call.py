@@ -10,45 +10,45 @@ import socket
 from typing import Protocol
 
 from runtime.grpc_wire import frames
-from runtime.grpc_wire.connection import Connection
-from runtime.grpc_wire.events import DataCame, Drained, Event, Failed, WasReset
-from runtime.grpc_wire.flow import Limits
+from runtime.grpc_wire.connection import Http2Connection
+from runtime.grpc_wire.events import ConnectionFailed, DataReceived, Event, StreamDrained, StreamReset
+from runtime.grpc_wire.flow import Http2Limits
 from runtime.grpc_wire.headerblocks import Headers
-from runtime.grpc_wire.messages import MessageReader, framed
+from runtime.grpc_wire.messages import GrpcMessageReader, framed
 from runtime.grpc_wire.status import HEAD, INTERNAL, OK, UNAVAILABLE, StreamEnded, judge_reset, trailers
 
 log = logging.getLogger(__name__)
 
 
-class Listener(Protocol):
+class StreamHandler(Protocol):
     """Who hears one stream. Each is called on the loop and may send; none may wait."""
 
-    def message(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> None:
         """One whole message. Raising StreamEnded ends the stream with that status."""
         ...
 
-    def writable(self) -> None:
+    def on_writable(self) -> None:
         """`Call.writable` has become true again."""
         ...
 
-    def finished(self) -> None:
+    def on_half_close(self) -> None:
         """A client says no more (half-close); its server may, until it ends the stream."""
         ...
 
-    def ended(self, how: StreamEnded) -> None:
+    def on_end(self, how: StreamEnded) -> None:
         """The stream is over, whoever ended it. Called exactly once, last."""
         ...
 
 
-class Wire(asyncio.Protocol):
+class Http2Protocol(asyncio.Protocol):
     """One connection: the bytes to the core and back, its events to `hear`."""
 
-    def __init__(self, client: bool, limits: Limits) -> None:
-        self.connection = Connection(client, limits)
+    def __init__(self, client: bool, limits: Http2Limits) -> None:
+        self.connection = Http2Connection(client, limits)
         self.calls: dict[int, Call] = {}
         self.full = False  # the kernel has not taken all that was written
         self.transport: asyncio.Transport | None = None
-        self._hearing = False
+        self._receiving = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
@@ -57,33 +57,33 @@ class Wire(asyncio.Protocol):
         self.flush()
 
     def data_received(self, data: bytes) -> None:
-        self._hearing = True
+        self._receiving = True
         try:
             for event in self.connection.receive(data):
-                if isinstance(event, DataCame):
+                if isinstance(event, DataReceived):
                     if (call := self.calls.get(event.stream)) is not None:
-                        call.heard(event)
+                        call.on_data(event)
                 else:
-                    self.hear(event)
+                    self.on_event(event)
         finally:
-            self._hearing = False
+            self._receiving = False
         self.flush()
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """What the core made of the bytes, but data."""
         match event:
-            case Drained(stream):
+            case StreamDrained(stream):
                 if (call := self.calls.get(stream)) is not None and call.writable:
-                    call.listener.writable()
-            case WasReset(stream, code):
+                    call.handler.on_writable()
+            case StreamReset(stream, code):
                 if (call := self.calls.get(stream)) is not None:
                     call.over(judge_reset(code))
-            case Failed(_, why):
+            case ConnectionFailed(_, why):
                 self.close(f"the peer broke HTTP/2: {why}")
 
     def flush(self) -> None:
         """Write what the core has, unless the kernel is full or more is just being made."""
-        if self.transport is not None and not self.full and not self._hearing and (out := self.connection.take()):
+        if self.transport is not None and not self.full and not self._receiving and (out := self.connection.take()):
             self.transport.write(out)
 
     def pause_writing(self) -> None:
@@ -94,20 +94,20 @@ class Wire(asyncio.Protocol):
         self.flush()
         for call in list(self.calls.values()):
             if call.writable:
-                call.listener.writable()
+                call.handler.on_writable()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
         self._all_over(str(exc) if exc else "the connection was closed")
 
-    def forget(self, call: "Call") -> None:
+    def on_call_end(self, call: "Call") -> None:
         """The call is over."""
         self.calls.pop(call.stream, None)
 
     def close(self, why: str) -> None:
         """Hang up when the kernel has taken what is left. A peer that does not read is left by `abort`."""
         if self.transport is not None:
-            self._hearing = False
+            self._receiving = False
             self.flush()
             self.transport.close()
         self._all_over(why)
@@ -135,18 +135,18 @@ class Call:
 
     __slots__ = (
         *("_client", "_deadline", "_ended", "_half", "_headed", "_held", "_reader", "_spent", "_stopped", "_wire"),
-        *("listener", "request", "stream"),
+        *("handler", "request", "stream"),
     )
 
-    def __init__(self, wire: Wire, stream: int, client: bool, request: Headers | None = None) -> None:
+    def __init__(self, wire: Http2Protocol, stream: int, client: bool, request: Headers | None = None) -> None:
         """`request`: the headers that opened it, on a server."""
         self.stream = stream
         self.request = request or []
-        self.listener: Listener  # set before anything can be heard
+        self.handler: StreamHandler  # set before anything can be heard
         self._wire = wire
         self._client = client
         self._headed = client  # our side has sent its head
-        self._reader = MessageReader(wire.connection.limits.message)
+        self._reader = GrpcMessageReader(wire.connection.limits.message)
         self._stopped = False
         self._held: list[bytes] = []  # what came while reading was stopped, at most the stream's window
         self._spent = 0  # what it cost of the window
@@ -192,10 +192,10 @@ class Call:
             self.over(judge_reset(frames.CANCEL))
 
     def stop_reading(self) -> None:
-        """Hear nothing after what has just been read, until `read_on`; the peer notices by its credit."""
+        """Hear nothing after what has just been read, until `resume_reading`; the peer notices by its credit."""
         self._stopped = True
 
-    def read_on(self) -> None:
+    def resume_reading(self) -> None:
         """Hear what has come meanwhile, and more."""
         if self._stopped:
             self._stopped = False
@@ -210,12 +210,12 @@ class Call:
 
     # What the wire says ---------------------------------------------------------------------------------------------
 
-    def heard(self, event: DataCame) -> None:
+    def on_data(self, event: DataReceived) -> None:
         """Some bytes of this stream."""
         self._half = self._half or event.ended
         self._feed(event.data, event.size)
 
-    def heard_end(self) -> None:
+    def on_half_close(self) -> None:
         """The peer finished with headers, or with its first."""
         self._half = True
         self._feed(b"", 0)
@@ -224,10 +224,10 @@ class Call:
         """The stream is over."""
         if not self._ended:
             self._ended = True
-            self._wire.forget(self)
+            self._wire.on_call_end(self)
             if self._deadline is not None:
                 self._deadline.cancel()
-            self.listener.ended(how)
+            self.handler.on_end(how)
 
     def _feed(self, data: bytes, size: int) -> None:
         if self._stopped:
@@ -237,7 +237,7 @@ class Call:
         try:
             for message in self._reader.read(data):
                 if not self._ended:
-                    self.listener.message(message)
+                    self.handler.on_message(message)
         except StreamEnded as how:
             self._refuse(how)
         except Exception:
@@ -252,7 +252,7 @@ class Call:
         if self._reader.amid or self._client:
             self._refuse(StreamEnded(INTERNAL, "the stream ended within a message, or without a status"))
         else:
-            self.listener.finished()
+            self.handler.on_half_close()
 
     def _refuse(self, how: StreamEnded) -> None:
         if self._client:

@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 
 from google.protobuf.message import Message
 
-from runtime.grpc_wire.call import Call, Listener
-from runtime.grpc_wire.client import ClientWire
-from runtime.grpc_wire.events import Event, GoneAway
-from runtime.grpc_wire.flow import Limits
+from runtime.grpc_wire.call import Call, StreamHandler
+from runtime.grpc_wire.client import ClientProtocol
+from runtime.grpc_wire.events import Event, GoAwayReceived
+from runtime.grpc_wire.flow import Http2Limits
 from runtime.grpc_wire.headerblocks import Headers
 from runtime.grpc_wire.status import DEADLINE_EXCEEDED, INTERNAL, OK, UNAVAILABLE, StreamEnded, request
 
@@ -38,17 +38,17 @@ class Tls(NamedTuple):
 class Channel:
     """Calls to one of the servers that `find` names."""
 
-    def __init__(self, find: Find, tls: Tls | None = None, limits: Limits | None = None) -> None:
+    def __init__(self, find: Find, tls: Tls | None = None, limits: Http2Limits | None = None) -> None:
         self._find = find
         self._tls = tls
-        self._limits = limits or Limits()
-        self._wire: _SharedWire | None = None
-        self._wires: set[_SharedWire] = set()  # also those that only their calls keep
+        self._limits = limits or Http2Limits()
+        self._wire: _SharedClientProtocol | None = None
+        self._wires: set[_SharedClientProtocol] = set()  # also those that only their calls keep
         self._turn = 0  # which server is dialled first
         self._connecting = asyncio.Lock()
         self._closed = False
 
-    async def call(self, path: str, listener: Listener, more: Headers | None = None) -> Call:
+    async def call(self, path: str, handler: StreamHandler, more: Headers | None = None) -> Call:
         """Open a stream: what opens it leaves with the first that is sent. OSError: no server can be reached.
 
         `more`: metadata. Whoever is done with a call before its end cancels it.
@@ -56,7 +56,7 @@ class Channel:
         wire = await self._connected()
         stream = wire.connection.open([*request(path, wire.name), *(more or ())])
         call = wire.calls[stream] = Call(wire, stream, client=True)
-        call.listener = listener
+        call.handler = handler
         return call
 
     def renew(self) -> None:
@@ -72,7 +72,7 @@ class Channel:
         for wire in list(self._wires):
             wire.close("the channel is closed")
 
-    async def _connected(self) -> "_SharedWire":
+    async def _connected(self) -> "_SharedClientProtocol":
         async with self._connecting:
             if self._closed:
                 raise ConnectionError("the channel is closed")
@@ -80,7 +80,7 @@ class Channel:
                 self._wire = await self._dial()
             return self._wire
 
-    async def _dial(self) -> "_SharedWire":
+    async def _dial(self) -> "_SharedClientProtocol":
         addresses = list(await self._find())
         failure: OSError = ConnectionError("no address to dial")
         for _ in addresses:
@@ -95,8 +95,8 @@ class Channel:
                 failure = error
         raise failure
 
-    async def _open(self, host: str, port: int) -> "_SharedWire":
-        wire = _SharedWire(self._limits, f"{host}:{port}", self._wires.discard)
+    async def _open(self, host: str, port: int) -> "_SharedClientProtocol":
+        wire = _SharedClientProtocol(self._limits, f"{host}:{port}", self._wires.discard)
         context = self._tls.context if self._tls else None
         name = (self._tls.server_name or host) if self._tls else None
         loop = asyncio.get_running_loop()
@@ -108,10 +108,10 @@ class Channel:
         return wire
 
 
-class _SharedWire(ClientWire):
+class _SharedClientProtocol(ClientProtocol):
     """A connection that lives for as long as its channel wants it, or its calls do."""
 
-    def __init__(self, limits: Limits, name: str, gone: Callable[["_SharedWire"], None]) -> None:
+    def __init__(self, limits: Http2Limits, name: str, gone: Callable[["_SharedClientProtocol"], None]) -> None:
         super().__init__(limits)
         self.name = name
         self._gone = gone
@@ -138,12 +138,12 @@ class _SharedWire(ClientWire):
         self._heard += 1
         super().data_received(data)
 
-    def hear(self, event: Event) -> None:
-        if isinstance(event, GoneAway):
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, GoAwayReceived):
             self._retired = True
-        super().hear(event)
+        super().on_event(event)
 
-    def forget(self, call: Call) -> None:
+    def on_call_end(self, call: Call) -> None:
         self.calls.pop(call.stream, None)
         if self._retired and not self.calls:
             self.close("another server is asked")
@@ -158,43 +158,43 @@ class _SharedWire(ClientWire):
         """Without a call nobody is asked: servers take idle pings for abuse."""
         wait, then = ASK, self._ask
         if self.calls:
-            heard = self._heard
+            on_data = self._heard
             self.connection.ping()
             self.flush()
-            wait, then = ANSWER, lambda: self._judge(heard)
+            wait, then = ANSWER, lambda: self._judge(on_data)
         self._timer = asyncio.get_running_loop().call_later(wait, then)
 
-    def _judge(self, heard: int) -> None:
-        if self._heard == heard:
+    def _judge(self, on_data: int) -> None:
+        if self._heard == on_data:
             self.abort()
         else:
             self._timer = asyncio.get_running_loop().call_later(ASK - ANSWER, self._ask)
 
 
-class _OneAnswer:
+class _UnaryResponseHandler:
     """Hears a call that is answered by one message."""
 
     def __init__(self) -> None:
         self.answer: bytes | None = None
         self.over: asyncio.Future[StreamEnded] = asyncio.get_running_loop().create_future()
 
-    def message(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> None:
         self.answer = message
 
-    def writable(self) -> None:
+    def on_writable(self) -> None:
         """One question is all there is."""
 
-    def finished(self) -> None:
+    def on_half_close(self) -> None:
         """A server's stream ends with a status."""
 
-    def ended(self, how: StreamEnded) -> None:
+    def on_end(self, how: StreamEnded) -> None:
         if not self.over.done():
             self.over.set_result(how)
 
 
 async def ask(channel: Channel, path: str, question: Message, seconds: float, more: Headers | None = None) -> bytes:
     """One question, one answer. Raises StreamEnded with what it failed of, DEADLINE_EXCEEDED and UNAVAILABLE too."""
-    hears = _OneAnswer()
+    hears = _UnaryResponseHandler()
     call: Call | None = None
     try:
         async with asyncio.timeout(seconds):

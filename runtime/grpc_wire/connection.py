@@ -2,31 +2,40 @@
 
 There is no push, no priority and no upgrade: what a gRPC peer may send is understood, the rest ignored or refused as
 the RFC says. Our own header blocks are literals without an index behind a table size of 0, so whatever table the peer
-allows, ours fits. A violation ends the connection: `Failed` is the last event, with the GOAWAY already in `take`.
+allows, ours fits. A violation ends the connection: `ConnectionFailed` is the last event, with the GOAWAY already in
+`take`.
 """
 
 from typing import Final
 
 from runtime.grpc_wire import frames
-from runtime.grpc_wire.events import DataCame, Drained, Event, Failed, GoneAway, HeadersCame, WasReset
-from runtime.grpc_wire.flow import LARGEST, START, Credit, Limits, Stream
-from runtime.grpc_wire.frames import Frame, FrameReader, Violation
+from runtime.grpc_wire.events import (
+    ConnectionFailed,
+    DataReceived,
+    Event,
+    GoAwayReceived,
+    HeadersReceived,
+    StreamDrained,
+    StreamReset,
+)
+from runtime.grpc_wire.flow import LARGEST, START, FlowWindow, Http2Limits, StreamState
+from runtime.grpc_wire.frames import Frame, FrameReader, Http2Error
 from runtime.grpc_wire.headerblocks import BlockReader, Headers, encode
 
 ANSWERS: Final = 1000  # PINGs, SETTINGS and refusals that may wait for a peer that does not read
 
 
-class Connection:
+class Http2Connection:
     """One side of one connection. The first `take` has the preface."""
 
-    def __init__(self, client: bool, limits: Limits | None = None) -> None:
-        self.limits = limits = limits or Limits()
+    def __init__(self, client: bool, limits: Http2Limits | None = None) -> None:
+        self.limits = limits = limits or Http2Limits()
         self._client = client
         self._reader = FrameReader(limits.frame, b"" if client else frames.PREFACE)
         self._blocks = BlockReader()
-        self._streams: dict[int, Stream] = {}
+        self._streams: dict[int, StreamState] = {}
         self._newest = -1 if client else 0  # the newest stream that the client has opened
-        self._credit = Credit(limits.window)
+        self._credit = FlowWindow(limits.window)
         self._window = START
         self._initial = START
         self._largest = 16384
@@ -50,7 +59,7 @@ class Connection:
     def open(self, headers: Headers) -> int:
         """A client's new stream; the answer is its number."""
         self._newest += 2
-        self._streams[self._newest] = Stream(self._initial, self.limits.stream_window)
+        self._streams[self._newest] = StreamState(self._initial, self.limits.stream_window)
         self.headers(self._newest, headers)
         return self._newest
 
@@ -111,7 +120,7 @@ class Connection:
             self._leaving = True
             self._out.append(frames.goaway(max(self._newest, 0), frames.NO_ERROR))
 
-    def _advance(self, stream: int, one: Stream) -> None:
+    def _advance(self, stream: int, one: StreamState) -> None:
         while piece := one.take(min(self._window, self._largest)):
             self._window -= len(piece)
             self._out += (frames.head(frames.DATA, 0, stream, len(piece)), piece)
@@ -120,7 +129,7 @@ class Connection:
             if one.remote_done or not self._client:
                 self._forget(stream, one)
 
-    def _forget(self, stream: int, one: Stream) -> None:
+    def _forget(self, stream: int, one: StreamState) -> None:
         """Our side is over, and so is the stream: a server that has said all does not listen on (RFC 9113 §8.1)."""
         del self._streams[stream]
         self._resets = min(self._resets + 1, self.limits.resets)
@@ -130,31 +139,31 @@ class Connection:
     # Hearing --------------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> list[Event]:
-        """What `data` says, however it was split. Nothing after `Failed` is looked at."""
+        """What `data` says, however it was split. Nothing after `ConnectionFailed` is looked at."""
         events = self._events = []
         if self._failed:
             return events
         try:
             for frame in self._reader.read(data):
-                self._hear(frame)
-        except Violation as violation:
+                self._on_frame(frame)
+        except Http2Error as violation:
             self._failed = True
             last = 0 if self._client else self._newest
             self._out.append(frames.goaway(last, violation.code, str(violation).encode()))
-            events.append(Failed(violation.code, str(violation)))
+            events.append(ConnectionFailed(violation.code, str(violation)))
         return events
 
-    def _hear(self, frame: Frame) -> None:
+    def _on_frame(self, frame: Frame) -> None:
         kind = frame.kind
         if self._blocks.open and kind != frames.CONTINUATION:
-            raise Violation(frames.PROTOCOL_ERROR, "a header block was interrupted")
+            raise Http2Error(frames.PROTOCOL_ERROR, "a header block was interrupted")
         if not self._settled and kind != frames.SETTINGS:
-            raise Violation(frames.PROTOCOL_ERROR, "the first frame must be SETTINGS")
-        hear = _HEARERS.get(kind)
-        if hear is not None:  # else a kind that we do not know, which must be ignored (§4.1)
-            hear(self, frame)
+            raise Http2Error(frames.PROTOCOL_ERROR, "the first frame must be SETTINGS")
+        on_event = _FRAME_HANDLERS.get(kind)
+        if on_event is not None:  # else a kind that we do not know, which must be ignored (§4.1)
+            on_event(self, frame)
 
-    def _hear_data(self, frame: Frame) -> None:
+    def _on_data(self, frame: Frame) -> None:
         size = len(frame.payload)
         self._credit.spend(size)
         # The connection's window is shared: a reader that has stopped holds back its own stream, never others.
@@ -166,17 +175,17 @@ class Connection:
         try:
             one.credit.spend(size)
             content = frame.content() if frame.flags & frames.PADDED else frame.payload
-        except Violation as violation:
+        except Http2Error as violation:
             if violation.code != frames.FLOW_CONTROL_ERROR:
                 raise
             self._refuse(frame.stream, violation.code)
             return
         ended = bool(frame.flags & frames.END_STREAM)
-        self._events.append(DataCame(frame.stream, content, size, ended))
+        self._events.append(DataReceived(frame.stream, content, size, ended))
         if ended:
             self._remote_ended(frame.stream, one)
 
-    def _hear_headers(self, frame: Frame) -> None:
+    def _on_headers(self, frame: Frame) -> None:
         done = (self._blocks.begin if frame.kind == frames.HEADERS else self._blocks.go_on)(frame)
         if done is None:
             return
@@ -187,45 +196,45 @@ class Connection:
             if self._leaving or len(self._streams) >= self.limits.streams:
                 self._answer(frames.reset(stream, frames.REFUSED_STREAM))
                 return
-            self._streams[stream] = Stream(self._initial, self.limits.stream_window)
+            self._streams[stream] = StreamState(self._initial, self.limits.stream_window)
         one = self._speaking(frame)
         if one is None:
             return
-        self._events.append(HeadersCame(stream, headers, ended))
+        self._events.append(HeadersReceived(stream, headers, ended))
         if ended:
             self._remote_ended(stream, one)
 
-    def _speaking(self, frame: Frame) -> Stream | None:
+    def _speaking(self, frame: Frame) -> StreamState | None:
         """The stream of this frame; None for one that is over, where a late frame is no news."""
         one = self._streams.get(frame.stream)
         if one is None:
             if frame.stream > self._newest or frame.stream % 2 == 0:
-                raise Violation(frames.PROTOCOL_ERROR, f"stream {frame.stream} is not open")
+                raise Http2Error(frames.PROTOCOL_ERROR, f"stream {frame.stream} is not open")
         elif one.remote_done:
             self._refuse(frame.stream, frames.STREAM_CLOSED)
             return None
         return one
 
-    def _remote_ended(self, stream: int, one: Stream) -> None:
+    def _remote_ended(self, stream: int, one: StreamState) -> None:
         one.remote_done = True
         if one.last and not one.queued:
             del self._streams[stream]
 
-    def _hear_reset(self, frame: Frame) -> None:
+    def _on_reset(self, frame: Frame) -> None:
         code = frames.read_word(frame)
         if frame.stream == 0 or frame.stream > self._newest:
-            raise Violation(frames.PROTOCOL_ERROR, f"a reset of stream {frame.stream}, which is not open")
+            raise Http2Error(frames.PROTOCOL_ERROR, f"a reset of stream {frame.stream}, which is not open")
         if self._streams.pop(frame.stream, None) is not None:
-            self._events.append(WasReset(frame.stream, code))
+            self._events.append(StreamReset(frame.stream, code))
             self._count_reset()
 
     def _count_reset(self) -> None:
         """Opening streams only to reset them makes a server work for nothing (CVE-2023-44487)."""
         self._resets -= 1
         if self._resets < 0 and not self._client:
-            raise Violation(frames.ENHANCE_YOUR_CALM, "too many streams were reset")
+            raise Http2Error(frames.ENHANCE_YOUR_CALM, "too many streams were reset")
 
-    def _hear_settings(self, frame: Frame) -> None:
+    def _on_settings(self, frame: Frame) -> None:
         values = frames.read_settings(frame)
         if frame.flags & frames.ACK:
             return
@@ -243,25 +252,25 @@ class Connection:
             one.widen(more)
         self._advance_all()
 
-    def _hear_ping(self, frame: Frame) -> None:
+    def _on_ping(self, frame: Frame) -> None:
         if frame.stream or len(frame.payload) != 8:
-            raise Violation(frames.PROTOCOL_ERROR if frame.stream else frames.FRAME_SIZE_ERROR, "a malformed PING")
+            raise Http2Error(frames.PROTOCOL_ERROR if frame.stream else frames.FRAME_SIZE_ERROR, "a malformed PING")
         if not frame.flags & frames.ACK:
             self._answer(frames.frame(frames.PING, frames.ACK, 0, frame.payload))
 
-    def _hear_goaway(self, frame: Frame) -> None:
-        self._events.append(GoneAway(*frames.read_goaway(frame)))
+    def _on_goaway(self, frame: Frame) -> None:
+        self._events.append(GoAwayReceived(*frames.read_goaway(frame)))
 
-    def _hear_window(self, frame: Frame) -> None:
+    def _on_window_update(self, frame: Frame) -> None:
         more = frames.read_word(frame)
         if frame.stream == 0:
             self._window += more
             if more == 0 or self._window > LARGEST:
-                raise Violation(frames.FLOW_CONTROL_ERROR if more else frames.PROTOCOL_ERROR, "a malformed window")
+                raise Http2Error(frames.FLOW_CONTROL_ERROR if more else frames.PROTOCOL_ERROR, "a malformed window")
             self._advance_all()
             return
         if frame.stream > self._newest:
-            raise Violation(frames.PROTOCOL_ERROR, f"credit for stream {frame.stream}, which is not open")
+            raise Http2Error(frames.PROTOCOL_ERROR, f"credit for stream {frame.stream}, which is not open")
         one = self._streams.get(frame.stream)
         if one is None:
             return
@@ -271,40 +280,40 @@ class Connection:
         one.widen(more)
         self._advance_told(frame.stream, one)
 
-    def _hear_nothing(self, frame: Frame) -> None:
-        raise Violation(frames.PROTOCOL_ERROR, "a PUSH_PROMISE, which nobody allowed")
+    def _ignore_frame(self, frame: Frame) -> None:
+        raise Http2Error(frames.PROTOCOL_ERROR, "a PUSH_PROMISE, which nobody allowed")
 
     def _advance_all(self) -> None:
         for stream, one in list(self._streams.items()):
             self._advance_told(stream, one)
 
-    def _advance_told(self, stream: int, one: Stream) -> None:
+    def _advance_told(self, stream: int, one: StreamState) -> None:
         if one.queued:
             self._advance(stream, one)
             if not one.queued:
-                self._events.append(Drained(stream))
+                self._events.append(StreamDrained(stream))
 
     def _refuse(self, stream: int, code: int) -> None:
         del self._streams[stream]
         self._answer(frames.reset(stream, code))
-        self._events.append(WasReset(stream, code))
+        self._events.append(StreamReset(stream, code))
 
     def _answer(self, frame: bytes) -> None:
         """What a peer can make us write without reading any of it is bounded."""
         self._answers += 1
         if self._answers > ANSWERS:
-            raise Violation(frames.ENHANCE_YOUR_CALM, "too many frames that want an answer")
+            raise Http2Error(frames.ENHANCE_YOUR_CALM, "too many frames that want an answer")
         self._out.append(frame)
 
 
-_HEARERS = {
-    frames.DATA: Connection._hear_data,
-    frames.HEADERS: Connection._hear_headers,
-    frames.CONTINUATION: Connection._hear_headers,
-    frames.RST_STREAM: Connection._hear_reset,
-    frames.SETTINGS: Connection._hear_settings,
-    frames.PUSH_PROMISE: Connection._hear_nothing,
-    frames.PING: Connection._hear_ping,
-    frames.GOAWAY: Connection._hear_goaway,
-    frames.WINDOW_UPDATE: Connection._hear_window,
+_FRAME_HANDLERS = {
+    frames.DATA: Http2Connection._on_data,
+    frames.HEADERS: Http2Connection._on_headers,
+    frames.CONTINUATION: Http2Connection._on_headers,
+    frames.RST_STREAM: Http2Connection._on_reset,
+    frames.SETTINGS: Http2Connection._on_settings,
+    frames.PUSH_PROMISE: Http2Connection._ignore_frame,
+    frames.PING: Http2Connection._on_ping,
+    frames.GOAWAY: Http2Connection._on_goaway,
+    frames.WINDOW_UPDATE: Http2Connection._on_window_update,
 }

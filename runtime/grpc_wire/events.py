@@ -5,7 +5,7 @@ from typing import NamedTuple
 from runtime.grpc_wire.headerblocks import Headers
 
 
-class HeadersCame(NamedTuple):
+class HeadersReceived(NamedTuple):
     """A request, a response's head, or trailers (when `ended`)."""
 
     stream: int
@@ -13,7 +13,7 @@ class HeadersCame(NamedTuple):
     ended: bool
 
 
-class DataCame(NamedTuple):
+class DataReceived(NamedTuple):
     """Some bytes; `consumed` gives their credit back."""
 
     stream: int
@@ -22,20 +22,20 @@ class DataCame(NamedTuple):
     ended: bool
 
 
-class WasReset(NamedTuple):
+class StreamReset(NamedTuple):
     """The stream is over, by the peer or by its own offence."""
 
     stream: int
     code: int
 
 
-class Drained(NamedTuple):
+class StreamDrained(NamedTuple):
     """All that was queued on the stream has gone into `take`."""
 
     stream: int
 
 
-class GoneAway(NamedTuple):
+class GoAwayReceived(NamedTuple):
     """The peer takes no new streams, and has not looked at those above `last`."""
 
     last: int
@@ -43,11 +43,11 @@ class GoneAway(NamedTuple):
     why: bytes
 
 
-class Failed(NamedTuple):
+class ConnectionFailed(NamedTuple):
     """The connection is over: write `take` and close."""
 
     code: int
     why: str
 
 
-Event = HeadersCame | DataCame | WasReset | Drained | GoneAway | Failed
+Event = HeadersReceived | DataReceived | StreamReset | StreamDrained | GoAwayReceived | ConnectionFailed

@@ -7,14 +7,14 @@ when it has been consumed, in halves of the window, so that a small message cost
 from collections import deque
 from typing import Final, NamedTuple
 
-from runtime.grpc_wire.frames import FLOW_CONTROL_ERROR, Violation
+from runtime.grpc_wire.frames import FLOW_CONTROL_ERROR, Http2Error
 from runtime.grpc_wire.messages import LARGEST as LARGEST_MESSAGE
 
 START: Final = 65535  # bytes: every window before anybody said otherwise
 LARGEST: Final = 0x7FFFFFFF
 
 
-class Limits(NamedTuple):
+class Http2Limits(NamedTuple):
     """What we let a peer do."""
 
     stream_window: int = 4 * 1024 * 1024  # bytes on the way to a reader that has stopped
@@ -25,7 +25,7 @@ class Limits(NamedTuple):
     resets: int = 1000  # streams that a client may reset beyond those that it let finish
 
 
-class Credit:
+class FlowWindow:
     """What the peer may still send, and what we owe it."""
 
     __slots__ = ("_consumed", "_left", "_size")
@@ -39,7 +39,7 @@ class Credit:
         """The peer has sent so much. Raises Violation when that was more than it may."""
         self._left -= size
         if self._left < 0:
-            raise Violation(FLOW_CONTROL_ERROR, f"{-self._left} bytes above the window")
+            raise Http2Error(FLOW_CONTROL_ERROR, f"{-self._left} bytes above the window")
 
     def consumed(self, size: int) -> int:
         """So much of it is off our hands; the answer is the credit to give now, 0 for none yet."""
@@ -51,14 +51,14 @@ class Credit:
         return more
 
 
-class Stream:
+class StreamState:
     """What waits to be sent on one stream, and who has finished speaking."""
 
     __slots__ = ("_at", "_queue", "credit", "last", "queued", "remote_done", "window")
 
     def __init__(self, window: int, credit: int) -> None:
         self.window = window  # below 0 after the peer has made it smaller
-        self.credit = Credit(credit)
+        self.credit = FlowWindow(credit)
         self.queued = 0  # bytes
         self.last = b""  # the frame that ends our side, once it is known: sent behind the queue
         self.remote_done = False
@@ -74,7 +74,7 @@ class Stream:
         """The peer allows so much more. Raises Violation above what a window may be."""
         self.window += more
         if self.window > LARGEST:
-            raise Violation(FLOW_CONTROL_ERROR, "a window above 2^31-1")
+            raise Http2Error(FLOW_CONTROL_ERROR, "a window above 2^31-1")
 
     def take(self, limit: int) -> bytes:
         """The next bytes of the queue, at most `limit` and never above the window; b"" when none may go."""

@@ -27,7 +27,7 @@ _WORD = Struct(">I")
 _SETTING = Struct(">HI")
 
 
-class Violation(Exception):
+class Http2Error(Exception):
     """The peer broke HTTP/2: the connection ends with this code (RFC 9113 §7)."""
 
     def __init__(self, code: int, why: str) -> None:
@@ -48,12 +48,12 @@ class Frame(NamedTuple):
         payload, start, end = self.payload, 0, len(self.payload)
         if self.flags & PADDED:
             if not payload:
-                raise Violation(FRAME_SIZE_ERROR, "a padded frame without its pad length")
+                raise Http2Error(FRAME_SIZE_ERROR, "a padded frame without its pad length")
             start, end = 1, end - payload[0]
         if self.kind == HEADERS and self.flags & PRIORITISED:
             start += 5
         if start > end:
-            raise Violation(PROTOCOL_ERROR, "a frame of padding only")
+            raise Http2Error(PROTOCOL_ERROR, "a frame of padding only")
         return payload[start:end]
 
 
@@ -86,7 +86,7 @@ class FrameReader:
             word, flags, stream = _HEAD.unpack_from(data, at)
             end = at + HEAD + (word >> 8)
             if (word >> 8) > self._largest:
-                raise Violation(FRAME_SIZE_ERROR, f"a frame of {word >> 8} bytes; {self._largest} are allowed")
+                raise Http2Error(FRAME_SIZE_ERROR, f"a frame of {word >> 8} bytes; {self._largest} are allowed")
             if end > size:
                 break
             frames.append(Frame(word & 0xFF, flags, stream & 0x7FFFFFFF, data[at + HEAD : end]))
@@ -98,7 +98,7 @@ class FrameReader:
     def _past_preface(self, data: bytes) -> bytes:
         size = min(len(self._preface), len(data))
         if data[:size] != self._preface[:size]:
-            raise Violation(PROTOCOL_ERROR, "this is not HTTP/2")
+            raise Http2Error(PROTOCOL_ERROR, "this is not HTTP/2")
         self._preface = self._preface[size:]
         return data[size:]
 
@@ -136,7 +136,7 @@ def goaway(last: int, code: int, why: bytes = b"") -> bytes:
 def read_word(found: Frame) -> int:
     """The 31 bits of a WINDOW_UPDATE, or the 32 of an RST_STREAM. Raises Violation for another size."""
     if len(found.payload) != 4:
-        raise Violation(FRAME_SIZE_ERROR, "a frame whose payload is not 4 bytes")
+        raise Http2Error(FRAME_SIZE_ERROR, "a frame whose payload is not 4 bytes")
     word = int(_WORD.unpack(found.payload)[0])
     return word if found.kind == RST_STREAM else word & 0x7FFFFFFF
 
@@ -144,23 +144,23 @@ def read_word(found: Frame) -> int:
 def read_settings(found: Frame) -> list[tuple[int, int]]:
     """What a SETTINGS frame says, in its order. Raises Violation for values that RFC 9113 §6.5.2 forbids."""
     if found.stream or len(found.payload) % 6:
-        raise Violation(PROTOCOL_ERROR if found.stream else FRAME_SIZE_ERROR, "a malformed SETTINGS frame")
+        raise Http2Error(PROTOCOL_ERROR if found.stream else FRAME_SIZE_ERROR, "a malformed SETTINGS frame")
     if found.flags & ACK and found.payload:
-        raise Violation(FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS with a payload")
+        raise Http2Error(FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS with a payload")
     values = list(_SETTING.iter_unpack(found.payload))
     for key, value in values:
         if key == INITIAL_WINDOW_SIZE and value > 0x7FFFFFFF:
-            raise Violation(FLOW_CONTROL_ERROR, f"an initial window of {value} bytes")
+            raise Http2Error(FLOW_CONTROL_ERROR, f"an initial window of {value} bytes")
         if key == MAX_FRAME_SIZE and not 16384 <= value <= 16777215:
-            raise Violation(PROTOCOL_ERROR, f"a largest frame of {value} bytes")
+            raise Http2Error(PROTOCOL_ERROR, f"a largest frame of {value} bytes")
         if key == ENABLE_PUSH and value > 1:
-            raise Violation(PROTOCOL_ERROR, f"ENABLE_PUSH is {value}")
+            raise Http2Error(PROTOCOL_ERROR, f"ENABLE_PUSH is {value}")
     return values
 
 
 def read_goaway(found: Frame) -> tuple[int, int, bytes]:
     """Last stream, code and text of a GOAWAY frame."""
     if found.stream or len(found.payload) < 8:
-        raise Violation(PROTOCOL_ERROR if found.stream else FRAME_SIZE_ERROR, "a malformed GOAWAY frame")
+        raise Http2Error(PROTOCOL_ERROR if found.stream else FRAME_SIZE_ERROR, "a malformed GOAWAY frame")
     last, code = Struct(">II").unpack_from(found.payload)
     return last & 0x7FFFFFFF, code, found.payload[8:]

@@ -5,7 +5,7 @@ from typing import Final
 from hpack import Decoder, HPACKError, OversizedHeaderListError
 
 from runtime.grpc_wire import frames
-from runtime.grpc_wire.frames import Frame, Violation
+from runtime.grpc_wire.frames import Frame, Http2Error
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -28,7 +28,7 @@ class BlockReader:
     def begin(self, frame: Frame) -> tuple[Headers, bool] | None:
         """A HEADERS frame: the headers and whether the stream ends with them; None while more must come."""
         if frame.stream == 0:
-            raise Violation(frames.PROTOCOL_ERROR, "headers without a stream")
+            raise Http2Error(frames.PROTOCOL_ERROR, "headers without a stream")
         self._stream, self._block = frame.stream, b""
         self._ended = bool(frame.flags & frames.END_STREAM)
         return self._add(frame, frame.content())
@@ -36,24 +36,24 @@ class BlockReader:
     def go_on(self, frame: Frame) -> tuple[Headers, bool] | None:
         """A CONTINUATION frame."""
         if not self.open or frame.stream != self._stream:
-            raise Violation(frames.PROTOCOL_ERROR, "a CONTINUATION that continues nothing")
+            raise Http2Error(frames.PROTOCOL_ERROR, "a CONTINUATION that continues nothing")
         if not frame.payload and not frame.flags & frames.END_HEADERS:
-            raise Violation(frames.ENHANCE_YOUR_CALM, "an empty CONTINUATION")
+            raise Http2Error(frames.ENHANCE_YOUR_CALM, "an empty CONTINUATION")
         return self._add(frame, frame.payload)
 
     def _add(self, frame: Frame, content: bytes) -> tuple[Headers, bool] | None:
         self._block += content
         if len(self._block) > LARGEST:
-            raise Violation(frames.ENHANCE_YOUR_CALM, f"a header block above {LARGEST} bytes")
+            raise Http2Error(frames.ENHANCE_YOUR_CALM, f"a header block above {LARGEST} bytes")
         self.open = not frame.flags & frames.END_HEADERS
         if self.open:
             return None
         try:
             headers = [(bytes(name), bytes(value)) for name, value in self._decoder.decode(self._block, raw=True)]
         except OversizedHeaderListError:
-            raise Violation(frames.ENHANCE_YOUR_CALM, f"headers above {LARGEST} bytes") from None
+            raise Http2Error(frames.ENHANCE_YOUR_CALM, f"headers above {LARGEST} bytes") from None
         except HPACKError as error:
-            raise Violation(frames.COMPRESSION_ERROR, str(error)) from None
+            raise Http2Error(frames.COMPRESSION_ERROR, str(error)) from None
         return headers, self._ended
 
 

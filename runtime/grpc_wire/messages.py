@@ -14,7 +14,7 @@ def framed(message: bytes) -> bytes:
     return _HEAD.pack(0, len(message)) + message
 
 
-class MessageReader:
+class GrpcMessageReader:
     """Cuts a stream's data into messages, however it was split."""
 
     __slots__ = ("_largest", "_rest", "_wanted")

@@ -4,18 +4,18 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 
-from runtime.grpc_wire.call import Call, Listener, Wire
-from runtime.grpc_wire.events import Event, HeadersCame
-from runtime.grpc_wire.flow import Limits
+from runtime.grpc_wire.call import Call, Http2Protocol, StreamHandler
+from runtime.grpc_wire.events import Event, HeadersReceived
+from runtime.grpc_wire.flow import Http2Limits
 from runtime.grpc_wire.status import DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, StreamEnded, judge_request
 
-Serve = Callable[[Call], Listener]
+Serve = Callable[[Call], StreamHandler]
 """Makes who hears a new stream. It may send at once."""
 
 DEADLINE = StreamEnded(DEADLINE_EXCEEDED, "the deadline has passed")
 
 
-class ServerWire(Wire):
+class ServerProtocol(Http2Protocol):
     """A connection that somebody has opened to us."""
 
     def __init__(self, server: "Server") -> None:
@@ -31,46 +31,46 @@ class ServerWire(Wire):
         self._server.went(self)
         super().connection_lost(exc)
 
-    def forget(self, call: Call) -> None:
-        super().forget(call)
+    def on_call_end(self, call: Call) -> None:
+        super().on_call_end(call)
         self._server.one_less()
 
-    def hear(self, event: Event) -> None:
-        if not isinstance(event, HeadersCame):
-            super().hear(event)
+    def on_event(self, event: Event) -> None:
+        if not isinstance(event, HeadersReceived):
+            super().on_event(event)
         elif event.stream > self._newest:
             self._take(event)
         elif (call := self.calls.get(event.stream)) is None:
             return
         elif event.ended:
-            call.heard_end()
+            call.on_half_close()
         else:
             call.end(INTERNAL, "headers within the stream")
 
-    def _take(self, event: HeadersCame) -> None:
+    def _take(self, event: HeadersReceived) -> None:
         self._newest = event.stream
         call = self.calls[event.stream] = Call(self, event.stream, client=False, request=event.headers)
         try:
             seconds = judge_request(event.headers, self._server.paths)
         except StreamEnded as how:
-            call.listener = _Nobody()
+            call.handler = _RefusedStreamHandler()
             call.end(how.status, how.args[0])
             return
         path = dict(event.headers)[b":path"]
-        call.listener = self._server.paths[path](call)
+        call.handler = self._server.paths[path](call)
         if seconds is not None:
             call.ends_after(seconds, DEADLINE)
         if event.ended:
-            call.heard_end()
+            call.on_half_close()
 
 
 class Server:
     """Listens, and serves each path by its own `Serve`."""
 
-    def __init__(self, paths: Mapping[str, Serve], limits: Limits | None = None) -> None:
+    def __init__(self, paths: Mapping[str, Serve], limits: Http2Limits | None = None) -> None:
         self.paths = {path.encode(): serve for path, serve in paths.items()}
-        self.limits = limits or Limits()
-        self._wires: set[ServerWire] = set()
+        self.limits = limits or Http2Limits()
+        self._wires: set[ServerProtocol] = set()
         self._nobody = asyncio.Event()
         self._nobody.set()
         self._idle = asyncio.Event()  # no call is open; looked at only while finishing
@@ -79,15 +79,15 @@ class Server:
     async def listen(self, host: str, port: int) -> int:
         """Open the port (0: a free one); the answer is its number. Raises OSError when it is in use."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: ServerWire(self), host, port)
+        self._server = await loop.create_server(lambda: ServerProtocol(self), host, port)
         return int(self._server.sockets[0].getsockname()[1])
 
-    def came(self, wire: ServerWire) -> None:
+    def came(self, wire: ServerProtocol) -> None:
         """A connection is open."""
         self._wires.add(wire)
         self._nobody.clear()
 
-    def went(self, wire: ServerWire) -> None:
+    def went(self, wire: ServerProtocol) -> None:
         """It is closed."""
         self._wires.discard(wire)
         if not self._wires:
@@ -128,10 +128,10 @@ class Server:
             wire.abort()
 
 
-class _Nobody:
+class _RefusedStreamHandler:
     """Hears a stream that was refused."""
 
-    def message(self, message: bytes) -> None: ...
-    def writable(self) -> None: ...
-    def finished(self) -> None: ...
-    def ended(self, how: StreamEnded) -> None: ...
+    def on_message(self, message: bytes) -> None: ...
+    def on_writable(self) -> None: ...
+    def on_half_close(self) -> None: ...
+    def on_end(self, how: StreamEnded) -> None: ...

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 
-async def together(*parts: Callable[[], Awaitable[None]]) -> None:
+async def run_all(*parts: Callable[[], Awaitable[None]]) -> None:
     """Run all parts until one raises; the others are cancelled and awaited, then that first error itself is raised."""
 
     async def run(part: Callable[[], Awaitable[None]]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from homing.cluster import file
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 from homing.command.locate import locate
 from homing.command.push import push
 from homing.v1 import router_pb2 as pb
@@ -105,11 +105,11 @@ def test_the_cluster_file_names_the_router(router, tmp_path):
 def test_a_cluster_without_a_router_says_so(tmp_path):
     file.write(tmp_path, file.Cluster(etcd=[], redis="", gateways=[], routers=[], servers={}))
     done = CliRunner().invoke(push, ["--run-dir", str(tmp_path), "--user", "ada", "--event", "e"])
-    assert isinstance(done.exception, Trouble)
+    assert isinstance(done.exception, CommandError)
     assert "names no router: all have died" in str(done.exception)
 
 
 def test_nobody_there_is_trouble_and_no_refusal():
     done = CliRunner().invoke(push, ["--router", "127.0.0.1:1", "--user", "ada", "--event", "e"])
-    assert isinstance(done.exception, Trouble)
+    assert isinstance(done.exception, CommandError)
     assert str(done.exception).startswith("no router answers at 127.0.0.1:1 (")

@@ -13,7 +13,7 @@ from tests.support.servers import Server, start_etcd
 pytestmark = pytest.mark.timeout(60)
 
 
-async def test_a_gateway_paused_past_its_lease_writes_nothing_and_begins_a_new_life(cluster: Cluster) -> None:
+async def test_a_gateway_paused_past_its_lease_writes_nothing_and_begins_a_new_incarnation(cluster: Cluster) -> None:
     gateway = await cluster.start_gateway("--node-id", "paused")
     await cluster.start_router()
     router = cluster.router()

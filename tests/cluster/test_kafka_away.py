@@ -97,8 +97,8 @@ async def outage(cluster: Cluster, server: Server, rate: int, buffer: int, secon
     gateway = await cluster.start_gateway(*flags(server), "--set", f"events.buffer={buffer}")
     async with contextlib.AsyncExitStack() as stack:
         # A client that the gateway does not read gets no pong and no close either: these ask for no pong.
-        patient = {"ping_interval": None, "close_timeout": 0.2}
-        opened = [connect(cluster, gateway, f"u{number}", **patient) for number in range(CLIENTS)]
+        linger = {"ping_interval": None, "close_timeout": 0.2}
+        opened = [connect(cluster, gateway, f"u{number}", **linger) for number in range(CLIENTS)]
         senders = [Sender(await stack.enter_async_context(one), rate / CLIENTS) for one in opened]
         watch = Watch(gateway)
         tasks = [asyncio.ensure_future(one) for one in (watch.run(), *(sender.hear() for sender in senders))]

@@ -9,9 +9,9 @@ import pytest
 from aiohttp import WSCloseCode, web
 
 from homing.cluster import devtoken, file
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 from homing.command import client
-from homing.command.client import Listener
+from homing.command.client import ListeningClient
 
 HELLO = {"type": "hello", "session": "7", "user": "ada", "node": "g", "registered": True}
 
@@ -79,7 +79,7 @@ async def gateway(tmp_path, monkeypatch):
 
 
 def listener(tmp_path, *, files=(), url=None, token=None, as_json=False):
-    return Listener("ada", files, url, token, tmp_path, as_json)
+    return ListeningClient("ada", files, url, token, tmp_path, as_json)
 
 
 async def test_it_joins_prints_and_ends_when_the_server_is_done(gateway, tmp_path, capsys):
@@ -120,7 +120,7 @@ async def test_it_comes_back_as_the_codes_ask(gateway, tmp_path, capsys):
 )
 async def test_it_stays_away_when_told_so(gateway, tmp_path, script, why):
     stand_in = await gateway(script)
-    with pytest.raises(Trouble, match=why):
+    with pytest.raises(CommandError, match=why):
         await listener(tmp_path).run()
     assert stand_in.waits == []
 
@@ -130,7 +130,7 @@ async def test_a_bad_token_of_ours_is_made_anew_and_one_of_theirs_is_not(gateway
     await listener(tmp_path).run()
     assert len(stand_in.tokens) == 3
     stand_in = await gateway(401)
-    with pytest.raises(Trouble, match="the token is missing, bad or over; not coming back"):
+    with pytest.raises(CommandError, match="the token is missing, bad or over; not coming back"):
         await listener(tmp_path, token="theirs").run()
     assert stand_in.tokens == ["theirs"]
 
@@ -148,7 +148,7 @@ async def test_nobody_there_is_tried_again(gateway, tmp_path, monkeypatch, capsy
 
 
 async def test_what_cannot_work_is_said_at_once(tmp_path):
-    with pytest.raises(Trouble, match=r"cluster\.json does not exist"):
+    with pytest.raises(CommandError, match=r"cluster\.json does not exist"):
         await listener(tmp_path).run()
-    with pytest.raises(Trouble, match="is not a WebSocket address"):
+    with pytest.raises(CommandError, match="is not a WebSocket address"):
         await listener(tmp_path, url="nonsense", token="t").run()

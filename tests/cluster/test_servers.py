@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from homing.cluster import servers
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ async def test_a_server_that_ends_is_quoted(run_dir, monkeypatch):
     broken.write_text("#!/bin/sh\necho this etcd is broken >&2\nexit 3\n")
     broken.chmod(0o755)
     monkeypatch.setattr(servers, "find_etcd", lambda: servers.Program(str(broken), "here"))
-    with pytest.raises(Trouble) as trouble:
+    with pytest.raises(CommandError) as trouble:
         await servers.start_etcd(run_dir)
     assert str(trouble.value).endswith("\n  this etcd is broken")
 
@@ -66,5 +66,5 @@ async def test_a_program_that_cannot_be_run_is_named(run_dir, monkeypatch):
     broken = run_dir / "redis-broken"
     broken.write_text(json.dumps("no program at all"))
     monkeypatch.setattr(servers, "find_redis", lambda: servers.Program(str(broken), "here"))
-    with pytest.raises(Trouble, match=r"redis cannot be run: .*Permission denied"):
+    with pytest.raises(CommandError, match=r"redis cannot be run: .*Permission denied"):
         await servers.start_redis(run_dir)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from homing.cluster import file, supervisor
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 STUB = Path(__file__).with_name("stub_service.py")
 
@@ -69,7 +69,7 @@ async def test_a_service_that_fails_at_start_takes_the_others_down_and_is_quoted
     stage = Stage(tmp_path, monkeypatch, gateways=["good", "fails"])
     with pytest.raises(ExceptionGroup) as group:
         await stage.run_until_ready()
-    assert isinstance(group.value.exceptions[0], Trouble)
+    assert isinstance(group.value.exceptions[0], CommandError)
     told = str(group.value.exceptions[0])
     assert told.startswith("gateway-2 did not start: exit status 1; the end of ")
     assert told.endswith("\n  first line\n  port 80 is in use")

@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 from click.testing import CliRunner
 
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 from homing.command.trace import trace
 from tests.unit.homing.command.test_trace import ID, TRACE
 
@@ -65,12 +65,12 @@ def test_a_trace_drawn_and_as_json(jaeger):
 def test_what_is_wrong_is_one_line(jaeger, told, words):
     jaeger.told = told
     error = run(ID, "--jaeger", jaeger.url).exception
-    assert isinstance(error, Trouble)
+    assert isinstance(error, CommandError)
     assert words in str(error)
     assert jaeger.url in str(error)
 
 
 def test_no_jaeger_at_all(jaeger):
     error = run(ID, "--jaeger", "http://127.0.0.1:1").exception
-    assert isinstance(error, Trouble)
+    assert isinstance(error, CommandError)
     assert "no Jaeger answers at http://127.0.0.1:1" in str(error)

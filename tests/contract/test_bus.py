@@ -17,7 +17,7 @@ CHANNEL = "pushes of a test"
 TOPIC = "homing.pushes-test"
 
 
-class Ear:
+class RecordingSubscriber:
     """A subscriber that runs, and what it has heard."""
 
     def __init__(self, subscriber: Subscriber) -> None:
@@ -26,7 +26,7 @@ class Ear:
         self._some = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
-    async def open(self) -> "Ear":
+    async def open(self) -> "RecordingSubscriber":
         await self.subscriber.open()
         self._running = asyncio.ensure_future(self.subscriber.run(self._hear))
         return self
@@ -54,7 +54,7 @@ class Rig:
     """One bus, its ends, and a hand on its switch."""
 
     def __init__(self) -> None:
-        self.opened: list[Publisher | Ear] = []
+        self.opened: list[Publisher | RecordingSubscriber] = []
 
     def publisher(self) -> Publisher: ...
     def subscriber(self) -> Subscriber: ...
@@ -67,10 +67,10 @@ class Rig:
         await publisher.open()
         return publisher
 
-    async def ear(self) -> Ear:
-        ear = Ear(self.subscriber())
-        self.opened.append(ear)
-        return await ear.open()
+    async def subscriber_of(self) -> RecordingSubscriber:
+        subscriber_of = RecordingSubscriber(self.subscriber())
+        self.opened.append(subscriber_of)
+        return await subscriber_of.open()
 
     async def stop(self) -> None:
         for end in self.opened:
@@ -140,7 +140,7 @@ async def test_the_contract(rig: Rig) -> None:
 
 async def check_order_and_everybody(rig: Rig) -> None:
     publisher = await rig.publish_to()
-    one, two = await rig.ear(), await rig.ear()
+    one, two = await rig.subscriber_of(), await rig.subscriber_of()
     messages = [b"\x00%d" % number for number in range(200)]
     for message in messages:
         await publisher.publish(message)
@@ -151,26 +151,26 @@ async def check_order_and_everybody(rig: Rig) -> None:
 async def check_that_nothing_old_is_heard(rig: Rig) -> None:
     publisher = await rig.publish_to()
     await publisher.publish(b"before")
-    late = await rig.ear()
+    late = await rig.subscriber_of()
     await publisher.publish(b"after")
     assert await late.wait(1) == [b"after"]
 
 
 async def check_sizes(rig: Rig) -> None:
-    publisher, ear = await rig.publish_to(), await rig.ear()
+    publisher, subscriber_of = await rig.publish_to(), await rig.subscriber_of()
     large = bytes(1_100_000)  # more than the largest push that the API takes by default
     await publisher.publish(large)
     with pytest.raises(TooLarge) as refused:
         await publisher.publish(bytes(LARGEST + 1))
     assert str(LARGEST + 1) in str(refused.value)
     await publisher.publish(b"next")
-    assert await ear.wait(2) == [large, b"next"]
+    assert await subscriber_of.wait(2) == [large, b"next"]
 
 
 async def check_away_and_back(rig: Rig) -> None:
-    publisher, ear = await rig.publish_to(), await rig.ear()
+    publisher, subscriber_of = await rig.publish_to(), await rig.subscriber_of()
     await publisher.publish(b"first")
-    await ear.wait(1)
+    await subscriber_of.wait(1)
     await asyncio.to_thread(rig.kill)
     with pytest.raises(BusAway):
         await publisher.publish(b"nobody takes it")
@@ -179,14 +179,14 @@ async def check_away_and_back(rig: Rig) -> None:
     await asyncio.to_thread(rig.restart)
     sent = 0
     async with asyncio.timeout(30):
-        while len(ear.heard) < 20:  # it has subscribed again, or was not disturbed
+        while len(subscriber_of.heard) < 20:  # it has subscribed again, or was not disturbed
             sent += 1
             try:
                 await publisher.publish(b"%d" % sent)
-                await ear.wait(len(ear.heard) + 1, 0.1)
+                await subscriber_of.wait(len(subscriber_of.heard) + 1, 0.1)
             except (BusAway, TimeoutError):
                 await asyncio.sleep(0.02)
-    heard = [int(message) for message in ear.heard if message.isdigit()]
+    heard = [int(message) for message in subscriber_of.heard if message.isdigit()]
     assert heard == sorted(set(heard))  # in order, each at most once
 
 

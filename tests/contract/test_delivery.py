@@ -12,7 +12,7 @@ from homing.internal.v1 import node_pb2
 from homing.v1.router_pb2 import Delivery, PushReport
 from observability import names
 from observability.counters import counters
-from registry.model import Life, Node
+from registry.model import Incarnation, Node
 from router.delivery import port
 from router.delivery.broadcast import Broadcast
 from router.delivery.routed import Routed
@@ -20,7 +20,7 @@ from router.hop.fleet import Fleet
 from router.hop.memory import MemoryHop
 from router.hop.port import OnChange
 from router.hop.stream import HopSettings
-from router.push import Refused, check_push
+from router.push import CallRefused, check_push
 from runtime.bus.memory import MemoryBus
 from tests.support.calls import push
 from tests.support.table import TableFeed
@@ -36,10 +36,10 @@ class World:
 
     def __init__(self) -> None:
         self.feed = TableFeed()
-        self.holds: dict[Life, dict[int, str]] = {}  # sid -> user
-        self.files: dict[Life, set[str]] = {}
-        self.hops: dict[Life, MemoryHop] = {}
-        self.served: list[tuple[Life, node_pb2.Push]] = []  # pushes that had receivers, where they had them
+        self.holds: dict[Incarnation, dict[int, str]] = {}  # sid -> user
+        self.files: dict[Incarnation, set[str]] = {}
+        self.hops: dict[Incarnation, MemoryHop] = {}
+        self.served: list[tuple[Incarnation, node_pb2.Push]] = []  # pushes that had receivers, where they had them
         self.owes_acks = False  # nodes keep their answers back
         self.kept: list[Callable[[], None]] = []
         self.fleet = Fleet(self.feed, self._make_hop)
@@ -49,23 +49,25 @@ class World:
     def make_delivery(self) -> port.Delivery:
         raise NotImplementedError
 
-    def _make_hop(self, life: Life, _node: Node, on_change: OnChange) -> MemoryHop:
-        self.hops[life] = MemoryHop(life, lambda message: self.serve(life, message), on_change, QUEUE)
-        return self.hops[life]
+    def _make_hop(self, incarnation: Incarnation, _node: Node, on_change: OnChange) -> MemoryHop:
+        self.hops[incarnation] = MemoryHop(
+            incarnation, lambda message: self.serve(incarnation, message), on_change, QUEUE
+        )
+        return self.hops[incarnation]
 
-    def serve(self, life: Life, message: node_pb2.RouterMessage) -> node_pb2.NodeMessage:
+    def serve(self, incarnation: Incarnation, message: node_pb2.RouterMessage) -> node_pb2.NodeMessage:
         answers = node_pb2.NodeMessage()
         for one in message.pushes:
-            answer = self.carry_out(life, one)
+            answer = self.carry_out(incarnation, one)
             answers.pushes.append(answer or node_pb2.PushAnswer(call=one.call, verdict=node_pb2.NOT_MINE))
         return answers
 
-    def carry_out(self, life: Life, one: node_pb2.Push) -> node_pb2.PushAnswer | None:
+    def carry_out(self, incarnation: Incarnation, one: node_pb2.Push) -> node_pb2.PushAnswer | None:
         """What a node does with a push; None: nobody of these is here."""
-        found = self._find(life, one.receivers)
+        found = self._find(incarnation, one.receivers)
         if not found:
             return None
-        self.served.append((life, one))
+        self.served.append((incarnation, one))
         answer = node_pb2.PushAnswer(call=one.call, verdict=node_pb2.DONE)
         meant = [(sid, user) for sid, user in found if sid not in one.except_sessions]
         for sid, user in meant:
@@ -74,30 +76,30 @@ class World:
             answer.counts.add(outcome=Delivery.WRITTEN, sessions=len(meant))
         return answer
 
-    def _find(self, life: Life, receivers: node_pb2.Receivers) -> list[tuple[int, str]]:
-        mine = self.holds.get(life, {})
+    def _find(self, incarnation: Incarnation, receivers: node_pb2.Receivers) -> list[tuple[int, str]]:
+        mine = self.holds.get(incarnation, {})
         kind = receivers.WhichOneof("to")
         if kind == "sessions":
             return [(sid, mine[sid]) for sid in receivers.sessions.sids if sid in mine]
-        if kind == "file" and receivers.file not in self.files.get(life, ()):
+        if kind == "file" and receivers.file not in self.files.get(incarnation, ()):
             return []
         return [(sid, user) for sid, user in mine.items() if kind != "user" or user == receivers.user]
 
-    async def node(self, name: str) -> Life:
+    async def node(self, name: str) -> Incarnation:
         """A node comes, and its stream is there."""
-        life = self.feed.node(name)
+        incarnation = self.feed.node(name)
         await settle()
-        return life
+        return incarnation
 
-    def come(self, life: Life, user: str, sid: int, *files: str) -> None:
+    def come(self, incarnation: Incarnation, user: str, sid: int, *files: str) -> None:
         """A session is there, and registered."""
-        self.holds.setdefault(life, {})[sid] = user
-        self.feed.session(life, user, sid)
+        self.holds.setdefault(incarnation, {})[sid] = user
+        self.feed.session(incarnation, user, sid)
         for file in files:
-            self.files.setdefault(life, set()).add(file)
-            self.feed.file(life, file)
+            self.files.setdefault(incarnation, set()).add(file)
+            self.feed.file(incarnation, file)
 
-    def stall(self, life: Life, stalled: bool) -> None:
+    def stall(self, incarnation: Incarnation, stalled: bool) -> None:
         """While stalled, this node does nothing."""
         raise NotImplementedError
 
@@ -112,8 +114,8 @@ class RoutedWorld(World):
     def make_delivery(self) -> port.Delivery:
         return Routed(self.feed, self.fleet, self.counters)
 
-    def stall(self, life: Life, stalled: bool) -> None:
-        self.hops[life].stall(stalled)
+    def stall(self, incarnation: Incarnation, stalled: bool) -> None:
+        self.hops[incarnation].stall(stalled)
 
 
 class BroadcastWorld(World):
@@ -121,25 +123,25 @@ class BroadcastWorld(World):
 
     def make_delivery(self) -> port.Delivery:
         self.bus = MemoryBus()
-        self.readers: dict[Life, asyncio.Task[None]] = {}
-        self.stalled: dict[Life, list[bytes]] = {}
+        self.readers: dict[Incarnation, asyncio.Task[None]] = {}
+        self.stalled: dict[Incarnation, list[bytes]] = {}
         settings = HopSettings(queue=QUEUE)
         return Broadcast("router.1", self.bus.publisher(), self.feed, self.fleet, settings, self.counters)
 
-    def _make_hop(self, life: Life, node: Node, on_change: OnChange) -> MemoryHop:
-        hop = super()._make_hop(life, node, on_change)
-        self.readers[life] = asyncio.ensure_future(self._read(life))
+    def _make_hop(self, incarnation: Incarnation, node: Node, on_change: OnChange) -> MemoryHop:
+        hop = super()._make_hop(incarnation, node, on_change)
+        self.readers[incarnation] = asyncio.ensure_future(self._read(incarnation))
         return hop
 
-    async def _read(self, life: Life) -> None:
+    async def _read(self, incarnation: Incarnation) -> None:
         subscriber = self.bus.subscriber()
         await subscriber.open()
-        self.hops[life].say_handled(node_pb2.Handled(begins=True))
-        await subscriber.run(lambda raw: self._hear(life, raw))
+        self.hops[incarnation].say_handled(node_pb2.Handled(begins=True))
+        await subscriber.run(lambda raw: self._hear(incarnation, raw))
 
-    def _hear(self, life: Life, raw: bytes) -> None:
-        if life in self.stalled:
-            self.stalled[life].append(raw)
+    def _hear(self, incarnation: Incarnation, raw: bytes) -> None:
+        if incarnation in self.stalled:
+            self.stalled[incarnation].append(raw)
             return
         message = node_pb2.Broadcast.FromString(raw)
         assert message.router == "router.1"
@@ -147,23 +149,23 @@ class BroadcastWorld(World):
         handled.spans.add(first=message.pushes[0].call, last=message.pushes[-1].call)
         for one in message.pushes:
             assert one.epoch == 0
-            answer = self.carry_out(life, one)
+            answer = self.carry_out(incarnation, one)
             if answer is not None and self.owes_acks:
                 handled.taken.append(one.call)
-                self.kept.append(lambda answer=answer: self._say(life, answer))
+                self.kept.append(lambda answer=answer: self._say(incarnation, answer))
             elif answer is not None:
                 handled.answers.append(answer)
-        self.hops[life].say_handled(handled)
+        self.hops[incarnation].say_handled(handled)
 
-    def _say(self, life: Life, answer: node_pb2.PushAnswer) -> None:
-        self.hops[life].say_handled(node_pb2.Handled(answers=[answer]))
+    def _say(self, incarnation: Incarnation, answer: node_pb2.PushAnswer) -> None:
+        self.hops[incarnation].say_handled(node_pb2.Handled(answers=[answer]))
 
-    def stall(self, life: Life, stalled: bool) -> None:
+    def stall(self, incarnation: Incarnation, stalled: bool) -> None:
         if stalled:
-            self.stalled[life] = []
+            self.stalled[incarnation] = []
             return
-        for raw in self.stalled.pop(life):
-            self._hear(life, raw)
+        for raw in self.stalled.pop(incarnation):
+            self._hear(incarnation, raw)
 
     async def close(self) -> None:
         await super().close()
@@ -219,8 +221,8 @@ async def test_each_target_reaches_its_receivers_and_the_report_says_whom(world:
         world.served.clear()
         report = await world.push(**target)
         assert facts(report) == ({"WRITTEN": counted}, len(owners))
-        assert {life for life, _ in world.served} == owners
-        assert {d.node for d in report.deliveries} == {life.node for life in owners}
+        assert {incarnation for incarnation, _ in world.served} == owners
+        assert {d.node for d in report.deliveries} == {incarnation.node for incarnation in owners}
         contacted = 3 if world.contacts_all else len(owners)
         assert (report.nodes_contacted, report.amplification) == (contacted, contacted / len(owners))
     assert facts(await world.push(everyone=True))[0] == {"WRITTEN": 3}
@@ -263,7 +265,7 @@ async def test_a_full_queue_refuses_and_nothing_was_sent(world: World) -> None:
     world.stall(one, True)
     stuck = [asyncio.ensure_future(world.push(session=1)) for _ in range(QUEUE)]
     await settle()
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(CallRefused) as caught:
         await world.push(user="ada")
     assert (caught.value.code, bool(caught.value.retry_after)) == ("RESOURCE_EXHAUSTED", True)
     assert world.counters.pushes_refused == 1
@@ -398,7 +400,7 @@ async def test_a_push_that_the_bus_does_not_take_is_refused_and_no_other(broadca
     results = await asyncio.gather(
         *(broadcast.push(session=1, data=data) for data in (small, small, large, small)), return_exceptions=True
     )
-    assert [isinstance(result, Refused) for result in results] == [False, False, True, False]
+    assert [isinstance(result, CallRefused) for result in results] == [False, False, True, False]
     assert (results[2].code, results[2].field) == ("INVALID_ARGUMENT", "data")
     assert "at most 2000 bytes" in str(results[2])
     assert len(broadcast.served) == 3
@@ -435,6 +437,6 @@ async def test_a_stop_while_the_bus_hangs_refuses_what_was_not_sent(broadcast: B
     await settle()
     await broadcast.delivery.close()
     assert facts(await sent) == ({"UNREACHABLE": 1}, 0)
-    with pytest.raises(Refused, match="nothing was sent") as caught:
+    with pytest.raises(CallRefused, match="nothing was sent") as caught:
         await unsent
     assert caught.value.code == "UNAVAILABLE"

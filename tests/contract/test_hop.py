@@ -8,7 +8,7 @@ import grpc.aio
 import pytest
 
 from homing.internal.v1 import node_pb2, node_pb2_grpc
-from registry.model import Life
+from registry.model import Incarnation
 from router.hop.memory import MemoryHop
 from router.hop.port import Hop, Outgoing
 from router.hop.stream import HopSettings, StreamHop
@@ -16,7 +16,7 @@ from runtime.grpc_wire.call import Call
 from runtime.grpc_wire.server import Server
 from runtime.grpc_wire.status import StreamEnded
 
-LIFE = Life("node", 7)
+LIFE = Incarnation("node", 7)
 HELLO = node_pb2.NodeMessage(hello=node_pb2.NodeHello(node="node", epoch=7))
 Serve = Callable[[node_pb2.RouterMessage], node_pb2.NodeMessage]
 
@@ -26,8 +26,8 @@ def agree(message: node_pb2.RouterMessage) -> node_pb2.NodeMessage:
     answers = node_pb2.NodeMessage()
     for push in message.pushes:
         answers.pushes.add(call=push.call, verdict=node_pb2.DONE)
-    for ask in message.asks:
-        answers.asks.add(call=ask.call, verdict=node_pb2.DONE, sessions=1)
+    for request in message.requests:
+        answers.requests.add(call=request.call, verdict=node_pb2.DONE, sessions=1)
     return answers
 
 
@@ -106,7 +106,7 @@ class StreamFar:
     async def go_down(self) -> None:
         raise NotImplementedError
 
-    async def _judge(self, _life: Life) -> "node_pb2.Fencing.State":
+    async def _judge(self, _incarnation: Incarnation) -> "node_pb2.Fencing.State":
         return node_pb2.Fencing.ALIVE
 
     async def stop(self) -> None:
@@ -117,7 +117,7 @@ class StreamFar:
     def _answer(self, message: node_pb2.RouterMessage) -> node_pb2.NodeMessage:
         answers = agree(message)
         answers.pong = message.ping
-        if message.want_stats:
+        if message.send_stats:
             answers.stats.sessions = 1
         return answers
 
@@ -139,7 +139,7 @@ class GrpcFar(StreamFar, node_pb2_grpc.NodeServicer):
         saying = asyncio.ensure_future(self._say_on(context))
         try:
             async for message in request_iterator:
-                if message.pushes or message.asks:
+                if message.pushes or message.requests:
                     self.heard.append(message)
                     await self._flowing.wait()
                 async with self._writing:
@@ -187,24 +187,24 @@ class OurFar(StreamFar):
         self._call, self._greeted = call, False
         return self
 
-    def message(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> None:
         assert self._call is not None
         if not self._greeted:
             self._greeted = True
             self._call.send(self.first.SerializeToString())
             return
         heard = node_pb2.RouterMessage.FromString(message)
-        if heard.pushes or heard.asks:
+        if heard.pushes or heard.requests:
             self.heard.append(heard)
         self._call.send(self._answer(heard).SerializeToString())
 
-    def writable(self) -> None: ...
-    def finished(self) -> None: ...
-    def ended(self, how: StreamEnded) -> None: ...
+    def on_writable(self) -> None: ...
+    def on_half_close(self) -> None: ...
+    def on_end(self, how: StreamEnded) -> None: ...
 
     async def stall(self, stalled: bool) -> None:
         assert self._call is not None
-        self._call.stop_reading() if stalled else self._call.read_on()
+        self._call.stop_reading() if stalled else self._call.resume_reading()
 
     async def go_down(self) -> None:
         assert self._server is not None
@@ -247,7 +247,7 @@ def push(far: Far, data: bytes = b"{}") -> "asyncio.Future[node_pb2.PushAnswer |
 
 async def test_every_call_is_answered_by_its_own_answer_in_order(far: Far) -> None:
     calls = [push(far, b"%d" % number) for number in range(40)]
-    joining = far.hop.ask(node_pb2.Ask(membership=node_pb2.Membership(file="f")))
+    joining = far.hop.request(node_pb2.NodeRequest(membership=node_pb2.Membership(file="f")))
     answers = await asyncio.gather(*calls)
     assert [answer and answer.verdict for answer in answers] == [node_pb2.DONE] * 40
     assert len({answer.call for answer in answers if answer}) == 40
@@ -295,8 +295,8 @@ async def test_what_the_node_says_about_unregistered_sessions(far: Far) -> None:
 async def test_what_the_node_says_about_pushes_off_the_bus(far: Far) -> None:
     said = node_pb2.Handled(begins=True, taken=[2], answers=[node_pb2.PushAnswer(call=1)])
     said.spans.add(first=1, last=2)
-    heard: list[tuple[Life, node_pb2.Handled]] = []
-    far.hop.on_handled = lambda life, handled: heard.append((life, handled))
+    heard: list[tuple[Incarnation, node_pb2.Handled]] = []
+    far.hop.on_handled = lambda incarnation, handled: heard.append((incarnation, handled))
     await far.say_handled(said)
     await until(lambda: heard)
     assert heard == [(LIFE, said)]
@@ -304,10 +304,10 @@ async def test_what_the_node_says_about_pushes_off_the_bus(far: Far) -> None:
 
 async def test_stats_come_while_they_are_wanted(far: Far) -> None:
     assert far.hop.stats is None
-    far.hop.want_stats(True)
+    far.hop.send_stats(True)
     await until(lambda: far.hop.stats is not None)
     assert far.hop.stats == node_pb2.Stats(sessions=1)
-    far.hop.want_stats(False)
+    far.hop.send_stats(False)
     assert far.hop.stats is None
 
 

@@ -11,9 +11,9 @@ from registry import membership
 from registry.etcd.client import EtcdSettings
 from registry.etcd.store import EtcdStore
 from registry.ids import split
-from registry.lapse import Answer
+from registry.lapse import FencingAnswer
 from registry.memory import MemoryStore
-from registry.model import Life
+from registry.model import Incarnation
 from registry.nodes import TableChange
 from registry.ports import RegistryError
 from registry.store import Delete, Put, Store, StoreAway
@@ -42,23 +42,23 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
 # Membership
 
 
-async def test_one_transaction_makes_the_life_and_its_revision_is_the_epoch(rig: Rig) -> None:
+async def test_one_transaction_makes_the_incarnation_and_its_revision_is_the_epoch(rig: Rig) -> None:
     member = await rig.member("n.1")
     store = rig.store()
     entries = [
         await store.get(key) for key in (rig.keys.node("n.1"), rig.keys.machine(member.machine), rig.keys.batch("n.1"))
     ]
-    assert {entry and entry.create_revision for entry in entries} == {member.life.epoch}
+    assert {entry and entry.create_revision for entry in entries} == {member.incarnation.epoch}
     assert {entry and entry.lease for entry in entries} == {entries[0].lease}
-    assert member.life.node == "n.1"
+    assert member.incarnation.node == "n.1"
     assert not member.lapsed()
-    assert split(member.mint.mint(member.mint.position)).machine == member.machine
+    assert split(member.ids.ids(member.ids.position)).machine == member.machine
 
 
 async def test_nodes_that_start_at_once_never_share_a_machine_id(rig: Rig) -> None:
     members = await asyncio.gather(*(rig.member(f"n{i}") for i in range(12)))
     assert len({member.machine for member in members}) == 12
-    assert len({member.life.epoch for member in members}) == 12
+    assert len({member.incarnation.epoch for member in members}) == 12
 
 
 async def test_a_fixed_machine_id_that_stays_held_is_an_error_naming_the_holder(
@@ -109,19 +109,19 @@ async def test_when_all_machine_ids_are_leased_it_says_so(rig: Rig) -> None:
 
 async def test_a_new_holder_starts_above_the_floor_whatever_its_clock_says(rig: Rig) -> None:
     first = await rig.member("first", machine=3)
-    highest = first.mint.mint(first.mint.ceiling - 1)
+    highest = first.ids.ids(first.ids.ceiling - 1)
     await first.end()
     second = await rig.member("second", machine=3, wall=lambda: split(highest).ms - 3_600_000)
-    assert second.mint.mint(split(highest).ms - 3_600_000) > highest
+    assert second.ids.ids(split(highest).ms - 3_600_000) > highest
 
 
-async def test_lost_answers_at_the_start_still_make_one_life(rig: Rig) -> None:
+async def test_lost_answers_at_the_start_still_make_one_incarnation(rig: Rig) -> None:
     store = FaultyStore(rig.store())
     store.lose_answers = 1
     store.lose_answer_to = rig.keys.node("n")
     member = await rig.member("n", store)
     assert not store.lose_answer_to, "it was lost in earnest"
-    assert await asyncio.wait_for(member.session_came("u", 1, INFO), 5) == 1
+    assert await asyncio.wait_for(member.register_session("u", 1, INFO), 5) == 1
     machines = await rig.store().get_prefix(rig.keys.machines)
     assert [entry.value for entry in machines.entries] == [b"n"]
 
@@ -131,13 +131,13 @@ async def test_a_reservation_whose_answer_was_lost_is_found_and_used(rig: Rig) -
     store = FaultyStore(rig.store())
     member = await rig.member("n", store, wall=lambda: wall[0])
     await asyncio.sleep(0.05)
-    ceiling = member.mint.ceiling
+    ceiling = member.ids.ceiling
     store.lose_answers = 1
     wall[0] += 40_000
-    await until(lambda: member.mint.ceiling > ceiling)
+    await until(lambda: member.ids.ceiling > ceiling)
     floor = await rig.store().get(rig.keys.floor(member.machine))
     assert floor is not None
-    assert int(floor.value) == member.mint.ceiling >= wall[0] + 60_000
+    assert int(floor.value) == member.ids.ceiling >= wall[0] + 60_000
 
 
 async def test_a_node_that_lost_its_machine_id_reserves_no_more_and_is_fenced(rig: Rig) -> None:
@@ -166,26 +166,26 @@ async def test_a_store_that_is_away_at_the_start_is_tried_until_the_limit(rig: R
 async def test_what_is_registered_is_routed(rig: Rig) -> None:
     member, feed = await rig.member("n"), await rig.feed()
     numbers = await asyncio.gather(
-        member.session_came("u/1", 11, INFO), member.session_came("u/1", 12, INFO), member.file_joined("f.1")
+        member.register_session("u/1", 11, INFO), member.register_session("u/1", 12, INFO), member.register_file("f.1")
     )
     assert await feed.wait_caught_up()
-    assert feed.table.batch(member.life) >= max(numbers)
+    assert feed.table.batch(member.incarnation) >= max(numbers)
     route = feed.table.session(11)
     assert route is not None
-    assert (route.user, route.life, route.info) == ("u/1", member.life, INFO)
+    assert (route.user, route.incarnation, route.info) == ("u/1", member.incarnation, INFO)
     assert sorted(r.sid for r in feed.table.user("u/1")) == [11, 12]
-    assert feed.table.file("f.1") == [member.life]
-    member.session_left("u/1", 11)
-    member.file_left("f.1")
+    assert feed.table.file("f.1") == [member.incarnation]
+    member.unregister_session("u/1", 11)
+    member.unregister_file("f.1")
     await until(lambda: feed.table.session(11) is None and not feed.table.file("f.1"))
     assert [r.sid for r in feed.table.user("u/1")] == [12]
 
 
 async def test_a_file_that_is_registered_is_done_at_once(rig: Rig) -> None:
     member = await rig.member("n")
-    first, second = member.file_joined("f"), member.file_joined("f")
+    first, second = member.register_file("f"), member.register_file("f")
     assert await first == await second == 1
-    again = member.file_joined("f")
+    again = member.register_file("f")
     assert again.done()
     assert again.result() == 1
 
@@ -195,8 +195,8 @@ async def test_a_session_that_leaves_before_it_was_sent_costs_nothing(rig: Rig) 
     member = await rig.member("n", store)
     await asyncio.sleep(0.05)
     sent = len(store.transactions)
-    future = member.session_came("u", 1, INFO)
-    member.session_left("u", 1)
+    future = member.register_session("u", 1, INFO)
+    member.unregister_session("u", 1)
     await asyncio.sleep(0.05)
     assert future.cancelled()
     assert len(store.transactions) == sent
@@ -206,7 +206,7 @@ async def test_thousands_at_once_go_in_few_batches_and_all_arrive(rig: Rig) -> N
     store = FaultyStore(rig.store())
     member, feed = await rig.member("n", store), await rig.feed()
     sent = len(store.transactions)
-    await asyncio.gather(*(member.session_came(f"u{i}", i, INFO) for i in range(2_000)))
+    await asyncio.gather(*(member.register_session(f"u{i}", i, INFO) for i in range(2_000)))
     assert len(store.transactions) - sent <= 2_000 / 126 + 3
     assert await feed.wait_caught_up()
     assert len(feed.table) == 2_000
@@ -215,7 +215,7 @@ async def test_thousands_at_once_go_in_few_batches_and_all_arrive(rig: Rig) -> N
 async def test_caught_up_means_everything_that_was_committed_before(rig: Rig) -> None:
     member, feed = await rig.member("n"), await rig.feed()
     for sid in range(100):
-        await member.session_came("u", sid, INFO)
+        await member.register_session("u", sid, INFO)
         assert await feed.wait_caught_up()
         assert feed.table.session(sid) is not None
 
@@ -225,7 +225,7 @@ async def test_caught_up_waits_for_a_table_that_lags(rig: Rig) -> None:
     member, feed = await rig.member("n"), await rig.feed(store)
     assert await feed.wait_caught_up()
     store.watch_gate.clear()
-    await member.session_came("u", 1, INFO)
+    await member.register_session("u", 1, INFO)
     waiting = asyncio.ensure_future(feed.wait_caught_up())
     await asyncio.sleep(0.2)
     assert not waiting.done()
@@ -263,7 +263,7 @@ async def test_a_store_that_cannot_be_read_makes_the_table_a_guess(rig: Rig) -> 
     feed = await rig.feed(store)
     store.away = True
     assert await feed.wait_caught_up() is False
-    assert await feed.standing(Life("n", 1)) is Answer.AWAY
+    assert await feed.lease_state(Incarnation("n", 1)) is FencingAnswer.AWAY
 
 
 async def test_the_table_tells_what_happens_to_nodes(rig: Rig) -> None:
@@ -271,29 +271,29 @@ async def test_the_table_tells_what_happens_to_nodes(rig: Rig) -> None:
     told: list[TableChange] = []
     feed.on_change = told.append
     member = await rig.member("n")
-    await until(lambda: feed.table.present(member.life))
+    await until(lambda: feed.table.present(member.incarnation))
     await member.drain()
-    await until(lambda: feed.table.lives()[member.life].draining)
-    assert await feed.standing(member.life) is Answer.ALIVE
+    await until(lambda: feed.table.incarnations()[member.incarnation].draining)
+    assert await feed.lease_state(member.incarnation) is FencingAnswer.ALIVE
     await member.end()
-    await until(lambda: not feed.table.present(member.life))
+    await until(lambda: not feed.table.present(member.incarnation))
     await rig.finished(member)
-    assert await feed.standing(member.life) is Answer.FENCED
-    assert [up for change in told for up in change.up] == [(member.life, node(member.machine))]
-    assert [life for change in told for life, _ in change.changed] == [member.life]
-    assert [life for change in told for life in change.gone] == [member.life]
+    assert await feed.lease_state(member.incarnation) is FencingAnswer.FENCED
+    assert [up for change in told for up in change.up] == [(member.incarnation, node(member.machine))]
+    assert [incarnation for change in told for incarnation, _ in change.changed] == [member.incarnation]
+    assert [incarnation for change in told for incarnation in change.gone] == [member.incarnation]
 
 
 async def test_lost_history_means_a_fresh_snapshot_diffed(rig: Rig) -> None:
     store = FaultyStore(rig.store())
     old, gone = await rig.member("old"), await rig.member("gone")
-    await old.session_came("u", 1, INFO)
+    await old.register_session("u", 1, INFO)
     store.watch_gate.clear()
     feed = await rig.feed(store)  # has its snapshot, and no watch yet
     told: list[TableChange] = []
     feed.on_change = told.append
-    old.session_left("u", 1)
-    await old.session_came("u", 2, INFO)
+    old.unregister_session("u", 1)
+    await old.register_session("u", 2, INFO)
     await gone.end()
     new = await rig.member("new")
     compactor = rig.store()
@@ -304,19 +304,19 @@ async def test_lost_history_means_a_fresh_snapshot_diffed(rig: Rig) -> None:
     store.watch_gate.set()
     await until(lambda: feed.resyncs == 1 and feed.table.session(2) is not None)
     assert feed.table.session(1) is None
-    assert [life for change in told for life, _ in change.up] == [new.life]
-    assert [life for change in told for life in change.gone] == [gone.life]
-    await old.session_came("u", 3, INFO)
+    assert [incarnation for change in told for incarnation, _ in change.up] == [new.incarnation]
+    assert [incarnation for change in told for incarnation in change.gone] == [gone.incarnation]
+    await old.register_session("u", 3, INFO)
     assert await feed.wait_caught_up()
     assert feed.table.session(3) is not None
 
 
-# The end of a life
+# The end of an incarnation
 
 
-async def test_end_commits_what_is_wanted_and_removes_the_life_at_once(rig: Rig) -> None:
+async def test_end_commits_what_is_wanted_and_removes_the_incarnation_at_once(rig: Rig) -> None:
     member = await rig.member("n")
-    future = member.session_came("u", 1, INFO)
+    future = member.register_session("u", 1, INFO)
     await member.end()
     assert future.result() == 1
     await rig.finished(member)
@@ -327,32 +327,32 @@ async def test_end_commits_what_is_wanted_and_removes_the_life_at_once(rig: Rig)
     assert left == {"layout", "floors", "sessions"}
 
 
-async def test_a_life_whose_lease_is_gone_is_fenced(rig: Rig) -> None:
+async def test_a_incarnation_whose_lease_is_gone_is_fenced(rig: Rig) -> None:
     store = FaultyStore(rig.store())
     member = await rig.member("n", store)
     entry = await rig.store().get(rig.keys.node("n"))
     assert entry is not None
     await rig.store().revoke(entry.lease)
-    future = member.session_came("u", 1, INFO)
+    future = member.register_session("u", 1, INFO)
     await rig.finished(member)
     assert future.cancelled()
     assert member.lapsed()
-    assert member.session_came("u", 2, INFO).cancelled()
+    assert member.register_session("u", 2, INFO).cancelled()
     assert not (await rig.store().get_prefix(rig.keys.prefix + "sessions/")).entries
 
 
-async def test_a_life_that_a_router_has_fenced_ends_although_the_store_is_away(rig: Rig) -> None:
+async def test_a_incarnation_that_a_router_has_fenced_ends_although_the_store_is_away(rig: Rig) -> None:
     store = FaultyStore(rig.store())
     member = await rig.member("n", store)
     store.away = True
-    future = member.session_came("u", 1, INFO)
-    member.lapse.answered(Answer.FENCED, asked=0.0)
+    future = member.register_session("u", 1, INFO)
+    member.lapse.answered(FencingAnswer.FENCED, asked=0.0)
     await rig.finished(member, within=1)
     assert future.cancelled()
 
 
 @pytest.mark.parametrize("kind", ["node", "batch", "foreign guard"])
-async def test_a_life_that_lost_a_key_is_fenced(rig: Rig, kind: str) -> None:
+async def test_a_incarnation_that_lost_a_key_is_fenced(rig: Rig, kind: str) -> None:
     member = await rig.member("n")
     keys = rig.keys
     harm = {
@@ -362,23 +362,23 @@ async def test_a_life_that_lost_a_key_is_fenced(rig: Rig, kind: str) -> None:
     }
     await rig.store().transaction([], [harm[kind]])
     if kind != "node":  # an idle node notices only the loss of its node key, by itself
-        member.session_came("u", 1, INFO)
+        member.register_session("u", 1, INFO)
     await rig.finished(member)
     assert member.lapsed()
 
 
-async def test_a_new_life_of_the_same_node_has_a_higher_epoch(rig: Rig) -> None:
+async def test_a_new_incarnation_of_the_same_node_has_a_higher_epoch(rig: Rig) -> None:
     feed = await rig.feed()
     first = await rig.member("n")
-    await first.session_came("u", 1, INFO)
+    await first.register_session("u", 1, INFO)
     assert await feed.wait_caught_up()
     await first.end()
     second = await rig.member("n")
-    assert second.life.epoch > first.life.epoch
+    assert second.incarnation.epoch > first.incarnation.epoch
     assert await feed.wait_caught_up()
-    assert feed.table.lingering() == [first.life]
+    assert feed.table.lingering() == [first.incarnation]
     assert feed.table.session(1) is not None
-    feed.table.end(first.life)
+    feed.table.end(first.incarnation)
     assert feed.table.session(1) is None
 
 
@@ -387,8 +387,8 @@ async def test_a_lost_batch_answer_is_resolved_by_the_guard(rig: Rig) -> None:
     member = await rig.member("n", store)
     await asyncio.sleep(0.05)
     store.lose_answers = 1
-    assert await asyncio.wait_for(member.session_came("u", 1, INFO), 5) == 1
-    assert await asyncio.wait_for(member.session_came("u", 2, INFO), 5) == 2
+    assert await asyncio.wait_for(member.register_session("u", 1, INFO), 5) == 1
+    assert await asyncio.wait_for(member.register_session("u", 2, INFO), 5) == 2
     assert store.transactions[-3] == store.transactions[-2]  # resent unchanged
 
 
@@ -398,7 +398,7 @@ async def test_who_waits_too_long_makes_the_node_unregistered(rig: Rig) -> None:
     told: list[bool] = []
     member.on_unregistered = told.append
     store.away = True
-    future = member.session_came("u", 1, INFO)
+    future = member.register_session("u", 1, INFO)
     assert not member.unregistered()
     await until(lambda: told == [True])
     assert member.unregistered()
@@ -411,30 +411,30 @@ async def test_who_waits_too_long_makes_the_node_unregistered(rig: Rig) -> None:
 # Sweeping
 
 
-async def test_the_sweeper_removes_the_keys_of_a_dead_life_only(rig: Rig) -> None:
+async def test_the_sweeper_removes_the_keys_of_a_dead_incarnation_only(rig: Rig) -> None:
     feed = await rig.feed()
     dead, alive = await rig.member("dead"), await rig.member("alive")
-    await asyncio.gather(*(dead.session_came("u", sid, INFO) for sid in range(250)), dead.file_joined("f"))
-    await asyncio.gather(alive.session_came("u", 999, INFO), alive.file_joined("f"))
+    await asyncio.gather(*(dead.register_session("u", sid, INFO) for sid in range(250)), dead.register_file("f"))
+    await asyncio.gather(alive.register_session("u", 999, INFO), alive.register_file("f"))
     sweeper = rig.sweeper("r1", feed)
     await until(lambda: sweeper.leads)
     assert await feed.wait_caught_up()  # or the table might never have seen it alive
     await dead.end()
-    await until(lambda: feed.table.lingering() == [dead.life])
+    await until(lambda: feed.table.lingering() == [dead.incarnation])
     await asyncio.sleep(0.5)
-    assert len(feed.table) == 251, "a lingering life is not swept"
-    feed.table.end(dead.life)
+    assert len(feed.table) == 251, "a lingering incarnation is not swept"
+    feed.table.end(dead.incarnation)
     await until(lambda: len(feed.table) == 1)
     assert feed.table.over() == []
     entries = (await rig.store().get_prefix(rig.keys.prefix)).entries
     left = [e.key for e in entries if "/sessions/" in e.key or "/files/" in e.key]
-    assert left == [rig.keys.file("f", alive.life), rig.keys.session("u", 999, alive.life)]
+    assert left == [rig.keys.file("f", alive.incarnation), rig.keys.session("u", 999, alive.incarnation)]
 
 
 async def test_a_deposed_sweeper_sweeps_nothing_and_stands_again(rig: Rig) -> None:
     feed = await rig.feed()
     dead = await rig.member("dead")
-    await dead.session_came("u", 1, INFO)
+    await dead.register_session("u", 1, INFO)
     sweeper = rig.sweeper("r1", feed)
     await until(lambda: sweeper.leads)
     await rig.store().transaction([], [Put(rig.keys.sweeper + "x", b"")])  # a neighbour's key is no matter
@@ -442,8 +442,8 @@ async def test_a_deposed_sweeper_sweeps_nothing_and_stands_again(rig: Rig) -> No
     await rig.store().transaction([], [Put(rig.keys.sweeper, b"usurper")])
     assert await feed.wait_caught_up()  # or the table might never have seen it alive
     await dead.end()
-    await until(lambda: feed.table.lingering() == [dead.life])
-    feed.table.end(dead.life)
+    await until(lambda: feed.table.lingering() == [dead.incarnation])
+    feed.table.end(dead.incarnation)
     await until(lambda: not sweeper.leads)
     assert sweeper.swept == 0
     await rig.store().transaction([], [Delete(rig.keys.sweeper)])
@@ -470,10 +470,10 @@ async def test_registrations_wait_for_an_etcd_that_restarts(tmp_path: Path) -> N
         rig = Rig(etcd_stores(server.endpoint), "restart")
         try:
             member, feed = await rig.member("n", ttl=6), await rig.feed()
-            await member.session_came("u", 1, INFO)
+            await member.register_session("u", 1, INFO)
             assert await feed.wait_caught_up()
             await asyncio.to_thread(server.stop)
-            future = member.session_came("u", 2, INFO)
+            future = member.register_session("u", 2, INFO)
             assert not await feed.wait_caught_up()
             await until(member.unregistered)
             assert feed.table.session(1) is not None
@@ -482,7 +482,7 @@ async def test_registrations_wait_for_an_etcd_that_restarts(tmp_path: Path) -> N
             await until(lambda: feed.table.session(2) is not None)
             assert await feed.wait_caught_up()
             assert not member.unregistered()
-            assert feed.table.present(member.life)
+            assert feed.table.present(member.incarnation)
             assert feed.resyncs == 0, "the watch resumes, it does not start over"
         finally:
             await rig.close()

@@ -163,7 +163,7 @@ async def test_a_revoked_lease_takes_its_keys_at_one_revision(store: Store, at: 
     await store.revoke(lease)  # an unknown lease is no error
 
 
-async def test_a_lease_lives_while_it_is_kept_and_ends_after(store: Store, at: str) -> None:
+async def test_a_lease_incarnations_while_it_is_kept_and_ends_after(store: Store, at: str) -> None:
     lease = await store.grant(1)
     written = await put(store, at + "a", lease=lease)
     for _ in range(4):

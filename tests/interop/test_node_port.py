@@ -13,7 +13,7 @@ import pytest
 from homing.internal.v1 import node_pb2, node_pb2_grpc
 from runtime.grpc_wire.call import Call
 from runtime.grpc_wire.client import dial
-from runtime.grpc_wire.flow import Limits
+from runtime.grpc_wire.flow import Http2Limits
 from runtime.grpc_wire.status import (
     CANCELLED,
     INVALID_ARGUMENT,
@@ -54,12 +54,12 @@ async def test_grpcio_drives_a_gateway_s_node_port(kind: str, cluster: Cluster) 
     assert [one[:2] for one in found["rest"]] == [[3, "DONE"]]
     assert found["end"] == "OK"
     assert found["no hello"] == found["nothing"] == no_hello
-    assert found["other life"][0] == "FAILED_PRECONDITION"
+    assert found["other incarnation"][0] == "FAILED_PRECONDITION"
     assert found["deadline"][0] == "DEADLINE_EXCEEDED"
     assert found["method"] == ["UNIMPLEMENTED", "no such method"]
 
 
-class Ear:
+class RecordingHandler:
     """Hears a stream of ours."""
 
     def __init__(self) -> None:
@@ -67,16 +67,16 @@ class Ear:
         self.end: asyncio.Future[StreamEnded] = asyncio.get_running_loop().create_future()
         self.became_writable = asyncio.Event()
 
-    def message(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> None:
         self.messages.put_nowait(node_pb2.NodeMessage.FromString(message))
 
-    def writable(self) -> None:
+    def on_writable(self) -> None:
         self.became_writable.set()
 
-    def finished(self) -> None:
+    def on_half_close(self) -> None:
         raise AssertionError("a server ends with a status")
 
-    def ended(self, how: StreamEnded) -> None:
+    def on_end(self, how: StreamEnded) -> None:
         self.end.set_result(how)
 
 
@@ -103,8 +103,10 @@ async def node() -> AsyncIterator[tuple[str, grpc.aio.Server]]:
     await server.stop(0)
 
 
-async def open_stream(address: str, path: str = PATH, limits: Limits | None = None) -> tuple[Call, Ear]:
-    ear = Ear()
+async def open_stream(
+    address: str, path: str = PATH, limits: Http2Limits | None = None
+) -> tuple[Call, RecordingHandler]:
+    ear = RecordingHandler()
     return await dial(address, path, ear, limits), ear
 
 
@@ -147,6 +149,6 @@ async def test_how_a_server_of_grpcio_ends_a_stream(node: tuple[str, grpc.aio.Se
 
 
 async def test_a_message_above_our_limit_ends_the_stream(node: tuple[str, grpc.aio.Server]) -> None:
-    call, ear = await open_stream(node[0], limits=Limits(message=LARGE - 1))
+    call, ear = await open_stream(node[0], limits=Http2Limits(message=LARGE - 1))
     call.send(ping(3))
     assert (await ear.end).status == RESOURCE_EXHAUSTED

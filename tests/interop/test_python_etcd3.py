@@ -11,7 +11,7 @@ import sys
 
 from registry.etcd.client import EtcdSettings
 from registry.etcd.store import EtcdStore
-from registry.model import Life, Node, SessionInfo
+from registry.model import Incarnation, Node, SessionInfo
 from registry.ports import RegistrySettings
 from registry.registrar import StoreRegistrar
 from tests.support.servers import Server
@@ -47,11 +47,11 @@ async def test_python_etcd3_reads_nodes_sessions_and_files(etcd: Server) -> None
     store = EtcdStore(EtcdSettings(endpoints=(etcd.endpoint,)))
     settings = RegistrySettings(cluster="etcd3")
     member = StoreRegistrar(store, settings, "n.1", lambda m: Node("ws://h:1/ws", "h:2", "h:3", m, "1.0"))
-    life = await member.begin()
+    incarnation = await member.begin()
     run = asyncio.ensure_future(member.run())
     await asyncio.gather(
-        member.session_came("ann/müller", 77, SessionInfo("/", "dev", 1_764_000_000_000)),
-        member.file_joined("plan.txt"),
+        member.register_session("ann/müller", 77, SessionInfo("/", "dev", 1_764_000_000_000)),
+        member.register_file("plan.txt"),
     )
     try:
         found = await python_etcd3(etcd.endpoint, "/homing/etcd3/")
@@ -60,8 +60,8 @@ async def test_python_etcd3_reads_nodes_sessions_and_files(etcd: Server) -> None
         await run
         await store.close()
 
-    assert isinstance(life, Life)
-    owner = f"n%2E1.{life.epoch}"
+    assert isinstance(incarnation, Incarnation)
+    owner = f"n%2E1.{incarnation.epoch}"
     value, created, leased = found["/homing/etcd3/nodes/n%2E1"]
     assert json.loads(value) == {
         "client": "ws://h:1/ws",
@@ -71,8 +71,8 @@ async def test_python_etcd3_reads_nodes_sessions_and_files(etcd: Server) -> None
         "version": "1.0",
         "draining": False,
     }
-    assert (created, leased) == (life.epoch, True)
-    assert found[f"/homing/etcd3/machines/{member.machine}"] == ["n.1", life.epoch, True]
+    assert (created, leased) == (incarnation.epoch, True)
+    assert found[f"/homing/etcd3/machines/{member.machine}"] == ["n.1", incarnation.epoch, True]
     value, _, leased = found[f"/homing/etcd3/sessions/ann%2Fm%C3%BCller/77/{owner}"]
     assert json.loads(value) == {"namespace": "/", "auth_type": "dev", "connected_at": 1_764_000_000_000}
     assert not leased

@@ -33,28 +33,28 @@ class IndexMachine(RuleBasedStateMachine):
         self.here.append(somebody)
         self.index.add(somebody)
 
-    @rule(data=st.data(), guid=FILES)
-    def join(self, data: st.DataObject, guid: str) -> None:
+    @rule(data=st.data(), file=FILES)
+    def join(self, data: st.DataObject, file: str) -> None:
         if self.here:
             somebody = data.draw(st.sampled_from(self.here))
-            first = not self.joined.get(guid)
-            assert self.index.join(somebody, guid) is first
-            self.joined.setdefault(guid, set()).add(somebody.sid)
+            first = not self.joined.get(file)
+            assert self.index.join(somebody, file) is first
+            self.joined.setdefault(file, set()).add(somebody.sid)
 
-    @rule(data=st.data(), guid=FILES)
-    def leave(self, data: st.DataObject, guid: str) -> None:
+    @rule(data=st.data(), file=FILES)
+    def leave(self, data: st.DataObject, file: str) -> None:
         if self.here:
             somebody = data.draw(st.sampled_from(self.here))
-            was_last = self.joined.get(guid) == {somebody.sid}
-            assert self.index.leave(somebody, guid) is was_last
-            self.joined.get(guid, set()).discard(somebody.sid)
+            was_last = self.joined.get(file) == {somebody.sid}
+            assert self.index.leave(somebody, file) is was_last
+            self.joined.get(file, set()).discard(somebody.sid)
 
     @rule(data=st.data())
     def go(self, data: st.DataObject) -> None:
         if self.here:
             somebody = data.draw(st.sampled_from(self.here))
             self.here.remove(somebody)
-            emptied = {guid for guid, sids in self.joined.items() if sids == {somebody.sid}}
+            emptied = {file for file, sids in self.joined.items() if sids == {somebody.sid}}
             assert set(self.index.remove(somebody)) == emptied
             for sids in self.joined.values():
                 sids.discard(somebody.sid)
@@ -65,11 +65,11 @@ class IndexMachine(RuleBasedStateMachine):
         assert set(self.index.sessions) == {somebody.sid for somebody in self.here}
         for user in ("ada", "bob"):
             assert {s.sid for s in self.index.user(user)} == {s.sid for s in self.here if s.user == user}
-        for guid in ("f", "g", "h"):
-            assert {s.sid for s in self.index.file(guid)} == self.joined.get(guid, set())
-        assert set(self.index.files()) == {guid for guid, sids in self.joined.items() if sids}
+        for file in ("f", "g", "h"):
+            assert {s.sid for s in self.index.file(file)} == self.joined.get(file, set())
+        assert set(self.index.files()) == {file for file, sids in self.joined.items() if sids}
         for somebody in self.here:
-            assert set(somebody.files) == {guid for guid, sids in self.joined.items() if somebody.sid in sids}
+            assert set(somebody.files) == {file for file, sids in self.joined.items() if somebody.sid in sids}
             assert len(set(somebody.files)) == len(somebody.files)
 
 

@@ -6,9 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Close, Frame, Opcode
 
-from gateway.wire.messages import Event, Goodbye, Limits, Message, Ping, Pong, receive
+from gateway.wire.messages import (
+    CloseReceived,
+    Event,
+    MessageLimits,
+    MessageReceived,
+    PingReceived,
+    PongReceived,
+    receive,
+)
 
-LIMITS = Limits(70_000, 8)
+LIMITS = MessageLimits(70_000, 8)
 
 SMALL = st.one_of(
     st.binary(max_size=300), st.sampled_from([0, 125, 126, 5000, 65535, 65536]).map(lambda size: b"b" * size)
@@ -22,10 +30,10 @@ def sayings(draw) -> tuple[list[Frame], Event]:
     kind = draw(st.sampled_from(["text", "binary", "fragments", "ping", "pong"]))
     if kind == "ping":
         payload = draw(st.binary(max_size=125))
-        return [Frame(Opcode.PING, payload)], Ping(payload)
+        return [Frame(Opcode.PING, payload)], PingReceived(payload)
     if kind == "pong":
         payload = draw(st.binary(max_size=125))
-        return [Frame(Opcode.PONG, payload)], Pong(payload)
+        return [Frame(Opcode.PONG, payload)], PongReceived(payload)
     text = draw(st.booleans())
     payload = draw(TEXTS).encode() if text else draw(SMALL)
     first = Opcode.TEXT if text else Opcode.BINARY
@@ -33,7 +41,7 @@ def sayings(draw) -> tuple[list[Frame], Event]:
     edges = [0, *sorted(places), len(payload)]
     parts = [payload[begin:end] for begin, end in itertools.pairwise(edges)]
     frames = [Frame(Opcode.CONT if at else first, part, fin=at == len(parts) - 1) for at, part in enumerate(parts)]
-    return frames, Message(text, payload)
+    return frames, MessageReceived(text, payload)
 
 
 def read(data: bytes, places: list[int]) -> list[Event]:
@@ -52,7 +60,7 @@ def test_messages_arrive_as_they_were_said(said, places, bye):
     expected = [event for _, event in said]
     if bye:
         data += Frame(Opcode.CLOSE, Close(4000, "bye").serialize()).serialize(mask=True)
-        expected.append(Goodbye(4000, "bye"))
+        expected.append(CloseReceived(4000, "bye"))
     assert read(data, places) == expected
 
 

@@ -8,20 +8,20 @@ from hypothesis import strategies as st
 
 from homing.internal.v1 import node_pb2
 from homing.v1.router_pb2 import Delivery, PushReport
-from registry.model import Life
-from router.delivery.progress import Progress, Published
-from router.delivery.report import Report
+from registry.model import Incarnation
+from router.delivery.progress import BroadcastProgress, Published
+from router.delivery.report import ReportBuilder
 from router.push import check_push
 from tests.support.calls import push
 
-NODES = [Life(f"n{number}", number) for number in range(1, 4)]
+NODES = [Incarnation(f"n{number}", number) for number in range(1, 4)]
 
 
 class Node:
     """One node: it handles the bus in order, unless the bus loses something, and speaks when it is its turn."""
 
-    def __init__(self, life: Life) -> None:
-        self.life = life
+    def __init__(self, incarnation: Incarnation) -> None:
+        self.incarnation = incarnation
         self.heard: list[tuple[int, bool]] = []  # off the bus, not handled yet: call, and whether it has receivers
         self.spans: list[tuple[int, int]] = []  # handled, not said yet
         self.taken: list[int] = []
@@ -52,13 +52,13 @@ class Node:
 
 class World:
     def __init__(self) -> None:
-        self.nodes = [Node(life) for life in NODES]
+        self.nodes = [Node(incarnation) for incarnation in NODES]
         self.done: dict[int, PushReport] = {}
         self.unreachable = 0
         self.written: Counter[int] = Counter()  # answers that nodes gave while somebody listened
         self.receivers: dict[int, int] = {}
         self.disturbed = False
-        self.progress = Progress(self.complete, self.count)
+        self.progress = BroadcastProgress(self.complete, self.count)
         self.tell()
 
     def complete(self, published: Published) -> None:
@@ -69,12 +69,12 @@ class World:
         self.unreachable += 1
 
     def tell(self) -> None:
-        up = [node.life for node in self.nodes if node.up]
-        self.progress.nodes_are(up, [node.life for node in self.nodes if not node.up])
+        up = [node.incarnation for node in self.nodes if node.up]
+        self.progress.nodes_are(up, [node.incarnation for node in self.nodes if not node.up])
 
     def publish(self, mine: list[bool], lost: bool) -> None:
         checked = check_push(push(user="ada", push_id="p", max_deliveries=100), 100)
-        published = Published(checked, Report(checked), 0.0)
+        published = Published(checked, ReportBuilder(checked), 0.0)
         self.progress.publish([published])
         self.receivers[published.call] = sum(mine)
         self.disturbed |= lost
@@ -87,7 +87,7 @@ class World:
         if node.up:
             message = node.say(answers)
             self.written.update(answer.call for answer in message.answers)
-            self.progress.hear(node.life, message)
+            self.progress.on_handled(node.incarnation, message)
 
     def turn(self, node: Node) -> None:
         """Its stream breaks, with all that was under way, or is there again."""
@@ -97,7 +97,7 @@ class World:
             gone.clear()
         self.tell()
         if node.up:
-            self.progress.hear(node.life, node_pb2.Handled(begins=True))
+            self.progress.on_handled(node.incarnation, node_pb2.Handled(begins=True))
 
 
 which = st.sampled_from(range(len(NODES)))

@@ -5,14 +5,14 @@ import msgspec
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from registry.keys import BatchKey, FileKey, Keys, NodeKey, SessionKey, parse
-from registry.model import Life, Node, SessionInfo
+from registry.model import Incarnation, Node, SessionInfo
 from registry.routes import RouteTable
-from registry.store import Change, Changes, Entry, Reading
+from registry.store import Change, Changes, Entry, Snapshot
 
 KEYS = Keys("c")
 NODES = st.sampled_from(["n1", "n.2", "n/3"])
 SIDS = st.integers(1, 6)
-GUIDS = st.sampled_from(["f", "g/1", "h.%"])
+FILES = st.sampled_from(["f", "g/1", "h.%"])
 INFO = msgspec.json.encode(SessionInfo("/", "test", 5))
 
 
@@ -44,31 +44,34 @@ class Store:
 class Model:
     """What a store's contents mean, worked out from scratch, the slow way."""
 
-    def __init__(self, entries: dict[str, Entry], lingering: set[Life]) -> None:
+    def __init__(self, entries: dict[str, Entry], lingering: set[Incarnation]) -> None:
         parsed = [(parse(e.key, len(KEYS.prefix)), e) for e in entries.values()]
-        self.lives = {
-            Life(key.node, e.create_revision): msgspec.json.decode(e.value, type=Node)
+        self.incarnations = {
+            Incarnation(key.node, e.create_revision): msgspec.json.decode(e.value, type=Node)
             for key, e in parsed
             if isinstance(key, NodeKey)
         }
-        counts = set(self.lives) | lingering
+        counts = set(self.incarnations) | lingering
         sessions = [(key, e) for key, e in parsed if isinstance(key, SessionKey)]
         files = [key for key, _ in parsed if isinstance(key, FileKey)]
         batches = {key.node: int(e.value) for key, e in parsed if isinstance(key, BatchKey)}
-        self.batches = {life: batches.get(life.node, 0) for life in self.lives}
-        self.routes: dict[int, tuple[int, Life]] = {}
+        self.batches = {incarnation: batches.get(incarnation.node, 0) for incarnation in self.incarnations}
+        self.routes: dict[int, tuple[int, Incarnation]] = {}
         for key, e in sessions:
-            if key.life in counts:
-                self.routes[key.sid] = max(self.routes.get(key.sid, (0, Life("", 0))), (e.create_revision, key.life))
+            if key.incarnation in counts:
+                self.routes[key.sid] = max(
+                    self.routes.get(key.sid, (0, Incarnation("", 0))), (e.create_revision, key.incarnation)
+                )
         self.owners = {
-            guid: {f.life for f in files if f.guid == guid and f.life in counts} for guid in ("f", "g/1", "h.%")
+            file: {f.incarnation for f in files if f.file == file and f.incarnation in counts}
+            for file in ("f", "g/1", "h.%")
         }
-        self.over = {key.life for key, _ in sessions} | {key.life for key in files}
+        self.over = {key.incarnation for key, _ in sessions} | {key.incarnation for key in files}
         self.over -= counts
-        self.owned: dict[Life, set[str]] = {}
+        self.owned: dict[Incarnation, set[str]] = {}
         for key, e in parsed:
             if isinstance(key, SessionKey | FileKey):
-                self.owned.setdefault(key.life, set()).add(e.key)
+                self.owned.setdefault(key.incarnation, set()).add(e.key)
 
 
 class RouteTableMachine(RuleBasedStateMachine):
@@ -77,19 +80,21 @@ class RouteTableMachine(RuleBasedStateMachine):
         self.store = Store()
         self.table = RouteTable("c")
         self.seen: dict[str, Entry] = {}  # the store's contents at the table's revision
-        self.known: dict[Life, Node] = {}  # lives as told by changes
-        self.numbers: dict[Life, int] = {}
-        self.lingering: set[Life] = set()
+        self.known: dict[Incarnation, Node] = {}  # incarnations as told by changes
+        self.numbers: dict[Incarnation, int] = {}
+        self.lingering: set[Incarnation] = set()
 
     # What happens in the store
 
-    def life(self, name: str) -> Life | None:
+    def incarnation(self, name: str) -> Incarnation | None:
         entry = self.store.entries.get(KEYS.node(name))
-        return None if entry is None else Life(name, entry.create_revision)
+        return None if entry is None else Incarnation(name, entry.create_revision)
 
-    def past_or_present(self, data: st.DataObject) -> Life | None:
-        lives = sorted({*self.known, *self.lingering, *filter(None, map(self.life, ("n1", "n.2", "n/3")))})
-        return data.draw(st.sampled_from(lives)) if lives else None
+    def past_or_present(self, data: st.DataObject) -> Incarnation | None:
+        incarnations = sorted(
+            {*self.known, *self.lingering, *filter(None, map(self.incarnation, ("n1", "n.2", "n/3")))}
+        )
+        return data.draw(st.sampled_from(incarnations)) if incarnations else None
 
     @rule(name=NODES, draining=st.booleans())
     def node_starts_or_changes(self, name: str, draining: bool) -> None:
@@ -100,19 +105,19 @@ class RouteTableMachine(RuleBasedStateMachine):
     def node_dies(self, name: str) -> None:
         self.store.write(**{KEYS.node(name): None, KEYS.batch(name): None})
 
-    @rule(name=NODES, number=st.integers(1, 99), sids=st.lists(SIDS, unique=True), guids=st.lists(GUIDS, unique=True))
-    def node_registers(self, name: str, number: int, sids: list[int], guids: list[str]) -> None:
-        life = self.life(name)
-        if life is not None:
-            writes: dict[str, bytes | None] = {KEYS.session(user_of(sid), sid, life): INFO for sid in sids}
-            writes |= {KEYS.file(guid, life): b"" for guid in guids}
+    @rule(name=NODES, number=st.integers(1, 99), sids=st.lists(SIDS, unique=True), files=st.lists(FILES, unique=True))
+    def node_registers(self, name: str, number: int, sids: list[int], files: list[str]) -> None:
+        incarnation = self.incarnation(name)
+        if incarnation is not None:
+            writes: dict[str, bytes | None] = {KEYS.session(user_of(sid), sid, incarnation): INFO for sid in sids}
+            writes |= {KEYS.file(file, incarnation): b"" for file in files}
             self.store.write(**writes, **{KEYS.batch(name): b"%d" % number})
 
-    @rule(data=st.data(), sid=SIDS, guid=GUIDS)
-    def somebody_deletes(self, data: st.DataObject, sid: int, guid: str) -> None:
-        life = self.past_or_present(data)
-        if life is not None:
-            self.store.write(**{KEYS.session(user_of(sid), sid, life): None, KEYS.file(guid, life): None})
+    @rule(data=st.data(), sid=SIDS, file=FILES)
+    def somebody_deletes(self, data: st.DataObject, sid: int, file: str) -> None:
+        incarnation = self.past_or_present(data)
+        if incarnation is not None:
+            self.store.write(**{KEYS.session(user_of(sid), sid, incarnation): None, KEYS.file(file, incarnation): None})
 
     @rule()
     def something_else_happens(self) -> None:
@@ -138,27 +143,27 @@ class RouteTableMachine(RuleBasedStateMachine):
         self.store.news = []
         self.seen = dict(self.store.entries)
         entries = [self.seen[key] for key in sorted(self.seen)]
-        self.learn(self.table.replace(Reading(self.store.revision, entries)))
+        self.learn(self.table.replace(Snapshot(self.store.revision, entries)))
 
     @rule(data=st.data())
     def end(self, data: st.DataObject) -> None:
-        life = self.past_or_present(data)
-        if life is not None:
-            self.table.end(life)
-            self.lingering.discard(life)
+        incarnation = self.past_or_present(data)
+        if incarnation is not None:
+            self.table.end(incarnation)
+            self.lingering.discard(incarnation)
 
     def learn(self, change) -> None:
         """Follow what is told; a rule of the port broken (up twice, gone unknown) shows here."""
-        for life, node in change.up:
-            assert life not in self.known
-            self.known[life] = node
-        for life, node in change.changed:
-            assert self.known[life] != node
-            self.known[life] = node
-        for life in change.gone:
-            del self.known[life]
-            self.numbers.pop(life, None)
-            self.lingering.add(life)
+        for incarnation, node in change.up:
+            assert incarnation not in self.known
+            self.known[incarnation] = node
+        for incarnation, node in change.changed:
+            assert self.known[incarnation] != node
+            self.known[incarnation] = node
+        for incarnation in change.gone:
+            del self.known[incarnation]
+            self.numbers.pop(incarnation, None)
+            self.lingering.add(incarnation)
         self.numbers.update(change.batches)
 
     # What must always be true
@@ -167,22 +172,26 @@ class RouteTableMachine(RuleBasedStateMachine):
     def equals_the_model(self) -> None:
         model = Model(self.seen, self.lingering)
         table = self.table
-        assert dict(table.lives()) == model.lives == self.known
+        assert dict(table.incarnations()) == model.incarnations == self.known
         assert set(table.lingering()) == self.lingering
-        assert {life: table.batch(life) for life in model.lives} == model.batches == self.numbers
+        assert (
+            {incarnation: table.batch(incarnation) for incarnation in model.incarnations}
+            == model.batches
+            == self.numbers
+        )
         for sid in range(1, 7):
             route = table.session(sid)
-            assert (route and (route.created, route.life)) == model.routes.get(sid)
+            assert (route and (route.created, route.incarnation)) == model.routes.get(sid)
         for user in {user_of(sid) for sid in range(3)}:
             routes = table.user(user)
             assert sorted(r.sid for r in routes) == sorted(s for s in model.routes if user_of(s) == user)
-            assert all(model.routes[r.sid] == (r.created, r.life) and r.user == user for r in routes)
-        for guid, owners in model.owners.items():
-            assert sorted(table.file(guid)) == sorted(owners)
+            assert all(model.routes[r.sid] == (r.created, r.incarnation) and r.user == user for r in routes)
+        for file, owners in model.owners.items():
+            assert sorted(table.file(file)) == sorted(owners)
         assert set(table.over()) == model.over
-        for life, owned in model.owned.items():
-            assert set(table.keys_of(life, 1000)) == owned
-            assert len(table.keys_of(life, 1)) == 1
+        for incarnation, owned in model.owned.items():
+            assert set(table.keys_of(incarnation, 1000)) == owned
+            assert len(table.keys_of(incarnation, 1)) == 1
 
 
 TestRouteTable = RouteTableMachine.TestCase

@@ -9,14 +9,14 @@ import h2.settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.grpc_wire.connection import Connection
-from runtime.grpc_wire.events import DataCame, Failed, HeadersCame
-from runtime.grpc_wire.flow import Limits
-from runtime.grpc_wire.messages import MessageReader, framed
+from runtime.grpc_wire.connection import Http2Connection
+from runtime.grpc_wire.events import ConnectionFailed, DataReceived, HeadersReceived
+from runtime.grpc_wire.flow import Http2Limits
+from runtime.grpc_wire.messages import GrpcMessageReader, framed
 from runtime.grpc_wire.status import HEAD, request, trailers
 
 REQUEST = request("/x.Y/Z", "host:1")
-SMALL = Limits(stream_window=70_000, window=100_000, frame=16384)
+SMALL = Http2Limits(stream_window=70_000, window=100_000, frame=16384)
 PIECES = st.lists(st.sampled_from([1, 8, 9, 10, 700, 16_393, 40_000]), min_size=1, max_size=6).filter(
     lambda p: max(p) > 400
 )
@@ -37,17 +37,17 @@ def split(data: bytes, sizes: list[int]) -> list[bytes]:
 class Side:
     """One end of ours: what it heard, and its bytes on."""
 
-    def __init__(self, client: bool, limits: Limits = SMALL) -> None:
-        self.connection = Connection(client, limits)
+    def __init__(self, client: bool, limits: Http2Limits = SMALL) -> None:
+        self.connection = Http2Connection(client, limits)
         self.data: dict[int, bytes] = defaultdict(bytes)
-        self.heard: list[object] = []
+        self.on_data: list[object] = []
 
-    def hear(self, data: bytes, sizes: list[int]) -> None:
+    def on_event(self, data: bytes, sizes: list[int]) -> None:
         for piece in split(data, sizes):
             for event in self.connection.receive(piece):
-                assert not isinstance(event, Failed), event
-                self.heard.append(event)
-                if isinstance(event, DataCame):
+                assert not isinstance(event, ConnectionFailed), event
+                self.on_data.append(event)
+                if isinstance(event, DataReceived):
                     self.data[event.stream] += event.data
                     self.connection.consumed(event.stream, event.size)
 
@@ -64,10 +64,10 @@ def make_h2(client: bool, window: int, largest: int) -> h2.connection.H2Connecti
 
 def greet(side: "Side", peer: h2.connection.H2Connection, sizes: list[int]) -> None:
     """h2 holds us to its windows from the first byte, so both learn them before a stream is opened."""
-    side.hear(peer.data_to_send(), sizes)
+    side.on_event(peer.data_to_send(), sizes)
     for piece in split(side.connection.take(), sizes):
         peer.receive_data(piece)
-    side.hear(peer.data_to_send(), sizes)
+    side.on_event(peer.data_to_send(), sizes)
 
 
 def hear_h2(peer: h2.connection.H2Connection, data: bytes, got: dict[int, bytes]) -> None:
@@ -107,13 +107,13 @@ def test_a_client_of_ours_and_a_server_of_h2(ours, theirs, sizes, window, larges
             started = True
         pump_h2(peer, stream, left, sizes)
         answer = peer.data_to_send()
-        side.hear(answer, sizes)
+        side.on_event(answer, sizes)
         if not out and not answer:
             break
     assert (got[stream], side.data[stream], side.connection.queued(stream)) == (sent, back, 0)
     peer.send_headers(stream, trailers(0, ""), end_stream=True)
-    side.hear(peer.data_to_send(), sizes)
-    assert side.heard[-1] == HeadersCame(stream, trailers(0, ""), True)
+    side.on_event(peer.data_to_send(), sizes)
+    assert side.on_data[-1] == HeadersReceived(stream, trailers(0, ""), True)
 
 
 @settings(max_examples=40, deadline=None)
@@ -125,7 +125,7 @@ def test_a_server_of_ours_and_a_client_of_h2(ours, theirs, sizes, window, larges
     got = defaultdict(bytes)
     asked = b"".join(bytes([number % 251]) * size for number, size in enumerate(theirs))
     left = bytearray(asked)
-    side.hear(peer.data_to_send(), sizes)
+    side.on_event(peer.data_to_send(), sizes)
     side.connection.headers(1, HEAD)
     sent = b""
     for number, size in enumerate(ours):
@@ -134,7 +134,7 @@ def test_a_server_of_ours_and_a_client_of_h2(ours, theirs, sizes, window, larges
     for _ in range(10_000):
         pump_h2(peer, 1, left, sizes)
         asking = peer.data_to_send()
-        side.hear(asking, sizes)
+        side.on_event(asking, sizes)
         out = side.connection.take()
         for piece in split(out, sizes):
             hear_h2(peer, piece, got)
@@ -156,24 +156,24 @@ def test_a_server_of_ours_and_a_client_of_h2(ours, theirs, sizes, window, larges
 )
 def test_settings_that_change_under_way_never_break_a_window(sends, sizes, windows):
     """The peer changes its windows while data is queued; h2 raises where we send more than it allows."""
-    side, peer = Side(True, Limits()), make_h2(False, 30_000, 16384)
+    side, peer = Side(True, Http2Limits()), make_h2(False, 30_000, 16384)
     greet(side, peer, sizes)
     streams = [side.connection.open(REQUEST) for _ in range(3)]
     hear_h2(peer, side.connection.take(), defaultdict(bytes))
     got, sent = defaultdict(bytes), defaultdict(bytes)
     changes = list(windows)
-    side.hear(peer.data_to_send(), sizes)
+    side.on_event(peer.data_to_send(), sizes)
     for index, size in sends:
         sent[streams[index]] += framed(b"x" * size)
         side.connection.send(streams[index], framed(b"x" * size))
         if changes:
             peer.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: changes.pop()})
             hear_h2(peer, side.connection.take(), got)  # under way before the change is known
-            side.hear(peer.data_to_send(), sizes)
+            side.on_event(peer.data_to_send(), sizes)
     peer.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 50_000})
     for _ in range(1000):
         answer = peer.data_to_send()
-        side.hear(answer, sizes)
+        side.on_event(answer, sizes)
         out = side.connection.take()
         hear_h2(peer, out, got)
         if not answer and not out:
@@ -184,7 +184,7 @@ def test_settings_that_change_under_way_never_break_a_window(sends, sizes, windo
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=10), PIECES)
 def test_messages_come_whole_however_they_are_split(messages, sizes):
-    reader = MessageReader()
+    reader = GrpcMessageReader()
     data = b"".join(map(framed, messages))
     small = [size % 50 + 1 for size in sizes]
     assert [message for piece in split(data, small) for message in reader.read(piece)] == messages
@@ -195,8 +195,8 @@ def test_messages_come_whole_however_they_are_split(messages, sizes):
 @given(st.binary(max_size=200), st.booleans())
 def test_nonsense_ends_the_connection_and_nothing_else(data, client):
     """Any bytes: events or one Failed, never another exception."""
-    side = Connection(client)
+    side = Http2Connection(client)
     opening = b"" if client else b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     events = side.receive(opening + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00" + data)
     events += side.receive(data)
-    assert sum(isinstance(event, Failed) for event in events) <= 1
+    assert sum(isinstance(event, ConnectionFailed) for event in events) <= 1

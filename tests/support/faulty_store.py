@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from registry.store import Changes, Compare, Entry, Operation, Outcome, Reading, Store, StoreAway
+from registry.store import Changes, Compare, Entry, Operation, Snapshot, Store, StoreAway, TransactionResult
 
 
 class FaultyStore:
@@ -29,7 +29,7 @@ class FaultyStore:
         self._check()
         return await self.inner.get(key)
 
-    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Reading:
+    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Snapshot:
         self._check()
         self.prefix_reads += 1
         reading = await self.inner.get_prefix(prefix, keys_only=keys_only)
@@ -42,7 +42,7 @@ class FaultyStore:
 
     async def transaction(
         self, compare: Sequence[Compare], success: Sequence[Operation], failure: Sequence[Operation] = ()
-    ) -> Outcome:
+    ) -> TransactionResult:
         self._check()
         self.transactions.append(success)
         outcome = await self.inner.transaction(compare, success, failure)

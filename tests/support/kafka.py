@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
 from homing.cluster import kafka
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 from tests.support.servers import Server
 
 READY_WITHIN = 60.0  # seconds
@@ -23,7 +23,7 @@ def require_kafka() -> tuple[str, Path]:
     """A Java and Kafka's jars. The test is skipped, with the reason, where there are none."""
     try:
         return kafka.find_java(), kafka.find_libs()
-    except Trouble as trouble:
+    except CommandError as trouble:
         pytest.skip(str(trouble))
 
 

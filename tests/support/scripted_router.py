@@ -10,7 +10,7 @@ import grpc.aio
 from homing.v1 import router_pb2 as pb
 from homing.v1 import router_pb2_grpc
 
-Answer = Callable[[pb.PushRequest], "pb.PushReport | Awaitable[pb.PushReport]"]
+FencingAnswer = Callable[[pb.PushRequest], "pb.PushReport | Awaitable[pb.PushReport]"]
 
 
 def written(push: pb.PushRequest) -> pb.PushReport:
@@ -20,7 +20,7 @@ def written(push: pb.PushRequest) -> pb.PushReport:
 class ScriptedRouter(router_pb2_grpc.RouterServicer):
     """`messages` are the batches as they came, `pushes` what was in them, `calls` the other requests."""
 
-    def __init__(self, answer: Answer = written) -> None:
+    def __init__(self, answer: FencingAnswer = written) -> None:
         self.answer = answer
         self.messages: list[pb.PushStreamRequest] = []
         self.calls: list[Any] = []

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import msgspec
 
 from registry.keys import Keys
-from registry.lapse import Answer
-from registry.model import Life, Node, SessionInfo
+from registry.lapse import FencingAnswer
+from registry.model import Incarnation, Node, SessionInfo
 from registry.routes import RouteTable, TableChange
 from registry.store import Change, Changes, Entry
 
@@ -26,7 +26,7 @@ class TableFeed:
         self.on_change: Callable[[TableChange], None] = ignore
         self.readable = True
         self.reads = 0
-        self.stands: Answer | None = None
+        self.stands: FencingAnswer | None = None
         self.later: list[Callable[[], None]] = []
 
     async def run(self) -> None:
@@ -43,9 +43,9 @@ class TableFeed:
                 learn()
         return self.readable
 
-    async def standing(self, life: Life) -> Answer:
+    async def lease_state(self, incarnation: Incarnation) -> FencingAnswer:
         self.reads += 1
-        return self.stands or (Answer.ALIVE if self.table.present(life) else Answer.FENCED)
+        return self.stands or (FencingAnswer.ALIVE if self.table.present(incarnation) else FencingAnswer.FENCED)
 
     def _change(self, key: str, value: bytes, deleted: bool = False) -> int:
         revision = self.table.revision + 1
@@ -53,12 +53,12 @@ class TableFeed:
         self.on_change(self.table.fold(Changes(revision, [Change(entry, deleted)])))
         return revision
 
-    def node(self, name: str) -> Life:
-        """A node comes; its life."""
+    def node(self, name: str) -> Incarnation:
+        """A node comes; its incarnation."""
         node = Node(f"ws://{name}/ws", f"{name}:1", f"{name}:2", 0, "test")
         epoch = self._change(KEYS.node(name), msgspec.json.encode(node))
         self._change(KEYS.batch(name), b"0")
-        return Life(name, epoch)
+        return Incarnation(name, epoch)
 
     def node_gone(self, name: str) -> None:
         self._change(KEYS.node(name), b"", deleted=True)
@@ -66,12 +66,12 @@ class TableFeed:
     def batch(self, name: str, number: int) -> None:
         self._change(KEYS.batch(name), b"%d" % number)
 
-    def session(self, life: Life, user: str, sid: int, namespace: str = "/") -> None:
+    def session(self, incarnation: Incarnation, user: str, sid: int, namespace: str = "/") -> None:
         info = msgspec.structs.replace(INFO, namespace=namespace)
-        self._change(KEYS.session(user, sid, life), msgspec.json.encode(info))
+        self._change(KEYS.session(user, sid, incarnation), msgspec.json.encode(info))
 
-    def session_gone(self, life: Life, user: str, sid: int) -> None:
-        self._change(KEYS.session(user, sid, life), b"", deleted=True)
+    def session_gone(self, incarnation: Incarnation, user: str, sid: int) -> None:
+        self._change(KEYS.session(user, sid, incarnation), b"", deleted=True)
 
-    def file(self, life: Life, guid: str) -> None:
-        self._change(KEYS.file(guid, life), b"")
+    def file(self, incarnation: Incarnation, file: str) -> None:
+        self._change(KEYS.file(file, incarnation), b"")

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.door.values import Arrival
 from gateway.identity.identity import Identity
-from gateway.sessions.session import Session, Unidentified
+from gateway.sessions.session import Session, UnauthenticatedClient
 from gateway.wire.envelope_json import JsonEnvelope
 from gateway.wire.ports import Codec, Peer
 
@@ -60,18 +60,18 @@ class RecordingConnection:
 
 
 class RecordingDesk:
-    """A `Desk` that only takes notes."""
+    """A `SessionHandler` that only takes notes."""
 
     def __init__(self) -> None:
         self.notes: list[tuple[str, object]] = []
 
-    def newcomer_opened(self, newcomer: Unidentified) -> None:
+    def newcomer_opened(self, newcomer: UnauthenticatedClient) -> None:
         self.notes.append(("newcomer opened", newcomer))
 
-    def newcomer_said(self, newcomer: Unidentified, text: bool, payload: bytes) -> None:
+    def newcomer_said(self, newcomer: UnauthenticatedClient, text: bool, payload: bytes) -> None:
         self.notes.append(("newcomer said", payload))
 
-    def newcomer_gone(self, newcomer: Unidentified) -> None:
+    def newcomer_gone(self, newcomer: UnauthenticatedClient) -> None:
         self.notes.append(("newcomer gone", newcomer))
 
     def session_opened(self, session: Session) -> None:

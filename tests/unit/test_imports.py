@@ -121,7 +121,7 @@ SHELLS = {
     "runtime.grpc_wire.channel",
     "runtime.grpc_wire.client",
     "runtime.grpc_wire.server",
-    "runtime.grpc_wire.turn",
+    "runtime.grpc_wire.write_batcher",
     "runtime.process.admin",
     "runtime.process.logs",
     "runtime.process.run_all",

@@ -17,7 +17,7 @@ from bench.cluster.load import histogram
 from bench.cluster.load.loadprocess import LoadProcess, Told
 from bench.cluster.load.tally import KINDS
 from bench.cluster.rig import Cluster
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 MOST = 18_000  # clients of one process: below the usual 20,000 files
 SOURCES = 16  # addresses of each process; one has 28,000 ports to one destination, and used ones rest a while
@@ -125,7 +125,9 @@ class Crowds:
         self.open(count, rate, first)
         if not self.wait(lambda told: told.live >= before + count, count / rate * 3 + 60, say):
             told = self.counts()
-            raise Trouble(f"only {told.live - before} of {count} clients came; refused: {dict(told.refused) or 'none'}")
+            raise CommandError(
+                f"only {told.live - before} of {count} clients came; refused: {dict(told.refused) or 'none'}"
+            )
         return {"connects_per_s": round(count / (time.monotonic() - began))}
 
     def _shares(self, count: int) -> Iterator[tuple[LoadProcess, int, int]]:

@@ -13,7 +13,7 @@ from typing import Any
 from bench.cluster.rig import cpu_of, rss_of
 from bench.process import environment, module_command
 from homing.cluster.process import die_with
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 Told = dict[str, Any]
 
@@ -88,8 +88,10 @@ class LoadProcess:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def _trouble(self) -> Trouble:
-        return Trouble(f"a part of the load generator has died: {self._module}, exit status {self._process.wait()}")
+    def _trouble(self) -> CommandError:
+        return CommandError(
+            f"a part of the load generator has died: {self._module}, exit status {self._process.wait()}"
+        )
 
 
 @contextlib.contextmanager

@@ -107,7 +107,7 @@ class Series:
 
     # What the stream says ---------------------------------------------------------------------------------------------
 
-    def message(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> None:
         """Some reports."""
         now = now_us()
         for report in PushStreamResponse.FromString(message).reports:
@@ -117,10 +117,10 @@ class Series:
         if self._outstanding and self.busy and self._call.writable:
             self._send()
 
-    def writable(self) -> None:
+    def on_writable(self) -> None:
         """The next tick sends what is due."""
 
-    def finished(self) -> None:
+    def on_half_close(self) -> None:
         """Servers do not."""
 
     def ended_by(self, how: "StreamEnded") -> None:
@@ -132,8 +132,12 @@ class Hearing:
     """A Listener of `streams` over a Series."""
 
     def __init__(self, series: Series) -> None:
-        self.message, self.writable, self.finished = series.message, series.writable, series.finished
-        self.ended = series.ended_by
+        self.on_message, self.on_writable, self.on_half_close = (
+            series.on_message,
+            series.on_writable,
+            series.on_half_close,
+        )
+        self.on_end = series.ended_by
 
 
 class Pusher:

@@ -19,24 +19,24 @@ NOT_MINE: Verdict
 OLD_EPOCH: Verdict
 
 class RouterMessage(_message.Message):
-    __slots__ = ("hello", "pushes", "asks", "table_batch", "ping", "fencing", "sent_ns", "want_stats")
+    __slots__ = ("hello", "pushes", "requests", "table_batch", "ping", "fencing", "sent_ns", "send_stats")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     PUSHES_FIELD_NUMBER: _ClassVar[int]
-    ASKS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
     TABLE_BATCH_FIELD_NUMBER: _ClassVar[int]
     PING_FIELD_NUMBER: _ClassVar[int]
     FENCING_FIELD_NUMBER: _ClassVar[int]
     SENT_NS_FIELD_NUMBER: _ClassVar[int]
-    WANT_STATS_FIELD_NUMBER: _ClassVar[int]
+    SEND_STATS_FIELD_NUMBER: _ClassVar[int]
     hello: RouterHello
     pushes: _containers.RepeatedCompositeFieldContainer[Push]
-    asks: _containers.RepeatedCompositeFieldContainer[Ask]
+    requests: _containers.RepeatedCompositeFieldContainer[NodeRequest]
     table_batch: int
     ping: int
     fencing: _containers.RepeatedCompositeFieldContainer[Fencing]
     sent_ns: int
-    want_stats: bool
-    def __init__(self, hello: _Optional[_Union[RouterHello, _Mapping]] = ..., pushes: _Optional[_Iterable[_Union[Push, _Mapping]]] = ..., asks: _Optional[_Iterable[_Union[Ask, _Mapping]]] = ..., table_batch: _Optional[int] = ..., ping: _Optional[int] = ..., fencing: _Optional[_Iterable[_Union[Fencing, _Mapping]]] = ..., sent_ns: _Optional[int] = ..., want_stats: bool = ...) -> None: ...
+    send_stats: bool
+    def __init__(self, hello: _Optional[_Union[RouterHello, _Mapping]] = ..., pushes: _Optional[_Iterable[_Union[Push, _Mapping]]] = ..., requests: _Optional[_Iterable[_Union[NodeRequest, _Mapping]]] = ..., table_batch: _Optional[int] = ..., ping: _Optional[int] = ..., fencing: _Optional[_Iterable[_Union[Fencing, _Mapping]]] = ..., sent_ns: _Optional[int] = ..., send_stats: bool = ...) -> None: ...
 
 class RouterHello(_message.Message):
     __slots__ = ("router", "node", "epoch")
@@ -69,7 +69,7 @@ class SessionList(_message.Message):
     def __init__(self, sids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Push(_message.Message):
-    __slots__ = ("call", "epoch", "receivers", "event", "data", "content_type", "push_id", "ttl_ms", "ack_timeout_ms", "except_sessions", "traceparent", "max_deliveries", "received_ns", "patient")
+    __slots__ = ("call", "epoch", "receivers", "event", "data", "content_type", "push_id", "ttl_ms", "ack_timeout_ms", "except_sessions", "traceparent", "max_deliveries", "received_ns", "linger")
     CALL_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     RECEIVERS_FIELD_NUMBER: _ClassVar[int]
@@ -83,7 +83,7 @@ class Push(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     MAX_DELIVERIES_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_NS_FIELD_NUMBER: _ClassVar[int]
-    PATIENT_FIELD_NUMBER: _ClassVar[int]
+    LINGER_FIELD_NUMBER: _ClassVar[int]
     call: int
     epoch: int
     receivers: Receivers
@@ -97,8 +97,8 @@ class Push(_message.Message):
     traceparent: str
     max_deliveries: int
     received_ns: int
-    patient: bool
-    def __init__(self, call: _Optional[int] = ..., epoch: _Optional[int] = ..., receivers: _Optional[_Union[Receivers, _Mapping]] = ..., event: _Optional[str] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., push_id: _Optional[str] = ..., ttl_ms: _Optional[int] = ..., ack_timeout_ms: _Optional[int] = ..., except_sessions: _Optional[_Iterable[int]] = ..., traceparent: _Optional[str] = ..., max_deliveries: _Optional[int] = ..., received_ns: _Optional[int] = ..., patient: bool = ...) -> None: ...
+    linger: bool
+    def __init__(self, call: _Optional[int] = ..., epoch: _Optional[int] = ..., receivers: _Optional[_Union[Receivers, _Mapping]] = ..., event: _Optional[str] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., push_id: _Optional[str] = ..., ttl_ms: _Optional[int] = ..., ack_timeout_ms: _Optional[int] = ..., except_sessions: _Optional[_Iterable[int]] = ..., traceparent: _Optional[str] = ..., max_deliveries: _Optional[int] = ..., received_ns: _Optional[int] = ..., linger: bool = ...) -> None: ...
 
 class Broadcast(_message.Message):
     __slots__ = ("router", "sent_ns", "pushes")
@@ -110,7 +110,7 @@ class Broadcast(_message.Message):
     pushes: _containers.RepeatedCompositeFieldContainer[Push]
     def __init__(self, router: _Optional[str] = ..., sent_ns: _Optional[int] = ..., pushes: _Optional[_Iterable[_Union[Push, _Mapping]]] = ...) -> None: ...
 
-class Ask(_message.Message):
+class NodeRequest(_message.Message):
     __slots__ = ("call", "epoch", "membership", "disconnect", "reply", "presence")
     CALL_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -177,24 +177,24 @@ class FilePresence(_message.Message):
     def __init__(self, file: _Optional[str] = ..., after: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class NodeMessage(_message.Message):
-    __slots__ = ("hello", "pushes", "asks", "pong", "unregistered", "fencing_asks", "stats", "handled")
+    __slots__ = ("hello", "pushes", "responses", "pong", "unregistered", "fencing_queries", "stats", "handled")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     PUSHES_FIELD_NUMBER: _ClassVar[int]
-    ASKS_FIELD_NUMBER: _ClassVar[int]
+    RESPONSES_FIELD_NUMBER: _ClassVar[int]
     PONG_FIELD_NUMBER: _ClassVar[int]
     UNREGISTERED_FIELD_NUMBER: _ClassVar[int]
-    FENCING_ASKS_FIELD_NUMBER: _ClassVar[int]
+    FENCING_QUERIES_FIELD_NUMBER: _ClassVar[int]
     STATS_FIELD_NUMBER: _ClassVar[int]
     HANDLED_FIELD_NUMBER: _ClassVar[int]
     hello: NodeHello
     pushes: _containers.RepeatedCompositeFieldContainer[PushAnswer]
-    asks: _containers.RepeatedCompositeFieldContainer[AskAnswer]
+    responses: _containers.RepeatedCompositeFieldContainer[NodeResponse]
     pong: int
     unregistered: Unregistered
-    fencing_asks: _containers.RepeatedCompositeFieldContainer[FencingAsk]
+    fencing_queries: _containers.RepeatedCompositeFieldContainer[FencingQuery]
     stats: Stats
     handled: Handled
-    def __init__(self, hello: _Optional[_Union[NodeHello, _Mapping]] = ..., pushes: _Optional[_Iterable[_Union[PushAnswer, _Mapping]]] = ..., asks: _Optional[_Iterable[_Union[AskAnswer, _Mapping]]] = ..., pong: _Optional[int] = ..., unregistered: _Optional[_Union[Unregistered, _Mapping]] = ..., fencing_asks: _Optional[_Iterable[_Union[FencingAsk, _Mapping]]] = ..., stats: _Optional[_Union[Stats, _Mapping]] = ..., handled: _Optional[_Union[Handled, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[NodeHello, _Mapping]] = ..., pushes: _Optional[_Iterable[_Union[PushAnswer, _Mapping]]] = ..., responses: _Optional[_Iterable[_Union[NodeResponse, _Mapping]]] = ..., pong: _Optional[int] = ..., unregistered: _Optional[_Union[Unregistered, _Mapping]] = ..., fencing_queries: _Optional[_Iterable[_Union[FencingQuery, _Mapping]]] = ..., stats: _Optional[_Union[Stats, _Mapping]] = ..., handled: _Optional[_Union[Handled, _Mapping]] = ...) -> None: ...
 
 class NodeHello(_message.Message):
     __slots__ = ("node", "epoch")
@@ -266,7 +266,7 @@ class Delivered(_message.Message):
     ack_content_type: str
     def __init__(self, session: _Optional[int] = ..., user: _Optional[str] = ..., outcome: _Optional[int] = ..., latency_us: _Optional[int] = ..., ack_data: _Optional[bytes] = ..., ack_content_type: _Optional[str] = ...) -> None: ...
 
-class AskAnswer(_message.Message):
+class NodeResponse(_message.Message):
     __slots__ = ("call", "verdict", "sessions", "outcome", "present")
     CALL_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
@@ -309,14 +309,14 @@ class Stats(_message.Message):
     counters: _containers.ScalarMap[str, int]
     def __init__(self, sessions: _Optional[int] = ..., files: _Optional[int] = ..., counters: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
-class FencingAsk(_message.Message):
-    __slots__ = ("ask",)
-    ASK_FIELD_NUMBER: _ClassVar[int]
-    ask: int
-    def __init__(self, ask: _Optional[int] = ...) -> None: ...
+class FencingQuery(_message.Message):
+    __slots__ = ("query",)
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    query: int
+    def __init__(self, query: _Optional[int] = ...) -> None: ...
 
 class Fencing(_message.Message):
-    __slots__ = ("ask", "state")
+    __slots__ = ("query", "state")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Fencing.State]
@@ -327,8 +327,8 @@ class Fencing(_message.Message):
     ALIVE: Fencing.State
     FENCED: Fencing.State
     AWAY: Fencing.State
-    ASK_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
-    ask: int
+    query: int
     state: Fencing.State
-    def __init__(self, ask: _Optional[int] = ..., state: _Optional[_Union[Fencing.State, str]] = ...) -> None: ...
+    def __init__(self, query: _Optional[int] = ..., state: _Optional[_Union[Fencing.State, str]] = ...) -> None: ...

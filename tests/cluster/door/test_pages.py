@@ -9,8 +9,8 @@ import jwt
 import pytest
 from aiohttp import web
 
-from gateway.door.listener import DoorSettings, Doorway
-from gateway.door.pages import Pages
+from gateway.door.listener import ClientListener, DoorSettings
+from gateway.door.pages import DevelopmentPages
 from gateway.identity.tokens import Issuer, Tokens
 
 ISSUER = Issuer("dev", "HS256", b"a secret for tests only, 32 bytes", "homing-dev", "homing")
@@ -47,8 +47,8 @@ async def backend() -> AsyncIterator[Backend]:
 
 
 class Served:
-    def __init__(self, pages: Pages | None) -> None:
-        self.doorway = Doorway(DoorSettings(head_seconds=0.5), NoHouse(), Tokens([ISSUER]).verify, pages=pages)
+    def __init__(self, pages: DevelopmentPages | None) -> None:
+        self.doorway = ClientListener(DoorSettings(head_seconds=0.5), NoHouse(), Tokens([ISSUER]).verify, pages=pages)
         self.pages = pages
         self.port = 0
 
@@ -82,7 +82,7 @@ def status(answer: bytes) -> int:
 
 
 async def test_the_page_and_its_module_are_served_and_close_the_connection(backend):
-    async with Served(Pages(ISSUER, backend.address)) as served:
+    async with Served(DevelopmentPages(ISSUER, backend.address)) as served:
         page = await served.get("/", Connection="keep-alive")
         assert status(page) == 200
         assert b"Connection: close" in page
@@ -98,7 +98,7 @@ async def test_the_page_and_its_module_are_served_and_close_the_connection(backe
 
 
 async def test_a_token_of_the_development_issuer_with_its_grants():
-    async with Served(Pages(ISSUER, "")) as served:
+    async with Served(DevelopmentPages(ISSUER, "")) as served:
         answer = await served.get("/dev/token?user=ad%C3%A0&file=a&file=b%26c")
         head, _, token = answer.partition(b"\r\n\r\n")
         assert b"no-store" in head
@@ -109,7 +109,7 @@ async def test_a_token_of_the_development_issuer_with_its_grants():
 
 
 async def test_calls_go_to_the_router_and_come_back_as_it_answered(backend):
-    async with Served(Pages(ISSUER, backend.address)) as served, aiohttp.ClientSession() as client:
+    async with Served(DevelopmentPages(ISSUER, backend.address)) as served, aiohttp.ClientSession() as client:
         origin = f"http://127.0.0.1:{served.port}"
         headers = {"Origin": origin, "traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01", "Cookie": "c=1"}
         body = {"event": "x" * 200_000}  # more than comes in one read
@@ -125,13 +125,13 @@ async def test_calls_go_to_the_router_and_come_back_as_it_answered(backend):
 
 async def test_without_a_router_a_call_is_unavailable(backend):
     for address in ("", "127.0.0.1:1"):
-        async with Served(Pages(ISSUER, address)) as served, aiohttp.ClientSession() as client:
+        async with Served(DevelopmentPages(ISSUER, address)) as served, aiohttp.ClientSession() as client:
             answer = await client.post(f"http://127.0.0.1:{served.port}/v1/push", json={})
             assert (answer.status, (await answer.json())["error"]["code"]) == (503, "unavailable")
 
 
 async def test_row_08_a_request_behind_a_page_reaches_no_other_parser(backend):
-    async with Served(Pages(ISSUER, backend.address)) as served:
+    async with Served(DevelopmentPages(ISSUER, backend.address)) as served:
         host = f"Host: 127.0.0.1:{served.port}\r\n".encode()
         smuggled = b"POST /v1/push HTTP/1.1\r\n" + host + b"Content-Length: 2\r\n\r\n{}"
         answer = await served.raw(b"GET /homing.js HTTP/1.1\r\n" + host + b"\r\n" + smuggled)

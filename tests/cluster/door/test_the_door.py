@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 import websockets
 
-from gateway.door.listener import DoorSettings, Doorway
+from gateway.door.listener import ClientListener, DoorSettings
 from gateway.door.values import Arrival, Refusal
 from gateway.identity.tokens import Tokens
 from gateway.wire.frames import binary_frame, close_frame, text_frame
@@ -81,7 +81,7 @@ class Door:
 
     def __init__(self, settings: DoorSettings) -> None:
         self.house = RecordingHouse()
-        self.doorway = Doorway(settings, self.house, Tokens([SHARED, SIGNED]).verify)
+        self.doorway = ClientListener(settings, self.house, Tokens([SHARED, SIGNED]).verify)
         self.port = 0
 
     @property
@@ -336,7 +336,7 @@ async def test_what_is_said_at_once_is_with_the_kernel_at_once(door):
     writer.close()
 
 
-async def test_a_connections_life_leaves_no_circle(door):
+async def test_a_connections_incarnation_leaves_no_circle(door):
     """What reference counting frees costs no pause of the collector."""
     gc.collect()
     gc.set_debug(gc.DEBUG_SAVEALL)
@@ -408,7 +408,7 @@ async def test_closing_the_door_ends_who_is_still_at_it_and_nobody_else(door):
 
 
 async def test_a_port_in_use_is_an_os_error(door):
-    other = Doorway(SECONDS, door.house, Tokens([SHARED]).verify)
+    other = ClientListener(SECONDS, door.house, Tokens([SHARED]).verify)
     with pytest.raises(OSError, match="in use"):
         await other.listen("127.0.0.1", door.port)
     await other.close()

@@ -45,12 +45,12 @@ def answer(message: Any) -> list[Any]:
     return [[one.call, node_pb2.Verdict.Name(one.verdict), len(one.deliveries)] for one in message.pushes]
 
 
-def drive_sync(address: str, node: str, life: str) -> dict[str, Any]:
+def drive_sync(address: str, node: str, incarnation: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    epoch = int(life)
+    epoch = int(incarnation)
     with grpc.insecure_channel(address, options=OPTIONS) as channel:
         stub = node_pb2_grpc.NodeStub(channel)
-        found["other life"] = ended(lambda: list(stub.Stream(iter([hello(node, epoch + 1)]))))
+        found["other incarnation"] = ended(lambda: list(stub.Stream(iter([hello(node, epoch + 1)]))))
         said: queue.SimpleQueue[node_pb2.RouterMessage | None] = queue.SimpleQueue()
         stream = stub.Stream(iter(said.get, None))
         said.put(hello(node, epoch))
@@ -81,14 +81,14 @@ def ended(call: Callable[[], object]) -> list[str]:
     return ["OK", ""]
 
 
-async def drive_aio(address: str, node: str, life: str) -> dict[str, Any]:
+async def drive_aio(address: str, node: str, incarnation: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    epoch = int(life)
+    epoch = int(incarnation)
     async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
         stub = node_pb2_grpc.NodeStub(channel)
         first = stub.Stream()
         await first.write(hello(node, epoch + 1))
-        found["other life"] = [(await first.code()).name, await first.details()]
+        found["other incarnation"] = [(await first.code()).name, await first.details()]
         stream = stub.Stream()
         await stream.write(hello(node, epoch))
         found["hello"] = (await stream.read()).hello.node

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.close_codes import CLOSINGS, ERRORS, Retry, may_retry
+from gateway.close_codes import CLOSE_CODES, ERRORS, Retry, may_retry
 from gateway.door import head, upgrade
 from gateway.door import listener as door
 from gateway.door.values import Refusal
@@ -27,9 +27,9 @@ def test_an_unknown_code_is_a_lost_connection():
 
 
 def test_reasons_fit_and_rows_are_told_apart():
-    assert len({(row.code, row.reason) for row in CLOSINGS}) == len(CLOSINGS)
-    assert all(len(row.reason.encode()) <= 123 for row in CLOSINGS)
-    assert {row.reason for row in CLOSINGS if row.code == 4408} == {"auth", "heartbeat", "slow"}
+    assert len({(row.code, row.reason) for row in CLOSE_CODES}) == len(CLOSE_CODES)
+    assert all(len(row.reason.encode()) <= 123 for row in CLOSE_CODES)
+    assert {row.reason for row in CLOSE_CODES if row.code == 4408} == {"auth", "heartbeat", "slow"}
 
 
 def test_every_refusal_of_the_door_is_in_the_table():

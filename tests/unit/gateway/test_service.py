@@ -10,19 +10,19 @@ from gateway.door.values import Arrival, Refusal
 from gateway.events.port import Record
 from gateway.identity.identity import Identity
 from gateway.identity.ports import Unauthorized
-from gateway.registration.barrier import Reach
-from gateway.registration.registering import Registering
+from gateway.registration.barrier import RouteAckBarrier
+from gateway.registration.registering import SessionRegistration
 from gateway.service import ClientSettings, Gateway
 from gateway.sessions.acks import Acks
 from gateway.sessions.budget import Budget
 from gateway.sessions.heartbeat import Heartbeat, HeartbeatSettings
 from gateway.sessions.index import Index
-from gateway.sessions.session import Session, Unidentified
+from gateway.sessions.session import Session, UnauthenticatedClient
 from gateway.wire.bare import Bare
 from gateway.wire.envelope_json import JsonEnvelope
 from observability import names
 from observability.counters import counters
-from registry.lapse import Standing
+from registry.lapse import LeaseState
 from registry.memory import MemoryStore
 from registry.model import Node
 from registry.ports import RegistrySettings
@@ -63,8 +63,8 @@ class Rig:
         self.index = Index[Session]()
         self.counters = counters(names.GATEWAY)
         self.sink = BoundedSink()
-        self.reach = Reach(patience=60)
-        self.registering = Registering(self.index, self.reach, registrar, self.counters)
+        self.reach = RouteAckBarrier(limit=60)
+        self.registering = SessionRegistration(self.index, self.reach, registrar, self.counters)
         heartbeat = Heartbeat(HeartbeatSettings(), self.counters, TurnedClock())
         settings = ClientSettings(ping_ms=25_000, max_bytes=65_536, max_files=3)
         self.gateway = Gateway(
@@ -73,8 +73,8 @@ class Rig:
         )
         self.gateway.open = True
 
-    async def held(self) -> Standing:
-        return Standing.HELD
+    async def held(self) -> LeaseState:
+        return LeaseState.HELD
 
     def verify(self, token: str, _now: float) -> Identity:
         if token.startswith("bad"):
@@ -159,24 +159,24 @@ async def test_nobody_enters_while_closed_lapsed_or_fenced(rig: Rig) -> None:
     assert isinstance(refusal, Refusal)
     assert refusal.status == 503
     rig.gateway.open = True
-    for standing, enters in (
-        (Standing.LAPSED, False),
-        (Standing.FENCED, False),
-        (Standing.AWAY, True),
-        (Standing.HELD, True),
+    for lease_state, enters in (
+        (LeaseState.LAPSED, False),
+        (LeaseState.FENCED, False),
+        (LeaseState.AWAY, True),
+        (LeaseState.HELD, True),
     ):
 
-        async def stand(standing: Standing = standing) -> Standing:
-            return standing
+        async def stand(lease_state: LeaseState = lease_state) -> LeaseState:
+            return lease_state
 
-        rig.gateway.wait_standing = stand
+        rig.gateway.wait_lease_state = stand
         assert isinstance(await rig.gateway.enter(arrival), Session) is enters
 
 
 async def test_row_33_the_first_message_must_be_auth(rig: Rig) -> None:
     for first in ('{"type": "event", "event": "e", "data": 1}', '{"type": "auth", "token": "bad"}', "{", "[]"):
         newcomer = await rig.gateway.enter(Arrival(JsonEnvelope(), None, (), ADDRESS))
-        assert isinstance(newcomer, Unidentified)
+        assert isinstance(newcomer, UnauthenticatedClient)
         connection = RecordingConnection(newcomer)
         newcomer.opened(connection)
         newcomer.message(True, first.encode())
@@ -187,7 +187,7 @@ async def test_row_33_the_first_message_must_be_auth(rig: Rig) -> None:
 
 async def test_auth_makes_a_session_of_a_newcomer(rig: Rig) -> None:
     newcomer = await rig.gateway.enter(Arrival(JsonEnvelope(), None, ("doc",), ADDRESS))
-    assert isinstance(newcomer, Unidentified)
+    assert isinstance(newcomer, UnauthenticatedClient)
     connection = RecordingConnection(newcomer)
     newcomer.opened(connection)
     newcomer.message(True, b'{"type": "auth", "token": "ada doc", "id": 4}')
@@ -211,7 +211,7 @@ async def test_a_newcomer_that_asks_for_a_file_without_grant_is_turned_away(rig:
 
 async def test_a_newcomer_that_leaves_while_it_is_registered_leaves_nothing(rig: Rig) -> None:
     newcomer = await rig.gateway.enter(Arrival(JsonEnvelope(), None, (), ADDRESS))
-    assert isinstance(newcomer, Unidentified)
+    assert isinstance(newcomer, UnauthenticatedClient)
     newcomer.opened(RecordingConnection(newcomer))
     newcomer.message(True, b'{"type": "auth", "token": "ada"}')
     newcomer.closed(1006, "")
@@ -223,18 +223,18 @@ async def test_a_newcomer_that_leaves_while_it_is_registered_leaves_nothing(rig:
 async def test_a_late_auth_is_judged_like_an_arrival(rig: Rig) -> None:
     """Draining, fenced, or with a full bus: what is refused at the door is refused after it."""
 
-    async def fenced() -> Standing:
-        return Standing.FENCED
+    async def fenced() -> LeaseState:
+        return LeaseState.FENCED
 
     def drain() -> None:
         rig.gateway.open = False
 
     def fence() -> None:
-        rig.gateway.wait_standing = fenced
+        rig.gateway.wait_lease_state = fenced
 
     for close in (rig.sink.room.clear, fence, drain):
         newcomer = await rig.gateway.enter(Arrival(JsonEnvelope(), None, (), ADDRESS))
-        assert isinstance(newcomer, Unidentified), close
+        assert isinstance(newcomer, UnauthenticatedClient), close
         connection = RecordingConnection(newcomer)
         newcomer.opened(connection)
         close()
@@ -242,16 +242,16 @@ async def test_a_late_auth_is_judged_like_an_arrival(rig: Rig) -> None:
         await rig.settle()
         assert connection.closing == (1012, "draining")
         rig.sink.room.set()
-        rig.gateway.wait_standing = rig.held
+        rig.gateway.wait_lease_state = rig.held
     assert not rig.index.sessions
 
 
-async def test_who_was_registered_by_a_life_that_is_over_does_not_enter(rig: Rig) -> None:
+async def test_who_was_registered_by_a_incarnation_that_is_over_does_not_enter(rig: Rig) -> None:
     rig.reach.opened("router", 0)
     entering = asyncio.ensure_future(rig.gateway.enter(Arrival(JsonEnvelope(), identity(), (), ADDRESS)))
     while not rig.reach.waiting():
         await asyncio.sleep(0)
-    rig.registering.registrar = object()  # type: ignore[assignment]  # another life has begun
+    rig.registering.registrar = object()  # type: ignore[assignment]  # another incarnation has begun
     rig.registering.go = lambda session: rig.index.remove(session)  # type: ignore[assignment,method-assign]
     rig.reach.forget_all()
     assert isinstance(await entering, Refusal)
@@ -260,7 +260,7 @@ async def test_who_was_registered_by_a_life_that_is_over_does_not_enter(rig: Rig
 
 async def test_at_a_drain_newcomers_are_sent_elsewhere(rig: Rig) -> None:
     newcomer = await rig.gateway.enter(Arrival(JsonEnvelope(), None, (), ADDRESS))
-    assert isinstance(newcomer, Unidentified)
+    assert isinstance(newcomer, UnauthenticatedClient)
     connection = RecordingConnection(newcomer)
     newcomer.opened(connection)
     rig.gateway.close_newcomers()
@@ -395,11 +395,11 @@ async def test_rows_55_56_a_bad_message_names_its_field_and_ten_in_a_row_end_it(
         say(session, type="event", event=number)
     assert {(message["code"], message["field"]) for message in said(session)[1:]} == {("bad_message", "event")}
     assert connection_of(session).closing == (4400, "bad messages")
-    patient = await rig.session("bob")
+    linger = await rig.session("bob")
     for _ in range(20):
-        patient.message(True, b"{")
-        say(patient, type="ping", id=1)
-    assert connection_of(patient).closing is None
+        linger.message(True, b"{")
+        say(linger, type="ping", id=1)
+    assert connection_of(linger).closing is None
 
 
 async def test_a_token_can_be_refreshed_by_its_own_user_only(rig: Rig) -> None:

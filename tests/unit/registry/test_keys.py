@@ -1,7 +1,7 @@
 import pytest
 
 from registry.keys import BatchKey, FileKey, Keys, NodeKey, SessionKey, encode, parse
-from registry.model import Life
+from registry.model import Incarnation
 
 NAMES = ["plain", "a/b", "a.b", "", "ü😀", "100%", "..", "~x", "a b", "%2F"]
 
@@ -9,12 +9,12 @@ NAMES = ["plain", "a/b", "a.b", "", "ü😀", "100%", "..", "~x", "a b", "%2F"]
 @pytest.mark.parametrize("name", NAMES)
 def test_any_name_survives_and_is_one_segment(name: str) -> None:
     keys = Keys("c.1/x")
-    life = Life(name or "n", 12)
+    incarnation = Incarnation(name or "n", 12)
     cases = [
         (keys.node(name), NodeKey(name)),
         (keys.batch(name), BatchKey(name)),
-        (keys.session(name, 5, life), SessionKey(name, 5, life)),
-        (keys.file(name, life), FileKey(name, life)),
+        (keys.session(name, 5, incarnation), SessionKey(name, 5, incarnation)),
+        (keys.file(name, incarnation), FileKey(name, incarnation)),
     ]
     for key, meaning in cases:
         assert key.isascii()
@@ -28,9 +28,9 @@ def test_an_encoded_name_holds_no_structure() -> None:
 
 def test_keys_lie_where_the_design_says() -> None:
     keys = Keys("homing")
-    life = Life("n", 3)
-    assert keys.session("u", 1, life) == "/homing/homing/sessions/u/1/n.3"
-    assert keys.file("f", life) == "/homing/homing/files/f/n.3"
+    incarnation = Incarnation("n", 3)
+    assert keys.session("u", 1, incarnation) == "/homing/homing/sessions/u/1/n.3"
+    assert keys.file("f", incarnation) == "/homing/homing/files/f/n.3"
     assert keys.machine(4) == keys.machines + "4" == "/homing/homing/machines/4"
     assert keys.batch("n") == keys.batches + "n" == "/homing/homing/batches/n"
     assert (keys.layout, keys.sweeper) == ("/homing/homing/layout", "/homing/homing/leaders/sweeper")

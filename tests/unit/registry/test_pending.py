@@ -1,7 +1,7 @@
 import asyncio
 
 from registry.batches import Batch
-from registry.pending import Pending
+from registry.pending import PendingWrites
 
 
 class Recorder:
@@ -17,8 +17,8 @@ class Recorder:
         await self.answer.wait()
 
 
-def pending() -> Pending:
-    return Pending(iter(range(0, 10**6, 10)).__next__)  # a clock that never makes a batch wait for the next
+def pending() -> PendingWrites:
+    return PendingWrites(iter(range(0, 10**6, 10)).__next__)  # a clock that never makes a batch wait for the next
 
 
 async def settle() -> None:
@@ -102,7 +102,7 @@ async def test_put_once_is_done_at_once_when_committed() -> None:
 
 async def test_the_longest_wait_is_known() -> None:
     now = 5.0
-    wishes = Pending(lambda: now)
+    wishes = PendingWrites(lambda: now)
     assert wishes.waits_since() is None
     wishes.put("a", b"")
     now = 6.0

@@ -2,14 +2,14 @@ import msgspec
 import pytest
 
 from registry.keys import Keys
-from registry.model import Life, Node, SessionInfo
+from registry.model import Incarnation, Node, SessionInfo
 from registry.routes import RouteTable, TableChange
-from registry.store import Change, Changes, Entry, Reading
+from registry.store import Change, Changes, Entry, Snapshot
 
 KEYS = Keys("c")
 NODE = Node("ws://h:1/ws", "h:2", "h:3", 7, "v")
 INFO = SessionInfo("/", "test", 5)
-OLD, NEW, OTHER = Life("n", 10), Life("n", 50), Life("m", 20)
+OLD, NEW, OTHER = Incarnation("n", 10), Incarnation("n", 50), Incarnation("m", 20)
 
 
 class Rig:
@@ -21,14 +21,14 @@ class Rig:
         self.revision += 1
         return self.table.fold(Changes(self.revision, changes))
 
-    def up(self, *lives: Life, number: int = 0) -> TableChange:
+    def up(self, *incarnations: Incarnation, number: int = 0) -> TableChange:
         changes = []
-        for life in lives:
-            changes += [node(life), put(KEYS.batch(life.node), b"%d" % number)]
+        for incarnation in incarnations:
+            changes += [node(incarnation), put(KEYS.batch(incarnation.node), b"%d" % number)]
         return self.fold(*changes)
 
-    def down(self, life: Life) -> TableChange:
-        return self.fold(gone(KEYS.node(life.node)), gone(KEYS.batch(life.node)))
+    def down(self, incarnation: Incarnation) -> TableChange:
+        return self.fold(gone(KEYS.node(incarnation.node)), gone(KEYS.batch(incarnation.node)))
 
 
 def put(key: str, value: bytes = b"", created: int = 100) -> Change:
@@ -39,12 +39,12 @@ def gone(key: str) -> Change:
     return Change(Entry(key, b"", 0, 0), True)
 
 
-def node(life: Life, value: Node = NODE) -> Change:
-    return put(KEYS.node(life.node), msgspec.json.encode(value), life.epoch)
+def node(incarnation: Incarnation, value: Node = NODE) -> Change:
+    return put(KEYS.node(incarnation.node), msgspec.json.encode(value), incarnation.epoch)
 
 
-def session(sid: int, life: Life, created: int = 100, user: str = "u") -> Change:
-    return put(KEYS.session(user, sid, life), msgspec.json.encode(INFO), created)
+def session(sid: int, incarnation: Incarnation, created: int = 100, user: str = "u") -> Change:
+    return put(KEYS.session(user, sid, incarnation), msgspec.json.encode(INFO), created)
 
 
 @pytest.fixture
@@ -65,20 +65,20 @@ def test_a_node_comes_changes_and_goes(rig: Rig) -> None:
     assert rig.table.lingering() == [OLD]
 
 
-def test_another_epoch_replaces_a_life(rig: Rig) -> None:
+def test_another_epoch_replaces_a_incarnation(rig: Rig) -> None:
     rig.up(OLD)
     change = rig.up(NEW)
     assert change.gone == (OLD,)
     assert change.up == ((NEW, NODE),)
 
 
-def test_a_life_that_came_and_went_within_one_fold_is_not_told_and_does_not_linger(rig: Rig) -> None:
+def test_a_incarnation_that_came_and_went_within_one_fold_is_not_told_and_does_not_linger(rig: Rig) -> None:
     assert rig.fold(node(OLD), session(1, OLD), gone(KEYS.node("n"))) == TableChange()
     assert rig.table.lingering() == []
     assert rig.table.over() == [OLD]
 
 
-def test_routes_of_a_lingering_life_count_until_it_is_ended(rig: Rig) -> None:
+def test_routes_of_a_lingering_incarnation_count_until_it_is_ended(rig: Rig) -> None:
     rig.up(OLD)
     rig.fold(session(1, OLD), put(KEYS.file("f", OLD)))
     rig.down(OLD)
@@ -92,22 +92,22 @@ def test_routes_of_a_lingering_life_count_until_it_is_ended(rig: Rig) -> None:
     assert rig.table.over() == [OLD]
 
 
-def test_ending_a_present_life_changes_nothing(rig: Rig) -> None:
+def test_ending_a_present_incarnation_changes_nothing(rig: Rig) -> None:
     rig.up(OLD)
     rig.fold(session(1, OLD))
     rig.table.end(OLD)
     assert rig.table.session(1) is not None
 
 
-def test_the_newest_registration_whose_life_counts_is_the_route(rig: Rig) -> None:
+def test_the_newest_registration_whose_incarnation_counts_is_the_route(rig: Rig) -> None:
     rig.up(OLD, OTHER)
     rig.fold(session(1, OTHER, created=200), session(1, OLD, created=150))
-    assert rig.table.session(1).life == OTHER
-    assert [r.life for r in rig.table.user("u")] == [OTHER]
+    assert rig.table.session(1).incarnation == OTHER
+    assert [r.incarnation for r in rig.table.user("u")] == [OTHER]
     rig.down(OTHER)
     rig.table.end(OTHER)
-    assert rig.table.session(1).life == OLD
-    assert [r.life for r in rig.table.user("u")] == [OLD]
+    assert rig.table.session(1).incarnation == OLD
+    assert [r.incarnation for r in rig.table.user("u")] == [OLD]
 
 
 def test_a_route_of_an_old_epoch_does_not_count(rig: Rig) -> None:
@@ -126,27 +126,27 @@ def test_a_key_that_is_put_again_is_still_one_record(rig: Rig) -> None:
     assert rig.table.user("u") == []
 
 
-def test_keys_of_a_life_are_the_keys_that_were_put(rig: Rig) -> None:
+def test_keys_of_a_incarnation_are_the_keys_that_were_put(rig: Rig) -> None:
     rig.up(OLD)
     rig.fold(session(1, OLD, user="a/b"), session(2, OLD), session(3, NEW), put(KEYS.file("f%", OLD)))
     every = {KEYS.session("a/b", 1, OLD), KEYS.session("u", 2, OLD), KEYS.file("f%", OLD)}
     assert set(rig.table.keys_of(OLD, 10)) == every
     assert set(rig.table.keys_of(OLD, 2)) < every
-    assert rig.table.keys_of(Life("x", 1), 10) == []
+    assert rig.table.keys_of(Incarnation("x", 1), 10) == []
 
 
 def test_a_snapshot_is_diffed_and_batches_before_nodes_in_key_order_are_told(rig: Rig) -> None:
     rig.up(OLD, OTHER)
     rig.fold(session(1, OLD), session(2, OTHER))
     entries = [put(KEYS.batch("n"), b"4", 50), node(NEW), session(3, NEW), session(2, OTHER)]
-    change = rig.table.replace(Reading(900, [c.entry for c in entries]))
+    change = rig.table.replace(Snapshot(900, [c.entry for c in entries]))
     assert set(change.gone) == {OLD, OTHER}
     assert change.up == ((NEW, NODE),)
     assert change.batches == ((NEW, 4),)
     assert rig.table.revision == 900
     assert rig.table.session(1) is None
-    assert rig.table.session(2).life == OTHER, "it lingers"
-    assert rig.table.session(3).life == NEW
+    assert rig.table.session(2).incarnation == OTHER, "it lingers"
+    assert rig.table.session(3).incarnation == NEW
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.v1 import router_pb2 as pb
-from router.push import Refused, Target, check_file, check_push, check_target
+from router.push import CallRefused, Target, check_file, check_push, check_target
 from tests.support import calls
 
 MAX = 20_000
@@ -16,8 +16,8 @@ def push(event: str = "e", **fields: object) -> pb.PushRequest:
     return calls.push(event, **({"push_id": "p"} | fields))
 
 
-def refused(request: pb.PushRequest) -> Refused:
-    with pytest.raises(Refused) as caught:
+def refused(request: pb.PushRequest) -> CallRefused:
+    with pytest.raises(CallRefused) as caught:
         check_push(request, MAX)
     return caught.value
 
@@ -90,5 +90,5 @@ def test_targets() -> None:
     assert check_target(pb.Target(everyone=True, namespace="*")) == Target(everyone=True, namespace="*")
     assert check_file("x" * 256) == "x" * 256
     for file in ("", "x" * 257):
-        with pytest.raises(Refused):
+        with pytest.raises(CallRefused):
             check_file(file)

@@ -4,7 +4,7 @@ import pytest
 
 from bench.cluster import article
 from bench.cluster.article import SCENARIOS, Size
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 GOOD = {"online": 100, "refused": 0, "lost_connections": 0, "connects_per_s": 1250, "disconnects_per_s": 1250}
 PUSHED = {"done_share": 1.0, "kept_up": True, "lost": 0, "vanished": 0, "twice": 0, "outcomes": {"ACKED": 5}}
@@ -18,7 +18,7 @@ def test_the_articles_load_on_one_core():
 
 def test_no_core_is_left(monkeypatch):
     monkeypatch.setattr(article.machine, "cores", lambda: [0, 1])
-    with pytest.raises(Trouble, match="at most --cores 1 here"), article.rest_on(2):
+    with pytest.raises(CommandError, match="at most --cores 1 here"), article.rest_on(2):
         pass
 
 

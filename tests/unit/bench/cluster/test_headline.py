@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.cluster import headline
-from bench.cluster.headline import Guard
+from bench.cluster.headline import BatchGuard
 from bench.cluster.load import histogram
 from bench.cluster.load.crowds import Counts
 
@@ -27,7 +27,7 @@ def counts(live: int, **more: Any) -> Counts:
 
 
 def test_it_goes_on_while_clients_come(clock):
-    guard = Guard(1_500_000_000)
+    guard = BatchGuard(1_500_000_000)
     for live in range(0, 1000, 100):
         clock["time"] += 15
         assert guard.judge(counts(live + 1)) == ""
@@ -43,7 +43,7 @@ def test_it_goes_on_while_clients_come(clock):
     ],
 )
 def test_what_stops_it(clock, change, more, why):
-    guard = Guard(1_500_000_000)
+    guard = BatchGuard(1_500_000_000)
     assert guard.judge(counts(1000)) == ""
     clock.update(change)
     assert guard.judge(counts(1000, **more)) == guard.why == why

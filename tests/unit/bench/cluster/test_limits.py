@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from bench.cluster import limits
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_enough_raises_the_soft_limit(limit):
 
 
 def test_too_few(limit):
-    with pytest.raises(Trouble) as told:
+    with pytest.raises(CommandError) as told:
         limits.judge(2100, 2)
     text = str(told.value)
     assert "2100 clients on 2 gateways need 1250 open files a process; the hard limit is 1200" in text

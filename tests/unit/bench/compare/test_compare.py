@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.compare.compare import buses_here
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 
 def test_without_kafka_redis_alone_is_compared_and_it_is_said_why(
@@ -17,7 +17,7 @@ def test_without_kafka_redis_alone_is_compared_and_it_is_said_why(
     assert buses_here(("redis", "kafka"), "", notes.append) == ["redis"]
     assert len(notes) == 1
     assert notes[0].startswith("not compared over Kafka: ")
-    with pytest.raises(Trouble, match="no bus"):
+    with pytest.raises(CommandError, match="no bus"):
         buses_here(("kafka",), "", notes.append)
 
 

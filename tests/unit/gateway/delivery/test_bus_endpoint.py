@@ -7,18 +7,18 @@ from collections.abc import Callable, Collection
 import pytest
 
 from gateway.delivery import bus_endpoint as bus_port
-from gateway.delivery.bus_endpoint import BusPort
-from gateway.delivery.router_stream import Link
+from gateway.delivery.bus_endpoint import BusEndpoint
+from gateway.delivery.router_stream import RouterStream
 from homing.internal.v1 import node_pb2
 from observability import names
 from observability.counters import counters
-from registry.lapse import Standing
-from registry.model import Life
+from registry.lapse import LeaseState
+from registry.model import Incarnation
 from runtime.bus.memory import MemoryBus
 from runtime.bus.port import LARGEST
 
-LIFE = Life("node", 7)
-Answer = Callable[[node_pb2.PushAnswer], None]
+LIFE = Incarnation("node", 7)
+FencingAnswer = Callable[[node_pb2.PushAnswer], None]
 
 
 class Port:
@@ -27,7 +27,7 @@ class Port:
     def __init__(self, here: Collection[str]) -> None:
         self.here = here
         self.bus = None
-        self.written: list[tuple[node_pb2.Push, int, Answer]] = []
+        self.written: list[tuple[node_pb2.Push, int, FencingAnswer]] = []
         self.asked = 0
 
     def receivers(self, receivers: node_pb2.Receivers) -> list[str]:
@@ -35,13 +35,15 @@ class Port:
             return list(self.here)
         return [name for name in self.here if name == receivers.user]
 
-    def write(self, push: node_pb2.Push, receivers: list[str], age_ns: int, answer: Answer, trace: object) -> None:
+    def write(
+        self, push: node_pb2.Push, receivers: list[str], age_ns: int, answer: FencingAnswer, trace: object
+    ) -> None:
         self.written.append((push, age_ns, answer))
 
     def pump(self) -> None:
         """Nothing is written by itself."""
 
-    def ask_whether_alive(self) -> None:
+    def query_fencing_of_all(self) -> None:
         self.asked += 1
 
     def answer_all(self) -> None:
@@ -49,22 +51,22 @@ class Port:
             answer(node_pb2.PushAnswer(call=push.call, verdict=node_pb2.DONE))
 
 
-class Tenure:
+class LocalIncarnation:
     def __init__(self) -> None:
-        self.life: Life | None = LIFE
-        self.stands = Standing.HELD
+        self.incarnation: Incarnation | None = LIFE
+        self.stands = LeaseState.HELD
 
-    def standing(self) -> Standing:
+    def lease_state(self) -> LeaseState:
         return self.stands
 
 
 class Rig:
     def __init__(self, *here: str) -> None:
-        self.tenure = Tenure()
+        self.tenure = LocalIncarnation()
         self.port = Port(here)
         self.counters = counters(names.GATEWAY)
-        self.bus = BusPort(MemoryBus().subscriber(), self.port, self.tenure, self.counters)
-        self.link = Link("r", 7)
+        self.bus = BusEndpoint(MemoryBus().subscriber(), self.port, self.tenure, self.counters)
+        self.link = RouterStream("r", 7)
         self.link.transit.seen(0, 0)
         self.bus.opened(self.link)
 
@@ -93,15 +95,15 @@ def spans(handled: node_pb2.Handled) -> list[tuple[int, int]]:
 async def test_a_stream_begins_by_saying_so_and_then_tells_how_far_we_are(rig: Rig) -> None:
     assert rig.bus is rig.port.bus
     assert rig.said().begins
-    rig.bus.hear(published(1, "bob", "eve"))
-    rig.bus.hear(published(3, "bob"))
+    rig.bus.on_message(published(1, "bob", "eve"))
+    rig.bus.on_message(published(3, "bob"))
     handled = rig.said()
     assert (handled.begins, spans(handled), list(handled.taken), len(handled.answers)) == (False, [(1, 3)], [], 0)
     assert (rig.counters.pushes_received, rig.counters.not_mine, rig.counters.bus_messages) == (3, 3, 2)
 
 
 async def test_a_push_with_receivers_is_taken_first_and_answered_later(rig: Rig) -> None:
-    rig.bus.hear(published(1, "bob", "ada"))
+    rig.bus.on_message(published(1, "bob", "ada"))
     handled = rig.said()
     assert (spans(handled), list(handled.taken)) == ([(1, 2)], [2])
     rig.port.answer_all()
@@ -110,7 +112,7 @@ async def test_a_push_with_receivers_is_taken_first_and_answered_later(rig: Rig)
 
 
 async def test_what_is_answered_at_once_is_not_said_to_be_taken(rig: Rig) -> None:
-    rig.bus.hear(published(1, "ada"))
+    rig.bus.on_message(published(1, "ada"))
     rig.port.answer_all()
     handled = rig.said()
     assert (len(handled.answers), list(handled.taken), spans(handled)) == (1, [], [(1, 1)])
@@ -120,8 +122,8 @@ async def test_the_router_hears_within_a_bound_how_far_we_are(rig: Rig, monkeypa
     monkeypatch.setattr(bus_port, "SAY_WITHIN", 0.0)
     rig.said()
     said = asyncio.Event()
-    rig.bus.hear(published(1, "bob"))
-    rig.link.on_some = said.set
+    rig.bus.on_message(published(1, "bob"))
+    rig.link.request_write = said.set
     async with asyncio.timeout(1):
         await said.wait()
     assert spans(rig.said()) == [(1, 1)]
@@ -131,49 +133,49 @@ async def test_everyone_is_answered_also_where_nobody_is() -> None:
     rig = Rig()
     message = node_pb2.Broadcast(router="r")
     message.pushes.add(call=1).receivers.everyone = True
-    rig.bus.hear(message.SerializeToString())
+    rig.bus.on_message(message.SerializeToString())
     assert [(answer.call, answer.verdict) for answer in rig.said().answers] == [(1, node_pb2.DONE)]
 
 
 async def test_what_the_bus_lost_shows_as_a_gap(rig: Rig) -> None:
-    rig.bus.hear(published(1, "bob"))
-    rig.bus.hear(published(5, "bob"))
+    rig.bus.on_message(published(1, "bob"))
+    rig.bus.on_message(published(5, "bob"))
     assert spans(rig.said()) == [(1, 1), (5, 5)]
     assert rig.counters.bus_missed == 3
 
 
 async def test_while_the_lease_may_be_over_everything_is_held_in_order(rig: Rig) -> None:
-    rig.tenure.stands = Standing.LAPSED
-    rig.bus.hear(published(1, "ada"))
-    rig.bus.hear(published(2, "ada"))
+    rig.tenure.stands = LeaseState.LAPSED
+    rig.bus.on_message(published(1, "ada"))
+    rig.bus.on_message(published(2, "ada"))
     assert (rig.port.written, rig.port.asked, spans(rig.said())) == ([], 2, [])
-    rig.tenure.stands = Standing.HELD
-    rig.bus.go_on()
+    rig.tenure.stands = LeaseState.HELD
+    rig.bus.resume()
     assert [push.call for push, _, _ in rig.port.written] == [1, 2]
     assert spans(rig.said()) == [(1, 2)]
 
 
 async def test_what_is_held_has_a_bound(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bus_port, "HOLD_BYTES", len(published(1, "ada")))
-    rig.tenure.stands = Standing.LAPSED
-    rig.bus.hear(published(1, "ada"))
-    rig.bus.hear(published(2, "ada"))
+    rig.tenure.stands = LeaseState.LAPSED
+    rig.bus.on_message(published(1, "ada"))
+    rig.bus.on_message(published(2, "ada"))
     assert rig.counters.bus_dropped == 1
-    rig.tenure.stands = Standing.HELD
-    rig.bus.go_on()
-    rig.bus.hear(published(3, "ada"))
+    rig.tenure.stands = LeaseState.HELD
+    rig.bus.resume()
+    rig.bus.on_message(published(3, "ada"))
     assert spans(rig.said()) == [(1, 1), (3, 3)]  # so the router learns of it too
 
 
-async def test_a_life_that_is_over_writes_nothing(rig: Rig) -> None:
-    rig.tenure.stands = Standing.FENCED
-    rig.bus.hear(published(1, "ada"))
+async def test_a_incarnation_that_is_over_writes_nothing(rig: Rig) -> None:
+    rig.tenure.stands = LeaseState.FENCED
+    rig.bus.on_message(published(1, "ada"))
     assert (rig.port.written, rig.counters.old_epoch) == ([], 1)
 
 
 async def test_without_the_routers_stream_receivers_still_get_it(rig: Rig) -> None:
     rig.bus.closed(rig.link)
-    rig.bus.hear(published(1, "ada"))
+    rig.bus.on_message(published(1, "ada"))
     (push, age_ns, answer), *_ = rig.port.written
     assert (push.call, age_ns) == (1, 300)  # what it waited in the router is all that is known of its age
     answer(node_pb2.PushAnswer(call=1))
@@ -181,10 +183,10 @@ async def test_without_the_routers_stream_receivers_still_get_it(rig: Rig) -> No
 
 
 async def test_an_old_stream_that_ends_late_does_not_take_the_new_one_with_it(rig: Rig) -> None:
-    fresh = Link("r", 7)
+    fresh = RouterStream("r", 7)
     rig.bus.opened(fresh)
     rig.bus.closed(rig.link)
-    rig.bus.hear(published(1, "bob"))
+    rig.bus.on_message(published(1, "bob"))
     assert spans(fresh.take().handled) == [(1, 1)]
 
 
@@ -194,7 +196,7 @@ def skipping() -> bytes:
     return message.SerializeToString()
 
 
-def of_a_life() -> bytes:
+def of_a_incarnation() -> bytes:
     message = node_pb2.Broadcast.FromString(published(1, "ada"))
     message.pushes[0].epoch = 7
     return message.SerializeToString()
@@ -211,12 +213,12 @@ def of_a_life() -> bytes:
         pytest.param(published(1, "ada", router=""), id="of nobody"),
         pytest.param(published(0, "ada"), id="without a number"),
         pytest.param(skipping(), id="numbers with a hole"),
-        pytest.param(of_a_life(), id="an epoch"),
+        pytest.param(of_a_incarnation(), id="an epoch"),
         pytest.param(published(1, "ada" + "x" * LARGEST), id="oversized"),
     ],
 )
 async def test_a_poisoned_message_is_dropped_and_counted_and_the_next_one_is_heard(rig: Rig, poison: bytes) -> None:
-    rig.bus.hear(poison)
+    rig.bus.on_message(poison)
     assert (rig.counters.bus_dropped, rig.port.written) == (1, [])
-    rig.bus.hear(published(1, "ada"))
+    rig.bus.on_message(published(1, "ada"))
     assert len(rig.port.written) == 1

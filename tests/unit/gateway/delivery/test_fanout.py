@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.delivery.fanout import SLICE, Fanout, Job, target_of
+from gateway.delivery.fanout import SLICE, Fanout, PushJob, target_of
 from gateway.outcome import DROPPED_SLOW, EXPIRED, OFFLINE, QUEUED, UNREACHABLE, WRITTEN
 from gateway.sessions.budget import Budget
 from gateway.sessions.session import Session
@@ -46,8 +46,8 @@ class Rig:
     def clock(self) -> int:
         return self.now
 
-    def add(self, push: node_pb2.Push, receivers: list[Session], age_ns: int = 0) -> Job:
-        job = Job(push, receivers, age_ns, self.clock, self.answers.append)
+    def add(self, push: node_pb2.Push, receivers: list[Session], age_ns: int = 0) -> PushJob:
+        job = PushJob(push, receivers, age_ns, self.clock, self.answers.append)
         self.fanout.add(job)
         return job
 
@@ -103,14 +103,14 @@ def test_who_is_behind_owes_a_verdict_until_it_drains_or_the_report_is_due() -> 
     rig.now = 5_000_000
     connection_of(slow).drain()
     assert rig.answers == []
-    job.close_books()
+    job.finalize()
     (answer,) = rig.answers
     assert counts(answer) == {WRITTEN: 2, QUEUED: 1}
     assert {(d.session, d.latency_us) for d in answer.deliveries if d.outcome == WRITTEN} == {(1, 0), (2, 5000)}
     assert answer.deliveries[0].outcome == QUEUED  # worst first
     connection_of(slower).drain()
     slower.closed(1006, "")
-    job.close_books()
+    job.finalize()
     assert len(rig.answers) == 1
 
 
@@ -208,7 +208,7 @@ def test_every_receiver_gets_exactly_one_outcome_whatever_happens(data: st.DataO
         act()
     rig.run()
     for job in jobs:
-        job.close_books()
+        job.finalize()
     assert sorted(answer.call for answer in rig.answers) == [1, 2, 3]
     for answer in rig.answers:
         told = [delivered.session for delivered in answer.deliveries]

@@ -1,7 +1,7 @@
 """The spans of a push on a node: its delivery and the first acks, all on the node's clock."""
 
 from gateway.delivery.fanout import Fanout
-from gateway.delivery.traces import PushTrace, TracedJob
+from gateway.delivery.traces import DeliveryTrace, TracedJob
 from gateway.outcome import ACKED, WRITTEN
 from homing.internal.v1 import node_pb2
 from observability import names, spans
@@ -27,7 +27,7 @@ class Rig:
         tracer = Tracer(self.recorded.append, seed=1)
         context = tracer.continued(self.push.traceparent)
         assert context is not None
-        self.trace = PushTrace(tracer, context, self.push, "r1", "g1")
+        self.trace = DeliveryTrace(tracer, context, self.push, "r1", "g1")
         self.context = context
 
     def deliver(self, receivers, ack: int | None = None) -> TracedJob:
@@ -86,7 +86,7 @@ def test_an_ack_that_never_came_leaves_none():
     session = open_session(RecordingDesk(), 1)
     job = rig.deliver([session], ack=5)
     assert rig.recorded == []
-    job.close_books()
+    job.finalize()
     (deliver,) = rig.recorded
     assert deliver.attributes[f"{spans.OUTCOMES}WRITTEN"] == 1
 

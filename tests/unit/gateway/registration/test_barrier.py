@@ -2,15 +2,15 @@
 
 import asyncio
 
-from gateway.registration.barrier import Reach
+from gateway.registration.barrier import RouteAckBarrier
 
 
 async def test_without_a_router_nobody_waits() -> None:
-    assert await Reach().wait_reachable(7)
+    assert await RouteAckBarrier().wait_reachable(7)
 
 
 async def test_the_slowest_router_decides() -> None:
-    reach = Reach(patience=60)
+    reach = RouteAckBarrier(limit=60)
     reach.opened("a", 3)
     reach.opened("b", 5)
     waiting = asyncio.ensure_future(reach.wait_reachable(5))
@@ -25,7 +25,7 @@ async def test_the_slowest_router_decides() -> None:
 
 
 async def test_a_router_that_goes_holds_nobody_up() -> None:
-    reach = Reach(patience=60)
+    reach = RouteAckBarrier(limit=60)
     reach.opened("a", 0)
     waiting = asyncio.ensure_future(reach.wait_reachable(1))
     await asyncio.sleep(0)
@@ -34,7 +34,7 @@ async def test_a_router_that_goes_holds_nobody_up() -> None:
 
 
 async def test_patience_ends_and_is_counted() -> None:
-    reach = Reach(patience=0.0)
+    reach = RouteAckBarrier(limit=0.0)
     reach.opened("a", 0)
     assert not await reach.wait_reachable(1)
     assert reach.timeouts == 1

@@ -1,6 +1,6 @@
 """Acks: asked for under one number, told once, and never waited for longer than was said."""
 
-from gateway.delivery.fanout import Job
+from gateway.delivery.fanout import PushJob
 from gateway.outcome import ACKED, QUEUED, WRITTEN
 from gateway.sessions.acks import Acks
 from gateway.sessions.session import Session
@@ -9,8 +9,8 @@ from tests.support.wire import connection_of
 from tests.unit.gateway.delivery.test_fanout import BUDGET, Rig, counts, make_push, sessions
 
 
-def start(rig: Rig, receivers: list[Session], ack: int = 7) -> Job:
-    job = Job(make_push(ack_timeout_ms=1000), receivers, 0, rig.clock, rig.answers.append, ack)
+def start(rig: Rig, receivers: list[Session], ack: int = 7) -> PushJob:
+    job = PushJob(make_push(ack_timeout_ms=1000), receivers, 0, rig.clock, rig.answers.append, ack)
     rig.fanout.add(job)
     rig.run()
     return job
@@ -40,7 +40,7 @@ def test_when_the_time_is_over_who_has_not_answered_stays_written() -> None:
     job.acked(acker, b"1", "")
     rig.now = 1_000_000_000
     assert job.due_ns() == 1_000_000_000
-    job.close_books()
+    job.finalize()
     (answer,) = rig.answers
     assert counts(answer) == {ACKED: 1, WRITTEN: 1, QUEUED: 1}
     assert {d.session: d.latency_us for d in answer.deliveries}[mute.sid] == 0  # when it was written
@@ -90,10 +90,10 @@ def test_good_outcomes_are_listed_only_while_there_is_room() -> None:
     rig = Rig()
     crowd = sessions(10)
     connection_of(crowd[9]).stuck = True
-    job = Job(make_push(max_deliveries=3), crowd, 0, rig.clock, rig.answers.append)
+    job = PushJob(make_push(max_deliveries=3), crowd, 0, rig.clock, rig.answers.append)
     rig.fanout.add(job)
     rig.fanout.turn(BUDGET, rig.counters)
-    job.close_books()
+    job.finalize()
     (answer,) = rig.answers
     assert counts(answer) == {WRITTEN: 9, QUEUED: 1}
     assert [d.outcome for d in answer.deliveries] == [QUEUED, WRITTEN, WRITTEN]

@@ -3,14 +3,14 @@
 from gateway.door.values import Arrival
 from gateway.outcome import DROPPED_SLOW, OFFLINE, WRITTEN
 from gateway.sessions.budget import Budget
-from gateway.sessions.session import Session, Unidentified
+from gateway.sessions.session import Session, UnauthenticatedClient
 from gateway.wire.envelope_json import JsonEnvelope
 from tests.support.wire import RecordingConnection, RecordingDesk, connection_of, make_session, open_session
 
 BUDGET = Budget(unsent_bytes=100, behind_s=10)
 
 
-class Debt:
+class OutcomeSink:
     def __init__(self) -> None:
         self.told: list[int] = []
 
@@ -19,7 +19,7 @@ class Debt:
 
 
 def test_what_comes_before_the_handshake_is_held_and_follows_it_in_order() -> None:
-    desk, debt = RecordingDesk(), Debt()
+    desk, debt = RecordingDesk(), OutcomeSink()
     session = make_session(desk)
     assert session.write(b"one", debt, BUDGET) == 0
     assert session.write(b"two", debt, BUDGET) == 0
@@ -34,14 +34,14 @@ def test_what_comes_before_the_handshake_is_held_and_follows_it_in_order() -> No
 
 
 def test_what_is_held_has_a_bound() -> None:
-    session, debt = make_session(RecordingDesk()), Debt()
+    session, debt = make_session(RecordingDesk()), OutcomeSink()
     assert session.write(b"x" * 90, debt, BUDGET) == 0
     assert session.write(b"x" * 11, debt, BUDGET) == DROPPED_SLOW
     assert session.write(b"x" * 10, debt, BUDGET) == 0
 
 
 def test_a_frame_that_the_kernel_does_not_take_is_owed_until_it_does() -> None:
-    desk, debt = RecordingDesk(), Debt()
+    desk, debt = RecordingDesk(), OutcomeSink()
     session = open_session(desk)
     connection = connection_of(session)
     connection.stuck = True
@@ -56,13 +56,13 @@ def test_a_frame_that_the_kernel_does_not_take_is_owed_until_it_does() -> None:
 
 
 def test_one_frame_over_the_budget_may_go_to_an_empty_buffer() -> None:
-    session, debt = open_session(RecordingDesk()), Debt()
+    session, debt = open_session(RecordingDesk()), OutcomeSink()
     connection_of(session).stuck = True
     assert session.write(b"x" * 1000, debt, BUDGET) == 0
 
 
 def test_who_goes_was_not_reached() -> None:
-    desk, debt = RecordingDesk(), Debt()
+    desk, debt = RecordingDesk(), OutcomeSink()
     session = open_session(desk)
     connection_of(session).stuck = True
     session.write(b"x", debt, BUDGET)
@@ -77,7 +77,7 @@ def test_who_goes_was_not_reached() -> None:
 
 
 def test_nothing_is_written_to_a_connection_that_has_said_goodbye() -> None:
-    session, debt = open_session(RecordingDesk()), Debt()
+    session, debt = open_session(RecordingDesk()), OutcomeSink()
     session.close(4400, "bad messages")
     assert session.write(b"x", debt, BUDGET) == OFFLINE
     assert session.tell(b"x", BUDGET)
@@ -92,7 +92,7 @@ def test_a_client_that_asks_and_never_reads_is_told_apart() -> None:
     assert session.tell(None, BUDGET)
 
 
-def test_any_sign_of_life_answers_a_ping() -> None:
+def test_any_sign_of_incarnation_answers_a_ping() -> None:
     for sign in (lambda s: s.pong(), lambda s: s.message(True, b"{}")):
         session = open_session(RecordingDesk())
         session.asked = True
@@ -102,7 +102,7 @@ def test_any_sign_of_life_answers_a_ping() -> None:
 
 def test_an_unidentified_client_is_another_type_and_owes_nothing() -> None:
     desk = RecordingDesk()
-    newcomer = Unidentified(desk, Arrival(JsonEnvelope(), None, (), "203.0.113.1:5555"))
+    newcomer = UnauthenticatedClient(desk, Arrival(JsonEnvelope(), None, (), "203.0.113.1:5555"))
     connection = RecordingConnection(newcomer)
     newcomer.opened(connection)
     newcomer.message(True, b"hi")

@@ -84,14 +84,14 @@ class Redis:
 
     def write(self, taken: list[Shown]) -> None:
         for one in taken:
-            for guid in one.left:
-                self.files.get(guid, set()).discard(one.session)
+            for file in one.left:
+                self.files.get(file, set()).discard(one.session)
             if one.gone:
                 self.hashes.discard(one.session)
                 continue
             self.hashes.add(one.session)
-            for guid in one.files:
-                self.files.setdefault(guid, set()).add(one.session)
+            for file in one.files:
+                self.files.setdefault(file, set()).add(one.session)
 
 
 class Views(RuleBasedStateMachine):
@@ -145,8 +145,8 @@ class Views(RuleBasedStateMachine):
             self.redis.write(taken)
             self.due.written(taken, self.now)
         assert self.redis.hashes == set(self.there)
-        shown = {(guid, client) for guid, clients in self.redis.files.items() for client in clients}
-        assert shown == {(guid, client) for client in self.there for guid in client.files}
+        shown = {(file, client) for file, clients in self.redis.files.items() for client in clients}
+        assert shown == {(file, client) for client in self.there for file in client.files}
 
     @invariant()
     def nobody_stands_in_both_lines(self) -> None:

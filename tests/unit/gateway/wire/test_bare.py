@@ -4,7 +4,7 @@ import pytest
 
 from gateway.wire.bare import Bare
 from gateway.wire.frames import binary_frame, text_frame
-from gateway.wire.ports import ClientEvent, Complaint, Hello, Pushed
+from gateway.wire.ports import ClientEvent, ErrorReply, Hello, Pushed
 
 BARE = Bare()
 
@@ -33,4 +33,4 @@ def test_every_frame_up_is_an_event_without_a_name():
 def test_it_hears_pushes_only():
     assert BARE.name == ""
     assert BARE.hello(Hello(1, "u", "n", (), 1, 1, True)) is None
-    assert BARE.ok(1) is BARE.pong(1) is BARE.error(Complaint("busy", "x")) is None
+    assert BARE.ok(1) is BARE.pong(1) is BARE.error(ErrorReply("busy", "x")) is None

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from gateway.wire.envelope_json import JsonEnvelope
-from gateway.wire.ports import Auth, BadMessage, ClientEvent, Complaint, Hello, Join, Leave, Ping, Pushed
+from gateway.wire.ports import Auth, BadMessage, ClientEvent, ErrorReply, Hello, Join, Leave, Ping, Pushed
 
 JSON = JsonEnvelope()
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -84,8 +84,8 @@ def test_answers():
     assert body(JSON.ok(3)) == {"type": "ok", "id": 3}
     assert body(JSON.pong(None)) == {"type": "pong"}
     assert body(JSON.pong(0)) == {"type": "pong", "id": 0}
-    assert body(JSON.error(Complaint("busy", "wait"))) == {"type": "error", "code": "busy", "message": "wait"}
-    assert body(JSON.error(Complaint("rate", "slow down", 0, "f", 500))) == {
+    assert body(JSON.error(ErrorReply("busy", "wait"))) == {"type": "error", "code": "busy", "message": "wait"}
+    assert body(JSON.error(ErrorReply("rate", "slow down", 0, "f", 500))) == {
         "type": "error",
         "code": "rate",
         "message": "slow down",

@@ -5,14 +5,24 @@ import tracemalloc
 
 import pytest
 
-from gateway.wire.messages import Event, Goodbye, Limits, Message, MessageReader, Ping, Pong, Violation, receive
+from gateway.wire.messages import (
+    CloseReceived,
+    Event,
+    MessageLimits,
+    MessageReader,
+    MessageReceived,
+    PingReceived,
+    PongReceived,
+    ProtocolViolation,
+    receive,
+)
 from tests.support.frames import frame, goodbye, long_form
 
-LIMITS = Limits(1000, 4)
-HI = Message(True, b"hi")
+LIMITS = MessageLimits(1000, 4)
+HI = MessageReceived(True, b"hi")
 
 
-def feed(pieces, limits: Limits = LIMITS) -> tuple[list[Event], MessageReader | None]:
+def feed(pieces, limits: MessageLimits = LIMITS) -> tuple[list[Event], MessageReader | None]:
     events: list[Event] = []
     reader = None
     for piece in pieces:
@@ -21,11 +31,11 @@ def feed(pieces, limits: Limits = LIMITS) -> tuple[list[Event], MessageReader | 
     return events, reader
 
 
-def whole(data: bytes, limits: Limits = LIMITS) -> list[Event]:
+def whole(data: bytes, limits: MessageLimits = LIMITS) -> list[Event]:
     return feed([data], limits)[0]
 
 
-def byte_by_byte(data: bytes, limits: Limits = LIMITS) -> list[Event]:
+def byte_by_byte(data: bytes, limits: MessageLimits = LIMITS) -> list[Event]:
     return feed((data[at : at + 1] for at in range(len(data))), limits)[0]
 
 
@@ -36,8 +46,8 @@ def read(request):
 
 def broken(events: list[Event]) -> int:
     """The close code of a violation, which is the last thing read."""
-    assert isinstance(events[-1], Violation)
-    assert not any(isinstance(event, Violation) for event in events[:-1])
+    assert isinstance(events[-1], ProtocolViolation)
+    assert not any(isinstance(event, ProtocolViolation) for event in events[:-1])
     return events[-1].code
 
 
@@ -45,18 +55,18 @@ def broken(events: list[Event]) -> int:
 @pytest.mark.parametrize("opcode", [1, 2])
 def test_a_message(read, opcode, size):
     payload = b"x" * size
-    assert read(frame(payload, opcode)) == [Message(opcode == 1, payload)]
+    assert read(frame(payload, opcode)) == [MessageReceived(opcode == 1, payload)]
 
 
 @pytest.mark.parametrize("size", [65535, 65536])
 def test_long_messages(size):
     payload = b"x" * size
-    assert whole(frame(payload, 2), Limits()) == [Message(False, payload)]
+    assert whole(frame(payload, 2), MessageLimits()) == [MessageReceived(False, payload)]
 
 
 def test_many_in_one_read(read):
     data = frame(b"hi") + frame(b"\0", 2) + frame(b"a", 9) + frame(b"", 10) + frame(b"hi")
-    assert read(data) == [HI, Message(False, b"\0"), Ping(b"a"), Pong(b""), HI]
+    assert read(data) == [HI, MessageReceived(False, b"\0"), PingReceived(b"a"), PongReceived(b""), HI]
 
 
 def test_nothing_is_kept_between_messages():
@@ -67,12 +77,12 @@ def test_nothing_is_kept_between_messages():
 
 def test_fragments_with_controls_between(read):
     data = frame(b"h", fin=False) + frame(b"p", 9) + frame(b"", 0, fin=False) + frame(b"q", 10) + frame(b"i", 0)
-    assert read(data) == [Ping(b"p"), Pong(b"q"), HI]
+    assert read(data) == [PingReceived(b"p"), PongReceived(b"q"), HI]
 
 
 def test_a_character_may_be_cut_by_fragments(read):
     euro = "€".encode()
-    assert read(frame(euro[:1], fin=False) + frame(euro[1:], 0)) == [Message(True, euro)]
+    assert read(frame(euro[:1], fin=False) + frame(euro[1:], 0)) == [MessageReceived(True, euro)]
 
 
 def test_after_a_fragmented_message_counting_begins_anew(read):
@@ -111,7 +121,7 @@ def test_row_38_fragments_out_of_place(read):
 
 @pytest.mark.parametrize(("size", "form"), [(0, 126), (125, 126), (0, 127), (125, 127), (65535, 127)])
 def test_row_39_lengths_that_are_not_minimal(read, size, form):
-    assert broken(read(long_form(size, form), Limits())) == 1002
+    assert broken(read(long_form(size, form), MessageLimits())) == 1002
 
 
 @pytest.mark.parametrize("size", [2**63, 2**64 - 1, 2**63 - 1])
@@ -130,23 +140,25 @@ def test_row_41_a_length_over_the_limit_is_refused_before_its_payload(read):
 
 def test_row_42_fragments_that_sum_to_more(read):
     assert broken(read(frame(b"x" * 500, fin=False) + frame(b"x" * 501, 0))) == 1009
-    assert read(frame(b"x" * 500, fin=False) + frame(b"x" * 500, 0)) == [Message(True, b"x" * 1000)]
+    assert read(frame(b"x" * 500, fin=False) + frame(b"x" * 500, 0)) == [MessageReceived(True, b"x" * 1000)]
 
 
 @pytest.mark.parametrize("piece", [b"", b"x"])
 def test_row_43_too_many_fragments(piece):
-    limits = Limits()
+    limits = MessageLimits()
     good = frame(piece, fin=False) + frame(piece, 0, fin=False) * (limits.max_fragments - 1)
     assert feed([good], limits)[0] == []
     assert broken(whole(good + frame(piece, 0), limits)) == 1008
-    unlimited = Limits(max_fragments=0)
-    assert whole(good * 1 + frame(piece, 0, fin=False) * 500 + frame(b"", 0), unlimited) == [Message(True, piece * 628)]
+    unlimited = MessageLimits(max_fragments=0)
+    assert whole(good * 1 + frame(piece, 0, fin=False) * 500 + frame(b"", 0), unlimited) == [
+        MessageReceived(True, piece * 628)
+    ]
 
 
 def test_row_44_a_dribbled_message_costs_its_size():
     data = frame(b"x" * 65536, 2)
     tracemalloc.start()
-    assert byte_by_byte(data[:20_000], Limits()) == []
+    assert byte_by_byte(data[:20_000], MessageLimits()) == []
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3 * 20_000
@@ -160,7 +172,7 @@ def test_row_44_a_dribbled_message_costs_its_size():
 def test_row_48_text_that_is_not_utf8(read, text):
     assert broken(read(frame(text))) == 1007
     assert broken(read(frame(b"ok", fin=False) + frame(text, 0))) == 1007
-    assert read(frame(text, 2)) == [Message(False, text)]
+    assert read(frame(text, 2)) == [MessageReceived(False, text)]
 
 
 def test_row_48_is_judged_before_the_message_is_whole():
@@ -170,11 +182,11 @@ def test_row_48_is_judged_before_the_message_is_whole():
 
 @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1011, 1012, 1014, 3000, 4408, 4999])
 def test_goodbyes(read, code):
-    assert read(goodbye(code, b"bye \xc3\xa9")) == [Goodbye(code, "bye é")]
+    assert read(goodbye(code, b"bye \xc3\xa9")) == [CloseReceived(code, "bye é")]
 
 
 def test_an_empty_goodbye(read):
-    assert read(goodbye(None)) == [Goodbye(None, "")]
+    assert read(goodbye(None)) == [CloseReceived(None, "")]
 
 
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535])

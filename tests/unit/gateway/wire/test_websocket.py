@@ -8,7 +8,7 @@ import pytest
 
 from gateway.wire import websocket
 from gateway.wire.frames import close_frame, ping_frame, pong_frame, text_frame
-from gateway.wire.messages import Limits
+from gateway.wire.messages import MessageLimits
 from gateway.wire.websocket import WebSocketConnection
 from tests.support.frames import frame, goodbye
 from tests.support.transport import MemoryTransport
@@ -44,7 +44,7 @@ class Rig:
     def __init__(self, behind: bytes = b"", peer: Recorder | None = None) -> None:
         self.peer = peer or Recorder()
         self.transport = MemoryTransport()
-        self.connection = WebSocketConnection(self.transport, self.peer, Limits(1000, 4), "192.0.2.1:5")
+        self.connection = WebSocketConnection(self.transport, self.peer, MessageLimits(1000, 4), "192.0.2.1:5")
         self.transport.protocol = self.connection
         self.transport.reading = False
         self.connection.open(b"", behind)

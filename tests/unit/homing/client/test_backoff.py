@@ -2,11 +2,11 @@
 
 import pytest
 
-from homing.client.backoff import CEILING, FLOOR, Turns
+from homing.client.backoff import CEILING, FLOOR, AddressRotation
 
 
 def test_others_are_tried_without_a_pause_and_each_full_round_waits_longer():
-    turns = Turns(["a:1", "b:2", "c:3"], dice=lambda: 1.0)
+    turns = AddressRotation(["a:1", "b:2", "c:3"], dice=lambda: 1.0)
     seen, pauses = [], []
     for _ in range(9):
         seen.append(turns.address)
@@ -19,7 +19,7 @@ def test_others_are_tried_without_a_pause_and_each_full_round_waits_longer():
 
 
 def test_the_pause_has_a_ceiling_and_an_answer_starts_anew():
-    turns = Turns(["a:1"], dice=lambda: 1.0)
+    turns = AddressRotation(["a:1"], dice=lambda: 1.0)
     for _ in range(2000):
         pause = turns.failed()
     assert pause == FLOOR + CEILING
@@ -30,4 +30,4 @@ def test_the_pause_has_a_ceiling_and_an_answer_starts_anew():
 @pytest.mark.parametrize("addresses", [(), ("nowhere",), ("host:",), (":1",), ("a:1", "b:x")])
 def test_addresses_are_judged_at_once(addresses):
     with pytest.raises(ValueError, match="host:port"):
-        Turns(addresses)
+        AddressRotation(addresses)

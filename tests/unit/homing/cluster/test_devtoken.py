@@ -2,7 +2,7 @@ import jwt
 import pytest
 
 from homing.cluster import devtoken
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 
 def test_a_grown_up_library_verifies_it(tmp_path):
@@ -31,5 +31,5 @@ def test_the_key_is_kept_and_for_nobody_else(tmp_path):
 
 
 def test_no_key_says_where_it_comes_from(tmp_path):
-    with pytest.raises(Trouble, match=r"dev\.key cannot be read; `homing up` makes one"):
+    with pytest.raises(CommandError, match=r"dev\.key cannot be read; `homing up` makes one"):
         devtoken.read_key(tmp_path)

@@ -1,7 +1,7 @@
 import pytest
 
 from homing.cluster import file
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 CLUSTER = file.Cluster(
     etcd=["127.0.0.1:1"],
@@ -27,14 +27,14 @@ def test_writing_again_replaces_it_for_a_reader_that_has_it_open(tmp_path):
 
 
 def test_no_file_says_how_to_get_one(tmp_path):
-    with pytest.raises(Trouble, match=r"cluster\.json does not exist; start one with `homing up`"):
+    with pytest.raises(CommandError, match=r"cluster\.json does not exist; start one with `homing up`"):
         file.read(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"etcd": 1}', "[]"])
 def test_a_file_of_another_kind_is_named(tmp_path, text):
     file.path(tmp_path).write_text(text)
-    with pytest.raises(Trouble, match="is not a cluster file"):
+    with pytest.raises(CommandError, match="is not a cluster file"):
         file.read(tmp_path)
 
 

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from homing.cluster import kafka
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_java_home_goes_before_path(java_home, tmp_path):
 
 
 def test_no_java_is_said_with_both_ways_out(tmp_path):
-    with pytest.raises(Trouble, match=r"needs java.*--kafka HOST:PORT.*--bus redis"):
+    with pytest.raises(CommandError, match=r"needs java.*--kafka HOST:PORT.*--bus redis"):
         kafka.find_java({"PATH": str(tmp_path)})
 
 
@@ -42,15 +42,15 @@ def test_kafka_home_goes_before_the_checkout(tmp_path):
 
 
 def test_a_kafka_home_without_jars_is_named(tmp_path):
-    with pytest.raises(Trouble, match=rf"KAFKA_HOME={tmp_path} has no libs/kafka_\*\.jar"):
+    with pytest.raises(CommandError, match=rf"KAFKA_HOME={tmp_path} has no libs/kafka_\*\.jar"):
         kafka.find_libs({"KAFKA_HOME": str(tmp_path)}, tmp_path)
 
 
 def test_no_kafka_says_make_kafka_in_a_checkout_only(tmp_path):
-    with pytest.raises(Trouble, match=r"no Kafka here: download Apache Kafka, or name its .*; --kafka"):
+    with pytest.raises(CommandError, match=r"no Kafka here: download Apache Kafka, or name its .*; --kafka"):
         kafka.find_libs({}, tmp_path)
     (tmp_path / "Makefile").touch()
-    with pytest.raises(Trouble, match="no Kafka here: `make kafka`"):
+    with pytest.raises(CommandError, match="no Kafka here: `make kafka`"):
         kafka.find_libs({}, tmp_path)
 
 
@@ -95,5 +95,5 @@ def test_a_folder_of_any_name_is_written_as_java_reads_it(tmp_path):
 async def test_a_folder_with_a_comma_is_refused_with_the_cure(tmp_path, monkeypatch):
     monkeypatch.setattr(kafka, "find_java", lambda: "java")
     monkeypatch.setattr(kafka, "find_libs", lambda: tmp_path)
-    with pytest.raises(Trouble, match="comma in the name; use another --run-dir"):
+    with pytest.raises(CommandError, match="comma in the name; use another --run-dir"):
         await kafka.start_kafka(tmp_path / "a, b")

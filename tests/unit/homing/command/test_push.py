@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 from homing.command.calls import to_json
 from homing.command.locate import describe as describe_routes
 from homing.command.push import describe, read_data
@@ -19,7 +19,7 @@ def test_data_itself_from_a_file_and_from_stdin(tmp_path, monkeypatch):
     assert read_data(f"@{tmp_path}/cat.png") == b"\x89PNG\xff"
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"raw\xff")))
     assert read_data("-") == b"raw\xff"
-    with pytest.raises(Trouble, match=r"--data: cannot read .*dog\.png: No such file"):
+    with pytest.raises(CommandError, match=r"--data: cannot read .*dog\.png: No such file"):
         read_data(f"@{tmp_path}/dog.png")
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from homing.command.reconnect import Backoff, after_close, after_refusal
+from homing.command.reconnect import ReconnectBackoff, after_close, after_refusal
 
 
 @pytest.mark.parametrize("code", [1012, 1011, 4408, None, 1006, 4401])
@@ -26,17 +26,17 @@ def test_a_handshake_refused_for_now_and_for_good():
 
 
 def test_the_ceiling_doubles_up_to_thirty_seconds():
-    backoff = Backoff()
+    backoff = ReconnectBackoff()
     assert [backoff.next_delay(1.0) for _ in range(8)] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 
 
 def test_dice_choose_between_nought_and_the_ceiling():
-    assert Backoff().next_delay(0.0) == 0.0
-    assert Backoff().next_delay(0.5, at_least=5.0) == 5.25
+    assert ReconnectBackoff().next_delay(0.0) == 0.0
+    assert ReconnectBackoff().next_delay(0.5, at_least=5.0) == 5.25
 
 
 def test_thirty_seconds_up_start_it_again():
-    backoff = Backoff()
+    backoff = ReconnectBackoff()
     for _ in range(5):
         backoff.next_delay(1.0)
     backoff.lost(29.9)

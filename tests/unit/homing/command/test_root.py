@@ -5,7 +5,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 from homing.command import root
 
 VERBS = ["up", "token", "listen", "push", "locate", "presence", "trace", "bench", "compare"]
@@ -43,7 +43,7 @@ def run_main(monkeypatch, error):
 
 
 def test_trouble_becomes_one_line(monkeypatch, capsys):
-    assert run_main(monkeypatch, Trouble("no such place")) == 1
+    assert run_main(monkeypatch, CommandError("no such place")) == 1
     assert capsys.readouterr().err == "homing: no such place\n"
 
 

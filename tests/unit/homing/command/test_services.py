@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from homing.cluster.trouble import Trouble
+from homing.cluster.trouble import CommandError
 from homing.command import services
 
 
@@ -35,5 +35,5 @@ def test_arguments_and_status_pass_through(service):
 
 def test_a_missing_package_says_what_to_install(service):
     service.write_text("import surely_not_installed.part\n")
-    with pytest.raises(Trouble, match=r"needs the package surely_not_installed: pip install 'homing\[server\]'"):
+    with pytest.raises(CommandError, match=r"needs the package surely_not_installed: pip install 'homing\[server\]'"):
         services.run_service("stand_in", ())

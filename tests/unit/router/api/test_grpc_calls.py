@@ -3,7 +3,7 @@
 import asyncio
 
 from homing.v1 import router_pb2 as pb
-from router.api.grpc_calls import PushStreamListener
+from router.api.grpc_calls import PushStreamHandler
 from router.api.push_stream import PushStreamCall
 from router.api.settings import ApiSettings
 from router.push import CheckedPush
@@ -41,22 +41,22 @@ class Stream:
     def stop_reading(self) -> None:
         """Nothing more comes."""
 
-    def read_on(self) -> None:
+    def resume_reading(self) -> None:
         """Nothing more comes."""
 
 
 async def test_reports_that_wait_for_a_full_stream_leave_before_it_ends() -> None:
     stream = Stream()
     call = PushStreamCall(ApiSettings(), AtOnce())
-    listener = PushStreamListener(stream, call, lambda _gone: None)
+    listener = PushStreamHandler(stream, call, lambda _gone: None)
     for start in range(0, 600, 200):
         pushes = [push(user="ada", push_id=f"p{n}") for n in range(start, start + 200)]
-        listener.message(pb.PushStreamRequest(pushes=pushes).SerializeToString())
+        listener.on_message(pb.PushStreamRequest(pushes=pushes).SerializeToString())
     listener.leave()
     for _ in range(10):
         await asyncio.sleep(0)
         if stream.said < 600:
             assert stream.ends == []
         stream.room = True
-        listener.writable()
+        listener.on_writable()
     assert (stream.said, stream.ends) == (600, [14])

@@ -6,7 +6,7 @@ import pytest
 
 from homing.v1 import router_pb2 as pb
 from router.api.json_mapping import Unreadable, read, read_batch, write
-from router.push import Refused
+from router.push import CallRefused
 
 
 def request(body: str) -> pb.PushRequest:
@@ -41,7 +41,7 @@ def test_camel_case_and_64_bit_numbers_as_strings() -> None:
     ],
 )
 def test_a_mistake_is_named(body: str, field: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(CallRefused) as caught:
         request(body)
     assert (caught.value.code, caught.value.field) == ("INVALID_ARGUMENT", field)
 
@@ -56,7 +56,7 @@ def test_a_batch() -> None:
     assert (odd.push_id, odd.why.field) == ("p", "evnt")
     assert isinstance(not_even, Unreadable)
     assert (not_even.push_id, not_even.why.code) == ("", "INVALID_ARGUMENT")
-    with pytest.raises(Refused):
+    with pytest.raises(CallRefused):
         read_batch(b'{"pushs": []}')
 
 

@@ -8,7 +8,7 @@ from router.api import push_stream
 from router.api.push_stream import PushStreamCall
 from router.api.settings import ApiSettings
 from router.delivery.port import Done
-from router.push import CheckedPush, Refused
+from router.push import CallRefused, CheckedPush
 from tests.support.calls import push
 
 
@@ -121,7 +121,7 @@ def test_a_push_refused_later_is_an_item_error_too() -> None:
     delivery = HeldDelivery()
     call = PushStreamCall(ApiSettings(), delivery)
     take(call, message("a"))
-    delivery.held.pop()[1](Refused("RESOURCE_EXHAUSTED", "full", retry_after=0.1))
+    delivery.held.pop()[1](CallRefused("RESOURCE_EXHAUSTED", "full", retry_after=0.1))
     (report,) = read_all(call)
     assert (report.push_id, report.error.code, report.error.message) == ("a", "RESOURCE_EXHAUSTED", "full")
 

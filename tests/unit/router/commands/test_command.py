@@ -4,7 +4,7 @@ import pytest
 
 from homing.v1 import router_pb2 as pb
 from router.commands.command import MAX_REASON, OPERATORS, Origin, as_text, complete, dead_headers, operator_of
-from router.push import Refused, bad, check_push
+from router.push import CallRefused, bad, check_push
 
 ORIGIN = Origin("homing.commands", 3, 41)
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -31,7 +31,7 @@ def test_each_operator_is_known(operator):
     ],
 )
 def test_what_is_no_command_says_why(headers, value, words):
-    with pytest.raises(Refused, match=words.replace("(", r"\(")) as refused:
+    with pytest.raises(CallRefused, match=words.replace("(", r"\(")) as refused:
         operator_of(headers, value)
     assert refused.value.code == "INVALID_ARGUMENT"
 
@@ -54,7 +54,7 @@ def test_an_operator_must_fit_its_target(operator, target, fits):
     if fits:
         complete(operator, request, {}, ORIGIN)
     else:
-        with pytest.raises(Refused, match="target: "):
+        with pytest.raises(CallRefused, match="target: "):
             complete(operator, request, {}, ORIGIN)
 
 

@@ -7,12 +7,12 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from router.commands.command import Origin
 from router.commands.dead import DeadLetters
-from router.push import Refused
+from router.push import CallRefused
 from runtime.bus import kafka_client
 from runtime.bus.settings import BusSection
 
 ORIGIN = Origin("homing.commands", 0, 7)
-WHY = Refused("INVALID_ARGUMENT", "no X-Operator")
+WHY = CallRefused("INVALID_ARGUMENT", "no X-Operator")
 
 
 class Record:

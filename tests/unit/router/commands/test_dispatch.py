@@ -6,8 +6,8 @@ import pytest
 
 from router.commands import dispatch as carrying
 from router.commands.command import Origin
-from router.commands.dispatch import Carrier
-from router.push import Refused
+from router.commands.dispatch import CommandDispatcher
+from router.push import CallRefused
 
 ORIGIN = Origin("t", 0, 1)
 SOON = 1e-6  # seconds
@@ -37,7 +37,7 @@ def calls():
 
 
 async def carry(calls, operator, body):
-    await Carrier(calls).carry({"X-Operator": operator}, json.dumps(body).encode(), ORIGIN)
+    await CommandDispatcher(calls).carry({"X-Operator": operator}, json.dumps(body).encode(), ORIGIN)
 
 
 USER = {"target": {"user": "ada"}}
@@ -64,27 +64,27 @@ async def test_an_operator_is_one_of_the_api_s_calls(calls, operator, body, call
 
 
 async def test_a_full_queue_is_waited_for_however_often(calls):
-    calls.refusals = [Refused("RESOURCE_EXHAUSTED", "full", retry_after=SOON) for _ in range(200)]
+    calls.refusals = [CallRefused("RESOURCE_EXHAUSTED", "full", retry_after=SOON) for _ in range(200)]
     await carry(calls, "join", {**USER, "file": "f"})
     assert (calls.tries, len(calls.done)) == (201, 1)
 
 
 async def test_a_silent_node_is_asked_again(calls):
-    calls.refusals = [Refused("UNAVAILABLE", "silent", retry_after=SOON)] * 3
+    calls.refusals = [CallRefused("UNAVAILABLE", "silent", retry_after=SOON)] * 3
     await carry(calls, "join", {**USER, "file": "f"})
     assert len(calls.done) == 1
 
 
 async def test_but_not_for_ever(calls, monkeypatch):
     monkeypatch.setattr(carrying, "SILENCE", 0.0)
-    calls.refusals = [Refused("UNAVAILABLE", "silent", retry_after=SOON)]
-    with pytest.raises(Refused, match="silent"):
+    calls.refusals = [CallRefused("UNAVAILABLE", "silent", retry_after=SOON)]
+    with pytest.raises(CallRefused, match="silent"):
         await carry(calls, "join", {**USER, "file": "f"})
 
 
 @pytest.mark.parametrize("code", ["INVALID_ARGUMENT", "FAILED_PRECONDITION"])
 async def test_a_mistake_is_not_tried_again(calls, code):
-    calls.refusals = [Refused(code, "no")]
-    with pytest.raises(Refused):
+    calls.refusals = [CallRefused(code, "no")]
+    with pytest.raises(CallRefused):
         await carry(calls, "join", {**USER, "file": "f"})
     assert (calls.tries, calls.done) == (1, [])

@@ -3,15 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.commands.offsets import Progress
+from router.commands.offsets import PartitionOffsets
 
 
 def test_nothing_read_is_nothing_to_commit():
-    assert Progress().to_commit is None
+    assert PartitionOffsets().to_commit is None
 
 
 def test_the_first_that_is_under_way_holds_the_offset():
-    progress = Progress()
+    progress = PartitionOffsets()
     for offset in (7, 8, 9):
         progress.begin(offset)
     progress.end(8)
@@ -25,7 +25,7 @@ def test_the_first_that_is_under_way_holds_the_offset():
 
 def test_gaps_between_offsets_are_no_records():
     """Transactions and compaction leave them."""
-    progress = Progress()
+    progress = PartitionOffsets()
     progress.begin(3)
     progress.begin(11)
     progress.end(3)
@@ -34,7 +34,7 @@ def test_gaps_between_offsets_are_no_records():
 
 @given(st.permutations(range(12)))
 def test_whatever_the_order_what_is_committed_has_ended(order):
-    progress = Progress()
+    progress = PartitionOffsets()
     for offset in range(12):
         progress.begin(offset)
     ended = set()

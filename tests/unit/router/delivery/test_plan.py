@@ -1,12 +1,12 @@
 """A target and the table become one leg per owning node."""
 
-from registry.model import Life
+from registry.model import Incarnation
 from router.delivery.plan import missed, plan, receivers
 from router.push import Target
 from tests.support.table import TableFeed
 
 
-def make() -> tuple[TableFeed, Life, Life]:
+def make() -> tuple[TableFeed, Incarnation, Incarnation]:
     feed = TableFeed()
     one, two = feed.node("one"), feed.node("two")
     feed.session(one, "ada", 1)
@@ -42,7 +42,7 @@ def test_exactly_the_owners() -> None:
 
 def test_who_holds_unregistered_sessions_is_asked_too() -> None:
     feed, one, two = make()
-    assert {life: leg.scatter for life, leg in plan(Target(user="ada"), feed.table, {two}).items()} == {
+    assert {incarnation: leg.scatter for incarnation, leg in plan(Target(user="ada"), feed.table, {two}).items()} == {
         one: False,
         two: True,
     }

@@ -2,23 +2,23 @@
 
 from homing.internal.v1 import node_pb2
 from homing.v1.router_pb2 import Delivery, PushReport
-from registry.model import Life
-from router.delivery.progress import Progress, Published
-from router.delivery.report import Report
+from registry.model import Incarnation
+from router.delivery.progress import BroadcastProgress, Published
+from router.delivery.report import ReportBuilder
 from router.push import check_push
 from tests.support.calls import push
 
-ONE, TWO = Life("one", 1), Life("two", 2)
+ONE, TWO = Incarnation("one", 1), Incarnation("two", 2)
 
 
 class Rig:
     def __init__(self) -> None:
         self.done: list[PushReport] = []
-        self.progress = Progress(lambda published: self.done.append(published.report.finish()), lambda: None)
+        self.progress = BroadcastProgress(lambda published: self.done.append(published.report.finish()), lambda: None)
 
     def publish(self) -> Published:
         checked = check_push(push(user="ada", push_id="p"), 100)
-        published = Published(checked, Report(checked), 0.0)
+        published = Published(checked, ReportBuilder(checked), 0.0)
         self.progress.publish([published])
         self.progress.published()
         return published
@@ -52,11 +52,11 @@ def test_what_is_said_about_a_push_after_it_was_given_up_there_is_not_counted_tw
     rig = Rig()
     rig.progress.nodes_are([ONE, TWO], [])
     rig.publish()
-    rig.progress.hear(ONE, handled(1, 1, taken=(1,)))
+    rig.progress.on_handled(ONE, handled(1, 1, taken=(1,)))
     rig.progress.nodes_are([TWO], [ONE])
     rig.progress.nodes_are([ONE, TWO], [])
-    rig.progress.hear(ONE, handled(1, 1, 1))
-    rig.progress.hear(TWO, handled(1, 1, 1))
+    rig.progress.on_handled(ONE, handled(1, 1, 1))
+    rig.progress.on_handled(TWO, handled(1, 1, 1))
     assert rig.counts() == [{"UNREACHABLE": 1, "WRITTEN": 1}]
 
 
@@ -67,7 +67,7 @@ def test_what_was_withdrawn_leaves_no_number_unused() -> None:
     rig.progress.withdraw([first, second])
     assert len(rig.progress) == 0
     assert rig.publish().call == 1
-    rig.progress.hear(ONE, handled(1, 1))
+    rig.progress.on_handled(ONE, handled(1, 1))
     assert rig.counts() == [{"OFFLINE": 1}]
 
 
@@ -75,9 +75,9 @@ def test_a_stranger_and_numbers_that_were_never_given_change_nothing() -> None:
     rig = Rig()
     rig.progress.nodes_are([ONE], [])
     rig.publish()
-    rig.progress.hear(TWO, handled(1, 1, 1))
+    rig.progress.on_handled(TWO, handled(1, 1, 1))
     assert rig.done == []
-    rig.progress.hear(ONE, handled(1, 2**60, 7))
+    rig.progress.on_handled(ONE, handled(1, 2**60, 7))
     assert rig.counts() == [{"OFFLINE": 1}]
     rig.publish()
     assert len(rig.done) == 1  # what is yet to be published is not covered by that number
@@ -87,12 +87,12 @@ def test_a_node_that_comes_while_a_publish_fails_has_not_come_past_what_is_publi
     rig = Rig()
     rig.progress.nodes_are([ONE], [])
     checked = check_push(push(user="ada", push_id="p"), 100)
-    refused = Published(checked, Report(checked), 0.0)
+    refused = Published(checked, ReportBuilder(checked), 0.0)
     rig.progress.publish([refused])
     rig.progress.nodes_are([ONE, TWO], [])
     rig.progress.withdraw([refused])
     rig.publish()
-    rig.progress.hear(ONE, handled(1, 1))
+    rig.progress.on_handled(ONE, handled(1, 1))
     assert rig.done == []  # the other has said nothing yet
-    rig.progress.hear(TWO, handled(1, 1))
+    rig.progress.on_handled(TWO, handled(1, 1))
     assert rig.counts() == [{"OFFLINE": 1}]

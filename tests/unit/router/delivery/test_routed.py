@@ -9,12 +9,12 @@ from homing.internal.v1 import node_pb2
 from homing.v1.router_pb2 import Delivery, PushReport
 from observability import names
 from observability.counters import counters
-from registry.model import Life, Node
+from registry.model import Incarnation, Node
 from router.delivery.routed import Routed
 from router.hop.fleet import Fleet
 from router.hop.memory import MemoryHop
 from router.hop.port import OnChange
-from router.push import Refused, check_push
+from router.push import CallRefused, check_push
 from tests.support.calls import push
 from tests.support.table import TableFeed
 
@@ -24,22 +24,24 @@ class World:
 
     def __init__(self) -> None:
         self.feed = TableFeed()
-        self.holds: dict[Life, dict[int, str]] = {}  # what each life really has: sid -> user
-        self.hops: dict[Life, MemoryHop] = {}
-        self.served: list[tuple[Life, node_pb2.Push]] = []
+        self.holds: dict[Incarnation, dict[int, str]] = {}  # what each incarnation really has: sid -> user
+        self.hops: dict[Incarnation, MemoryHop] = {}
+        self.served: list[tuple[Incarnation, node_pb2.Push]] = []
         self.fleet = Fleet(self.feed, self.make_hop)
         self.counters = counters(names.ROUTER)
         self.routed = Routed(self.feed, self.fleet, self.counters)
 
-    def make_hop(self, life: Life, _node: Node, on_change: OnChange) -> MemoryHop:
-        self.hops[life] = MemoryHop(life, lambda message: self.serve(life, message), on_change, queue=10)
-        return self.hops[life]
+    def make_hop(self, incarnation: Incarnation, _node: Node, on_change: OnChange) -> MemoryHop:
+        self.hops[incarnation] = MemoryHop(
+            incarnation, lambda message: self.serve(incarnation, message), on_change, queue=10
+        )
+        return self.hops[incarnation]
 
-    def serve(self, life: Life, message: node_pb2.RouterMessage) -> node_pb2.NodeMessage:
+    def serve(self, incarnation: Incarnation, message: node_pb2.RouterMessage) -> node_pb2.NodeMessage:
         answers = node_pb2.NodeMessage()
         for one in message.pushes:
-            self.served.append((life, one))
-            found = self._find(life, one.receivers)
+            self.served.append((incarnation, one))
+            found = self._find(incarnation, one.receivers)
             answer = answers.pushes.add(call=one.call, verdict=node_pb2.DONE if found else node_pb2.NOT_MINE)
             for sid, user in found:
                 answer.deliveries.add(session=sid, user=user, outcome=Delivery.WRITTEN, latency_us=1000)
@@ -47,22 +49,22 @@ class World:
                 answer.counts.add(outcome=Delivery.WRITTEN, sessions=len(found))
         return answers
 
-    def _find(self, life: Life, receivers: node_pb2.Receivers) -> list[tuple[int, str]]:
-        mine = self.holds.get(life, {})
+    def _find(self, incarnation: Incarnation, receivers: node_pb2.Receivers) -> list[tuple[int, str]]:
+        mine = self.holds.get(incarnation, {})
         if receivers.WhichOneof("to") == "sessions":
             return [(sid, mine[sid]) for sid in receivers.sessions.sids if sid in mine]
         return [(sid, user) for sid, user in mine.items() if user == receivers.user]
 
-    def come(self, life: Life, user: str, sid: int, known: bool = True) -> None:
+    def come(self, incarnation: Incarnation, user: str, sid: int, known: bool = True) -> None:
         """A session is there; the table learns of it now, or when it next catches up."""
-        self.holds.setdefault(life, {})[sid] = user
-        learn = lambda: self.feed.session(life, user, sid)  # noqa: E731
+        self.holds.setdefault(incarnation, {})[sid] = user
+        learn = lambda: self.feed.session(incarnation, user, sid)  # noqa: E731
         learn() if known else self.feed.later.append(learn)
 
-    def go(self, life: Life, user: str, sid: int) -> None:
+    def go(self, incarnation: Incarnation, user: str, sid: int) -> None:
         """A session is gone, and the table has not heard of it."""
-        del self.holds[life][sid]
-        self.feed.later.append(lambda: self.feed.session_gone(life, user, sid))
+        del self.holds[incarnation][sid]
+        self.feed.later.append(lambda: self.feed.session_gone(incarnation, user, sid))
 
     async def push(self, **fields: object) -> PushReport:
         return await self.routed.push(check_push(push(push_id="p", **fields), 1000), 0)
@@ -96,8 +98,8 @@ async def test_one_message_to_each_owner_and_none_to_others(world: World) -> Non
     report = await world.push(user="ada")
     assert facts(report) == ({"WRITTEN": 2}, 2, 2)
     assert (report.amplification, report.healed, world.feed.reads) == (1.0, False, 0)
-    assert {life for life, _ in world.served} == {one, two}
-    assert all(one.epoch == life.epoch for life, one in world.served)
+    assert {incarnation for incarnation, _ in world.served} == {one, two}
+    assert all(one.epoch == incarnation.epoch for incarnation, one in world.served)
 
 
 async def test_a_miss_is_believed_only_by_a_table_that_has_caught_up(world: World) -> None:
@@ -134,10 +136,10 @@ async def test_healing_does_not_wait_for_the_slowest_owner_and_later_pushes_wait
     world.hops[two].stall(True)  # as if it waited for an ack
     first = asyncio.ensure_future(world.push(user="ada", event="first"))
     second = asyncio.ensure_future(world.push(user="ada", event="second"))
-    while len([life for life, _ in world.served if life == three]) < 2:
+    while len([incarnation for incarnation, _ in world.served if incarnation == three]) < 2:
         await asyncio.sleep(0)
     assert not first.done()
-    assert [one.event for life, one in world.served if life == three] == ["first", "second"]
+    assert [one.event for incarnation, one in world.served if incarnation == three] == ["first", "second"]
     world.hops[two].stall(False)
     assert facts(await first) == ({"WRITTEN": 2}, 3, 2)
     assert (await second).healed
@@ -153,7 +155,7 @@ async def test_a_router_that_stops_ends_what_waits(world: World) -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     await world.routed.close()
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(CallRefused) as caught:
         await waiting
     assert caught.value.code == "UNAVAILABLE"
 
@@ -206,7 +208,7 @@ async def test_a_full_queue_refuses_the_push_before_anything_is_sent(world: Worl
     world.hops[one].stall(True)
     stuck = [asyncio.ensure_future(world.push(session=1)) for _ in range(10)]
     await asyncio.sleep(0)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(CallRefused) as caught:
         await world.push(user="ada")
     assert (caught.value.code, bool(caught.value.retry_after)) == ("RESOURCE_EXHAUSTED", True)
     assert world.served == []

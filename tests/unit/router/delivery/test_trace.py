@@ -43,8 +43,8 @@ async def test_a_push_to_two_nodes(traced):
     assert plan.attributes == {spans.NODES: 2}
     assert {hop.context.parent_id for hop in hops} == {root.context.span_id}
     assert [(hop.attributes[spans.NODE], hop.attributes[spans.EPOCH]) for hop in hops] == [a, b]
-    told = {life: message.traceparent for life, message in world.served}
-    assert told == {life: hop.context.traceparent for life, hop in zip((a, b), hops, strict=True)}
+    told = {incarnation: message.traceparent for incarnation, message in world.served}
+    assert told == {incarnation: hop.context.traceparent for incarnation, hop in zip((a, b), hops, strict=True)}
     assert root.attributes[spans.TARGET] == "user"
     assert root.attributes[f"{spans.OUTCOMES}WRITTEN"] == 2
     assert "ada" not in str(recorded)

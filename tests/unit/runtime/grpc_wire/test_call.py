@@ -7,10 +7,10 @@ import pytest
 
 from runtime.grpc_wire import frames
 from runtime.grpc_wire.call import Call
-from runtime.grpc_wire.client import ClientWire
-from runtime.grpc_wire.events import DataCame, HeadersCame, WasReset
-from runtime.grpc_wire.flow import Limits
-from runtime.grpc_wire.server import Server, ServerWire
+from runtime.grpc_wire.client import ClientProtocol
+from runtime.grpc_wire.events import DataReceived, HeadersReceived, StreamReset
+from runtime.grpc_wire.flow import Http2Limits
+from runtime.grpc_wire.server import Server, ServerProtocol
 from runtime.grpc_wire.status import (
     CANCELLED,
     DEADLINE_EXCEEDED,
@@ -61,27 +61,27 @@ def _close_the_socket():
     SOCKET.close()
 
 
-class Ear:
+class RecordingHandler:
     def __init__(self) -> None:
-        self.heard: list[object] = []
+        self.on_data: list[object] = []
         self.ends: list[StreamEnded] = []
         self.call: Call | None = None
         self.trouble: Exception | None = None
 
-    def message(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> None:
         if self.trouble is not None:
             raise self.trouble
-        self.heard.append(message)
+        self.on_data.append(message)
         if message == b"stop":
             self.call.stop_reading()
 
-    def writable(self) -> None:
-        self.heard.append("writable")
+    def on_writable(self) -> None:
+        self.on_data.append("writable")
 
-    def finished(self) -> None:
-        self.heard.append("finished")
+    def on_half_close(self) -> None:
+        self.on_data.append("finished")
 
-    def ended(self, how: StreamEnded) -> None:
+    def on_end(self, how: StreamEnded) -> None:
         self.ends.append(how)
 
 
@@ -89,17 +89,17 @@ class Pair:
     """A client's and a server's wire, and the ears of one stream."""
 
     def __init__(self, path: str = PATH, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-        self.near, self.far = Ear(), Ear()
+        self.near, self.far = RecordingHandler(), RecordingHandler()
         self.near_pipe, self.far_pipe = Pipe(), Pipe()
-        self.client, self.server = ClientWire(Limits()), ServerWire(Server({PATH: self.serve}))
+        self.client, self.server = ClientProtocol(Http2Limits()), ServerProtocol(Server({PATH: self.serve}))
         stream = self.client.connection.open([*request(path, "h:1"), *headers])
         self.near.call = self.client.calls[stream] = Call(self.client, stream, client=True)
-        self.near.call.listener = self.near
+        self.near.call.handler = self.near
         self.client.connection_made(self.near_pipe)
         self.server.connection_made(self.far_pipe)
         self.pump()
 
-    def serve(self, call: Call) -> Ear:
+    def serve(self, call: Call) -> RecordingHandler:
         self.far.call = call
         return self.far
 
@@ -119,8 +119,8 @@ async def test_messages_both_ways_a_half_close_and_a_status() -> None:
     pair.pump()
     pair.far.call.end()
     pair.pump()
-    assert pair.far.heard == [b"one", b"two", "finished"]
-    assert pair.near.heard == [b"three"]
+    assert pair.far.on_data == [b"one", b"two", "finished"]
+    assert pair.near.on_data == [b"three"]
     assert [how.status for how in pair.near.ends + pair.far.ends] == [OK, OK]
     assert pair.near_pipe.hung_up == "closed"
     pair.far.call.send(b"too late")
@@ -136,9 +136,9 @@ async def test_a_reader_that_stops_hears_the_rest_when_it_reads_on() -> None:
     pair.near.call.send(b"later")
     pair.near.call.finish()
     pair.pump()
-    assert pair.far.heard == [b"stop"]
-    pair.far.call.read_on()
-    assert pair.far.heard == [b"stop", b"later", "finished"]
+    assert pair.far.on_data == [b"stop"]
+    pair.far.call.resume_reading()
+    assert pair.far.on_data == [b"stop", b"later", "finished"]
 
 
 async def test_a_full_kernel_makes_it_gather_and_says_when_there_is_room() -> None:
@@ -149,7 +149,7 @@ async def test_a_full_kernel_makes_it_gather_and_says_when_there_is_room() -> No
     assert pair.near_pipe.written == b""
     pair.client.resume_writing()
     pair.pump()
-    assert (pair.near.heard, pair.far.heard) == (["writable"], [b"waits"])
+    assert (pair.near.on_data, pair.far.on_data) == (["writable"], [b"waits"])
 
 
 async def test_a_message_above_the_window_says_when_it_is_gone() -> None:
@@ -157,7 +157,7 @@ async def test_a_message_above_the_window_says_when_it_is_gone() -> None:
     pair.near.call.send(b"x" * 5_000_000)
     assert not pair.near.call.writable
     pair.pump()
-    assert (pair.near.heard, len(pair.far.heard[0])) == (["writable"], 5_000_000)
+    assert (pair.near.on_data, len(pair.far.on_data[0])) == (["writable"], 5_000_000)
 
 
 @pytest.mark.parametrize("trouble", [ValueError("a defect"), StreamEnded(INTERNAL, "a message could not be handled")])
@@ -208,7 +208,7 @@ async def test_trailers_of_a_client_are_a_half_close() -> None:
     pair.client.connection.end(1, [(b"some", b"trailer")])
     pair.client.flush()
     pair.pump()
-    assert pair.far.heard == ["finished"]
+    assert pair.far.on_data == ["finished"]
 
 
 async def test_a_half_close_within_a_message() -> None:
@@ -222,17 +222,17 @@ async def test_a_half_close_within_a_message() -> None:
 @pytest.mark.parametrize(
     ("event", "status"),
     [
-        (DataCame(1, b"", 0, True), INTERNAL),
-        (HeadersCame(1, [(b":status", b"503")], False), UNAVAILABLE),
-        (WasReset(1, frames.CANCEL), CANCELLED),
+        (DataReceived(1, b"", 0, True), INTERNAL),
+        (HeadersReceived(1, [(b":status", b"503")], False), UNAVAILABLE),
+        (StreamReset(1, frames.CANCEL), CANCELLED),
     ],
 )
 async def test_a_server_that_ends_without_a_status(event, status: int) -> None:
     pair = Pair()
-    if isinstance(event, DataCame):
-        pair.near.call.heard(event)
+    if isinstance(event, DataReceived):
+        pair.near.call.on_data(event)
     else:
-        pair.client.hear(event)
+        pair.client.on_event(event)
     assert [how.status for how in pair.near.ends] == [status]
 
 

@@ -5,9 +5,16 @@ from struct import pack
 import pytest
 
 from runtime.grpc_wire import frames
-from runtime.grpc_wire.connection import ANSWERS, Connection
-from runtime.grpc_wire.events import DataCame, Drained, Failed, GoneAway, HeadersCame, WasReset
-from runtime.grpc_wire.flow import Limits
+from runtime.grpc_wire.connection import ANSWERS, Http2Connection
+from runtime.grpc_wire.events import (
+    ConnectionFailed,
+    DataReceived,
+    GoAwayReceived,
+    HeadersReceived,
+    StreamDrained,
+    StreamReset,
+)
+from runtime.grpc_wire.flow import Http2Limits
 from runtime.grpc_wire.frames import frame
 from runtime.grpc_wire.headerblocks import encode
 from runtime.grpc_wire.status import HEAD, request
@@ -17,41 +24,41 @@ NO_SETTINGS = frames.settings({})
 OPENED = frame(frames.HEADERS, frames.END_HEADERS, 1, encode(REQUEST))
 
 
-def server(limits: Limits | None = None) -> Connection:
+def server(limits: Http2Limits | None = None) -> Http2Connection:
     """A server that has greeted, with stream 1 open."""
-    side = Connection(False, limits)
-    assert side.receive(frames.PREFACE + NO_SETTINGS + OPENED) == [HeadersCame(1, REQUEST, False)]
+    side = Http2Connection(False, limits)
+    assert side.receive(frames.PREFACE + NO_SETTINGS + OPENED) == [HeadersReceived(1, REQUEST, False)]
     side.take()
     return side
 
 
-def client(window: int = 65535) -> Connection:
-    side = Connection(True)
+def client(window: int = 65535) -> Http2Connection:
+    side = Http2Connection(True)
     assert side.receive(frames.settings({frames.INITIAL_WINDOW_SIZE: window})) == []
     assert side.open(REQUEST) == 1
     side.take()
     return side
 
 
-def heard(data: bytes) -> list[frames.Frame]:
+def on_data(data: bytes) -> list[frames.Frame]:
     return frames.FrameReader(1 << 24).read(data)
 
 
-def ends(side: Connection, data: bytes, code: int) -> None:
+def ends(side: Http2Connection, data: bytes, code: int) -> None:
     """The bytes are a violation: Failed, and a GOAWAY with the code; nothing is heard any more."""
     events = side.receive(data)
-    assert isinstance(events[-1], Failed)
+    assert isinstance(events[-1], ConnectionFailed)
     assert events[-1].code == code
-    goaway = heard(side.take())[-1]
+    goaway = on_data(side.take())[-1]
     assert frames.read_goaway(goaway)[1] == code
     assert side.receive(frame(frames.PING, 0, 0, b"8 bytes.")) == []
 
 
 def test_a_client_says_preface_and_settings_first() -> None:
-    said = Connection(True).take()
+    said = Http2Connection(True).take()
     assert said.startswith(frames.PREFACE)
-    first, window = heard(said[len(frames.PREFACE) :])
-    limits = Limits()
+    first, window = on_data(said[len(frames.PREFACE) :])
+    limits = Http2Limits()
     assert dict(frames.read_settings(first)) == {
         frames.INITIAL_WINDOW_SIZE: limits.stream_window,
         frames.MAX_FRAME_SIZE: limits.frame,
@@ -61,10 +68,10 @@ def test_a_client_says_preface_and_settings_first() -> None:
 
 
 def test_bytes_one_by_one_are_heard_like_a_whole() -> None:
-    side = Connection(False)
+    side = Http2Connection(False)
     data = frames.PREFACE + NO_SETTINGS + OPENED + frame(frames.DATA, frames.END_STREAM, 1, b"data")
     events = [event for at in range(len(data)) for event in side.receive(data[at : at + 1])]
-    assert events == [HeadersCame(1, REQUEST, False), DataCame(1, b"data", 4, True)]
+    assert events == [HeadersReceived(1, REQUEST, False), DataReceived(1, b"data", 4, True)]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +86,7 @@ def test_bytes_one_by_one_are_heard_like_a_whole() -> None:
     ],
 )
 def test_a_peer_that_greets_wrongly(data: bytes, code: int) -> None:
-    ends(Connection(False), data, code)
+    ends(Http2Connection(False), data, code)
 
 
 @pytest.mark.parametrize(
@@ -127,35 +134,35 @@ def test_a_violation_ends_the_connection(data: bytes, code: int) -> None:
 )
 def test_a_stream_s_own_offence_ends_only_the_stream(data: bytes, code: int) -> None:
     side = server()
-    assert side.receive(data)[-1] == WasReset(1, code)
-    assert heard(side.take())[-1] == (frames.RST_STREAM, 0, 1, pack(">I", code))
+    assert side.receive(data)[-1] == StreamReset(1, code)
+    assert on_data(side.take())[-1] == (frames.RST_STREAM, 0, 1, pack(">I", code))
     assert side.receive(frame(frames.HEADERS, frames.END_HEADERS, 3, encode(REQUEST))) == [
-        HeadersCame(3, REQUEST, False)
+        HeadersReceived(3, REQUEST, False)
     ]
 
 
 def test_more_than_the_window_is_refused() -> None:
-    side = server(Limits(stream_window=70_000, window=200_000, frame=50_000))
+    side = server(Http2Limits(stream_window=70_000, window=200_000, frame=50_000))
     piece = frame(frames.DATA, 0, 1, b"x" * 50_000)
-    assert side.receive(piece) == [DataCame(1, b"x" * 50_000, 50_000, False)]
-    assert side.receive(piece) == [WasReset(1, frames.FLOW_CONTROL_ERROR)]
+    assert side.receive(piece) == [DataReceived(1, b"x" * 50_000, 50_000, False)]
+    assert side.receive(piece) == [StreamReset(1, frames.FLOW_CONTROL_ERROR)]
 
 
 def test_credit_is_given_when_data_is_consumed() -> None:
-    side = server(Limits(stream_window=70_000, window=1_000_000, frame=50_000))
+    side = server(Http2Limits(stream_window=70_000, window=1_000_000, frame=50_000))
     side.receive(frame(frames.DATA, 0, 1, b"x" * 50_000))
     assert side.take() == b""
     side.consumed(1, 30_000)
     assert side.take() == b""
     side.consumed(1, 20_000)
-    assert heard(side.take()) == [(frames.WINDOW_UPDATE, 0, 1, pack(">I", 50_000))]
+    assert on_data(side.take()) == [(frames.WINDOW_UPDATE, 0, 1, pack(">I", 50_000))]
 
 
 def test_what_is_ignored() -> None:
     side = server()
     assert side.receive(frame(0xBE, 7, 1, b"unknown") + frame(frames.PRIORITY, 0, 1, b"12345")) == []
     padded = frame(frames.DATA, frames.PADDED, 1, b"\x03data\0\0\0")
-    assert side.receive(padded) == [DataCame(1, b"data", 8, False)]
+    assert side.receive(padded) == [DataReceived(1, b"data", 8, False)]
     side.reset(1, frames.CANCEL)
     late = frame(frames.DATA, 0, 1, b"late") + frames.reset(1, 0) + frames.window_update(1, 5)
     assert side.receive(late) == []
@@ -166,23 +173,23 @@ def test_headers_in_pieces_with_priority_and_padding() -> None:
     flags = frames.PADDED | frames.PRIORITISED | frames.END_STREAM
     data = frame(frames.HEADERS, flags, 3, b"\x02" + b"prior" + block[:9] + b"\0\0")
     data += frame(frames.CONTINUATION, 0, 3, block[9:20]) + frame(frames.CONTINUATION, 4, 3, block[20:])
-    assert side.receive(data) == [HeadersCame(3, REQUEST, True)]
+    assert side.receive(data) == [HeadersReceived(3, REQUEST, True)]
 
 
 def test_a_ping_is_answered_and_an_answer_is_not() -> None:
     side = server()
     assert side.receive(frame(frames.PING, 0, 0, b"8 bytes.") + frame(frames.PING, frames.ACK, 0, b"8 bytes.")) == []
-    assert heard(side.take()) == [(frames.PING, frames.ACK, 0, b"8 bytes.")]
+    assert on_data(side.take()) == [(frames.PING, frames.ACK, 0, b"8 bytes.")]
 
 
 def test_a_message_waits_for_credit_and_says_when_it_is_gone() -> None:
     side = client(window=100)
     side.send(1, b"x" * 150)
-    assert [len(piece.payload) for piece in heard(side.take())] == [100]
+    assert [len(piece.payload) for piece in on_data(side.take())] == [100]
     assert side.queued(1) == 50
     assert side.receive(frames.window_update(1, 30)) == []
-    assert side.receive(frames.window_update(1, 30)) == [Drained(1)]
-    assert [len(piece.payload) for piece in heard(side.take())] == [30, 20]
+    assert side.receive(frames.window_update(1, 30)) == [StreamDrained(1)]
+    assert [len(piece.payload) for piece in on_data(side.take())] == [30, 20]
 
 
 def test_a_smaller_initial_window_makes_the_stream_s_negative() -> None:
@@ -193,7 +200,7 @@ def test_a_smaller_initial_window_makes_the_stream_s_negative() -> None:
     assert side.receive(frames.window_update(1, 80)) == []
     assert side.take() == b""
     side.receive(frames.window_update(1, 10))
-    assert [len(piece.payload) for piece in heard(side.take())] == [10]
+    assert [len(piece.payload) for piece in on_data(side.take())] == [10]
 
 
 def test_data_allowed_by_new_settings_leaves_behind_their_acknowledgement() -> None:
@@ -201,7 +208,7 @@ def test_data_allowed_by_new_settings_leaves_behind_their_acknowledgement() -> N
     side.send(1, b"x" * 15)
     side.take()
     side.receive(frames.settings({frames.INITIAL_WINDOW_SIZE: 20}))
-    assert [piece.kind for piece in heard(side.take())] == [frames.SETTINGS, frames.DATA]
+    assert [piece.kind for piece in on_data(side.take())] == [frames.SETTINGS, frames.DATA]
 
 
 def test_settings_that_make_a_stream_s_window_too_large_end_the_connection() -> None:
@@ -221,7 +228,7 @@ def test_what_comes_or_goes_on_a_stream_that_has_ended() -> None:
     side = server()
     side.receive(frame(frames.DATA, frames.END_STREAM, 1))
     assert side.receive(frame(frames.HEADERS, frames.END_HEADERS, 1, encode(HEAD))) == [
-        WasReset(1, frames.STREAM_CLOSED)
+        StreamReset(1, frames.STREAM_CLOSED)
     ]
     side.take()
     side.end(1)
@@ -235,22 +242,22 @@ def test_the_end_waits_behind_what_is_queued() -> None:
     side.send(1, b"x" * 15)
     side.end(1)
     side.send(1, b"too late")
-    assert [piece.flags for piece in heard(side.take())] == [0]
+    assert [piece.flags for piece in on_data(side.take())] == [0]
     side.receive(frames.window_update(1, 10))
-    assert [(len(piece.payload), piece.flags) for piece in heard(side.take())] == [(5, 0), (0, frames.END_STREAM)]
+    assert [(len(piece.payload), piece.flags) for piece in on_data(side.take())] == [(5, 0), (0, frames.END_STREAM)]
 
 
 def test_a_server_that_has_said_all_does_not_listen_on() -> None:
     side = server()
     side.end(1, HEAD)
-    assert [piece.kind for piece in heard(side.take())] == [frames.HEADERS, frames.RST_STREAM]
+    assert [piece.kind for piece in on_data(side.take())] == [frames.HEADERS, frames.RST_STREAM]
     assert side.receive(frame(frames.DATA, 0, 1, b"late")) == []
 
 
 def test_a_peer_that_resets_or_goes_away_is_heard() -> None:
     side = client()
-    assert side.receive(frames.goaway(1, 0, b"bye")) == [GoneAway(1, 0, b"bye")]
-    assert side.receive(frames.reset(1, frames.CANCEL)) == [WasReset(1, frames.CANCEL)]
+    assert side.receive(frames.goaway(1, 0, b"bye")) == [GoAwayReceived(1, 0, b"bye")]
+    assert side.receive(frames.reset(1, frames.CANCEL)) == [StreamReset(1, frames.CANCEL)]
     side.send(1, b"nobody hears it")
     assert side.take() == b""
 
@@ -258,30 +265,30 @@ def test_a_peer_that_resets_or_goes_away_is_heard() -> None:
 def test_who_leaves_takes_no_new_streams() -> None:
     side = server()
     side.leave()
-    assert frames.read_goaway(heard(side.take())[0]) == (1, frames.NO_ERROR, b"")
+    assert frames.read_goaway(on_data(side.take())[0]) == (1, frames.NO_ERROR, b"")
     assert side.receive(frame(frames.HEADERS, frames.END_HEADERS, 3, encode(REQUEST))) == []
-    assert heard(side.take()) == [(frames.RST_STREAM, 0, 3, pack(">I", frames.REFUSED_STREAM))]
-    assert side.receive(frame(frames.DATA, 0, 1, b"on")) == [DataCame(1, b"on", 2, False)]
+    assert on_data(side.take()) == [(frames.RST_STREAM, 0, 3, pack(">I", frames.REFUSED_STREAM))]
+    assert side.receive(frame(frames.DATA, 0, 1, b"on")) == [DataReceived(1, b"on", 2, False)]
 
 
 def test_streams_above_the_limit_are_refused() -> None:
-    side = server(Limits(streams=1))
+    side = server(Http2Limits(streams=1))
     assert side.receive(frame(frames.HEADERS, frames.END_HEADERS, 3, encode(REQUEST))) == []
-    assert heard(side.take()) == [(frames.RST_STREAM, 0, 3, pack(">I", frames.REFUSED_STREAM))]
+    assert on_data(side.take()) == [(frames.RST_STREAM, 0, 3, pack(">I", frames.REFUSED_STREAM))]
 
 
 def test_a_client_that_only_opens_and_resets_is_cut_off() -> None:
-    side = Connection(False, Limits(resets=2))
+    side = Http2Connection(False, Http2Limits(resets=2))
     side.receive(frames.PREFACE + NO_SETTINGS)
     for stream in (1, 3):
         opened = frame(frames.HEADERS, frames.END_HEADERS, stream, encode(REQUEST))
-        assert side.receive(opened + frames.reset(stream, frames.CANCEL))[-1] == WasReset(stream, frames.CANCEL)
+        assert side.receive(opened + frames.reset(stream, frames.CANCEL))[-1] == StreamReset(stream, frames.CANCEL)
     opened = frame(frames.HEADERS, frames.END_HEADERS, 5, encode(REQUEST))
     ends(side, opened + frames.reset(5, frames.CANCEL), frames.ENHANCE_YOUR_CALM)
 
 
 def test_streams_that_may_finish_make_up_for_those_that_are_reset() -> None:
-    side = Connection(False, Limits(resets=1))
+    side = Http2Connection(False, Http2Limits(resets=1))
     side.receive(frames.PREFACE + NO_SETTINGS)
     for stream in range(1, 41, 4):
         for one, last in ((stream, False), (stream + 2, True)):
@@ -289,13 +296,13 @@ def test_streams_that_may_finish_make_up_for_those_that_are_reset() -> None:
             if last:
                 side.end(one, HEAD)
             else:
-                assert side.receive(frames.reset(one, frames.CANCEL)) == [WasReset(one, frames.CANCEL)]
+                assert side.receive(frames.reset(one, frames.CANCEL)) == [StreamReset(one, frames.CANCEL)]
 
 
 def test_a_ping_of_ours_asks_whether_anybody_is_there() -> None:
     side = client()
     side.ping()
-    (asked,) = heard(side.take())
+    (asked,) = on_data(side.take())
     assert (asked.kind, asked.flags, asked.stream, len(asked.payload)) == (frames.PING, 0, 0, 8)
     assert side.receive(frame(frames.PING, frames.ACK, 0, asked.payload)) == []
     assert side.take() == b""  # an answer wants none

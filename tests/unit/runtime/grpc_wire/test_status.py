@@ -5,7 +5,7 @@ from hpack import Decoder
 
 from runtime.grpc_wire import frames
 from runtime.grpc_wire.headerblocks import encode
-from runtime.grpc_wire.messages import LARGEST, MessageReader
+from runtime.grpc_wire.messages import LARGEST, GrpcMessageReader
 from runtime.grpc_wire.status import (
     DEADLINE_EXCEEDED,
     HEAD,
@@ -77,10 +77,10 @@ def test_what_a_reset_means() -> None:
 
 def test_messages_that_are_not_taken() -> None:
     with pytest.raises(StreamEnded) as large:
-        MessageReader().read(b"\0" + (LARGEST + 1).to_bytes(4, "big"))
+        GrpcMessageReader().read(b"\0" + (LARGEST + 1).to_bytes(4, "big"))
     assert large.value.status == RESOURCE_EXHAUSTED
     with pytest.raises(StreamEnded) as compressed:
-        MessageReader().read(b"\1\0\0\0\0")
+        GrpcMessageReader().read(b"\1\0\0\0\0")
     assert compressed.value.status == UNIMPLEMENTED
 
 

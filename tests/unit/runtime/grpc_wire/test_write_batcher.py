@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from runtime.grpc_wire import turn
-from runtime.grpc_wire.turn import Turn
+from runtime.grpc_wire import write_batcher
+from runtime.grpc_wire.write_batcher import WriteBatcher
 
 
 class Clock:
@@ -29,39 +29,39 @@ class Clock:
             then()
 
 
-class Stream:
+class StreamState:
     writable = True
 
 
-def made(monkeypatch, patience: float) -> tuple[Clock, Turn, list[float]]:
+def made(monkeypatch, linger: float) -> tuple[Clock, WriteBatcher, list[float]]:
     clock, left = Clock(), []
-    monkeypatch.setattr(turn.asyncio, "get_running_loop", lambda: clock)
-    one = Turn(lambda _call: left.append(clock.now), patience)
-    one.carried_by(Stream())
+    monkeypatch.setattr(write_batcher.asyncio, "get_running_loop", lambda: clock)
+    one = WriteBatcher(lambda _call: left.append(clock.now), linger)
+    one.attach(StreamState())
     return clock, one, left
 
 
 def test_what_is_wanted_in_one_turn_leaves_at_its_end_in_one_message(monkeypatch):
     clock, one, left = made(monkeypatch, 0.0)
-    one.want()
-    one.want()
+    one.request_write()
+    one.request_write()
     assert left == []
     clock.until(0.0)
-    one.want()
+    one.request_write()
     clock.until(0.0)
     assert left == [0.0, 0.0]
 
 
 def test_what_is_patient_gathers_until_its_time_and_leaves_with_whatever_leaves_before(monkeypatch):
     clock, one, left = made(monkeypatch, 1.0)
-    one.want(patient=True)
+    one.request_write(linger=True)
     clock.until(0.5)
-    one.want(patient=True)
+    one.request_write(linger=True)
     assert left == []
     clock.until(1.0)
     assert left == [1.0]
-    one.want(patient=True)
-    one.want()
+    one.request_write(linger=True)
+    one.request_write()
     clock.until(1.0)
     assert left == [1.0, 1.0]
     clock.until(2.0)
@@ -70,13 +70,13 @@ def test_what_is_patient_gathers_until_its_time_and_leaves_with_whatever_leaves_
 
 def test_a_stream_that_is_full_gathers_on_and_is_not_asked_before_it_says_so(monkeypatch):
     clock, one, left = made(monkeypatch, 0.0)
-    stream = Stream()
-    one.carried_by(stream)
+    stream = StreamState()
+    one.attach(stream)
     stream.writable = False
-    one.want()
+    one.request_write()
     clock.until(1.0)
     assert left == []
     stream.writable = True
-    one.again()
+    one.resume()
     clock.until(2.0)
     assert left == [2.0]
