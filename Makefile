@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-CODE := homing gateway router registry observability runtime bench/command bench/compare bench/cluster bench/process.py proto/generate.py
+CODE := homing gateway router registry observability runtime bench proto/generate.py docs/generate_configuration.py
 
 # The page's tests run wherever Chromium and playwright are; `make browser` brings them.
 CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*/site-packages/playwright))
@@ -12,7 +12,7 @@ CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*
 KAFKA := .tools/kafka/libs/kafka_2.13-4.3.1.jar
 CAN_KAFKA := $(and $(shell command -v java),$(shell command -v mvn))
 
-.PHONY: install demo test kafka faults-kafka interop-slow browser format lint types unit bench cover proto build wheel-test deploy-test jaeger lock clean
+.PHONY: install demo test kafka faults-kafka interop-slow browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger lock clean
 
 install: $(INSTALLED)
 
@@ -75,9 +75,9 @@ types: $(INSTALLED)
 	$(BIN)/mypy $(CODE)
 	cd examples/shared_document && ../../$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache .
 
-# Have the ratios to a bare floor become worse than bench/ratios.json says? About a minute; --record writes the file.
+# Have the ratios to a baseline become worse than bench/ratios.json says? About a minute; --record writes the file.
 bench: $(INSTALLED)
-	$(BIN)/python -m bench.cluster.short
+	$(BIN)/python -m bench.cluster.ratio_check
 
 cover: $(INSTALLED)
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered tests/unit tests/property tests/contract
@@ -85,6 +85,10 @@ cover: $(INSTALLED)
 # Generated code is committed; tests/unit/test_generated.py checks that it is current.
 proto: $(INSTALLED)
 	$(BIN)/python proto/generate.py
+
+# docs/configuration.md from the settings structs; tests/unit/test_configuration_docs.py checks that it is current.
+config-docs: $(INSTALLED)
+	$(BIN)/python docs/generate_configuration.py
 
 build: $(INSTALLED)
 	rm -rf dist

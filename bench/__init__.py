@@ -1,1 +1,1 @@
-"""Measurements: whole clusters, routed against broadcast, and single parts."""
+"""Benchmarks: whole clusters (`cluster`), routed against broadcast (`compare`), single parts (`micro`)."""

@@ -1,7 +1,7 @@
-"""How a measurement starts a part of itself as a process of its own.
+"""Starts modules of `bench` as processes of their own.
 
-In a checkout the repository is on the path by the editable install; in a wheel `bench` lies below `homing/_services`,
-which only the command puts on `sys.path`. A child gets that folder by PYTHONPATH, so both work.
+In a checkout the repository is on the path by the editable install. In a wheel `bench` is below `homing/_services`,
+which only the command puts on `sys.path`; a child process gets that folder by PYTHONPATH.
 """
 
 import os
@@ -17,6 +17,6 @@ def module_command(module: str, *arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, with the folder that holds `bench` and the services first in PYTHONPATH."""
+    """This process's environment, with the folder of `bench` and the services first in PYTHONPATH."""
     inherited = os.environ.get("PYTHONPATH")
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *([inherited] if inherited else [])])}

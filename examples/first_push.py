@@ -1,6 +1,6 @@
 """The first push: start a cluster, connect a client, push to it, read the report. `make demo` runs this.
 
-Everything here is the `homing` command, the way a person would type it; this script only shows it in one terminal.
+Every step is a `homing` command, as a person would type it; this script shows all of them in one terminal.
 """
 
 import argparse
@@ -15,17 +15,17 @@ from collections.abc import AsyncIterator
 HOMING = [sys.executable, "-P", "-m", "homing"]
 LISTEN = ["listen", "--user", "ada", "--file", "notes"]
 PUSH = ["push", "--file", "notes", "--event", "hello", "--data", '{"text": "hi"}']
-PATIENCE = 60.0  # seconds for a line that must come
+LINE_TIMEOUT = 60.0  # seconds
 
 
-class Stopped(Exception):
-    """A part ended before it said what it should."""
+class ProcessEnded(Exception):
+    """A process ended before it printed the expected line."""
 
 
 @contextlib.asynccontextmanager
 async def running(*verb: str) -> AsyncIterator[Process]:
-    """A `homing` command that runs beside us; stopped with SIGINT, as Ctrl-C would."""
-    # In a session of its own: Ctrl-C is for this script, which then stops the parts in order.
+    """A `homing` command in the background; stopped with SIGINT, as by Ctrl-C."""
+    # In its own session: Ctrl-C reaches this script, which then stops the commands in order.
     process = await asyncio.create_subprocess_exec(
         *HOMING, *verb, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
     )
@@ -37,66 +37,66 @@ async def running(*verb: str) -> AsyncIterator[Process]:
             await process.communicate()
 
 
-async def show_until(process: Process, wanted: str, sign: str) -> None:
-    """Show a command's lines up to the one with `wanted` in it."""
+async def print_until(process: Process, text: str, prefix: str) -> None:
+    """Print a command's output up to the line that contains `text`. ProcessEnded: no such line."""
     assert process.stdout is not None
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(LINE_TIMEOUT):
         while line := (await process.stdout.readline()).decode():
-            print(f"{sign} {line}", end="", flush=True)
-            if wanted in line:
+            print(f"{prefix} {line}", end="", flush=True)
+            if text in line:
                 return
-    raise Stopped
+    raise ProcessEnded
 
 
-def title(verb: list[str]) -> None:
-    """The command as a person would type it."""
+def print_command(verb: list[str]) -> None:
+    """Print a command line."""
     print(f"\n$ homing {shlex.join(verb)}", flush=True)
 
 
 async def demo(once: bool) -> None:
-    """The whole show."""
-    title(["up"])
+    """Run all steps."""
+    print_command(["up"])
     async with running("up") as up:
-        await show_until(up, "Ready.", "up      |")
-        title(LISTEN)
+        await print_until(up, "Ready.", "up      |")
+        print_command(LISTEN)
         async with running(*LISTEN) as listener:
-            await show_until(listener, "joined notes", "listen  |")
-            title(PUSH)
+            await print_until(listener, "joined notes", "listen  |")
+            print_command(PUSH)
             push = await asyncio.create_subprocess_exec(*HOMING, *PUSH, stdin=DEVNULL)
             if await push.wait():
-                raise Stopped
+                raise ProcessEnded
             print(flush=True)
-            await show_until(listener, "hello", "listen  |")
+            await print_until(listener, "hello", "listen  |")
             if once:
                 return
             print("\nThe cluster and this listener stay up. In another terminal, after `. .venv/bin/activate`:\n")
             print(
                 f"  homing {shlex.join(PUSH)}\n  homing locate --file notes\n\nCtrl-C stops everything.\n", flush=True
             )
-            await show_until_end(listener)
+            await print_until_end(listener)
 
 
-async def show_until_end(listener: Process) -> None:
-    """Show what else arrives, until Ctrl-C."""
+async def print_until_end(listener: Process) -> None:
+    """Print further output, until Ctrl-C."""
     assert listener.stdout is not None
     while line := (await listener.stdout.readline()).decode():
         print(f"listen  | {line}", end="", flush=True)
 
 
 async def main() -> int:
-    """Exit status 0 when the push arrived."""
+    """Returns the exit status: 0 when the push arrived."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--once", action="store_true", help="stop when the push has arrived")
     once = arguments.parse_args().once
-    show = asyncio.ensure_future(demo(once))
+    running_demo = asyncio.ensure_future(demo(once))
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, show.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, running_demo.cancel)
     try:
-        await show
+        await running_demo
     except asyncio.CancelledError:
         return 0
-    except (Stopped, TimeoutError):
-        print("\nThis did not work; the lines above say why.", file=sys.stderr)
+    except (ProcessEnded, TimeoutError):
+        print("\nThe demo failed; the output above has the reason.", file=sys.stderr)
         return 1
     return 0
 

@@ -1,6 +1,6 @@
 """Why things end, and who may try again: every close code and every error word of the client's side, in one table.
 
-Code that closes or refuses names a row of this file; documents and tests read the same rows (protocol.md,
+Code that closes or refuses names a row of this file; documents and tests read the same rows (docs/protocol.md,
 "The envelope").
 """
 
@@ -20,7 +20,7 @@ class Retry(StrEnum):
 
 
 class CloseCode(msgspec.Struct, frozen=True):
-    """One way in which a WebSocket ends. `reason` is what the close frame says (at most 123 bytes)."""
+    """One way in which a WebSocket ends. `reason`: the text in the close frame, at most 123 bytes."""
 
     code: int
     reason: str
@@ -30,12 +30,12 @@ class CloseCode(msgspec.Struct, frozen=True):
 DONE = CloseCode(1000, "", Retry.NOT_NEEDED)
 GOING_AWAY = CloseCode(1001, "", Retry.NOT_NEEDED)
 PROTOCOL_ERROR = CloseCode(1002, "protocol error", Retry.NEVER)
-WRONG_KIND = CloseCode(1003, "kind of data not accepted", Retry.NEVER)
-NO_GOODBYE = CloseCode(1006, "", Retry.RECONNECT)  # never on the wire (RFC 6455 §7.4.1): what the other side is told
-NOT_UTF8 = CloseCode(1007, "text is not UTF-8", Retry.NEVER)
+UNSUPPORTED_DATA = CloseCode(1003, "kind of data not accepted", Retry.NEVER)
+CONNECTION_LOST = CloseCode(1006, "", Retry.RECONNECT)  # never on the wire (RFC 6455 §7.4.1)
+INVALID_UTF8 = CloseCode(1007, "text is not UTF-8", Retry.NEVER)
 POLICY = CloseCode(1008, "policy", Retry.NEVER)
-TOO_BIG = CloseCode(1009, "message too big", Retry.NEVER)
-OUR_FAULT = CloseCode(1011, "internal error", Retry.RECONNECT)
+MESSAGE_TOO_BIG = CloseCode(1009, "message too big", Retry.NEVER)
+INTERNAL_ERROR = CloseCode(1011, "internal error", Retry.RECONNECT)
 DRAINING = CloseCode(1012, "draining", Retry.RECONNECT)
 FULL = CloseCode(1013, "full", Retry.BACK_OFF)
 BAD_MESSAGES = CloseCode(4400, "bad messages", Retry.NEVER)
@@ -51,12 +51,12 @@ CLOSE_CODES: tuple[CloseCode, ...] = (
     DONE,
     GOING_AWAY,
     PROTOCOL_ERROR,
-    WRONG_KIND,
-    NO_GOODBYE,
-    NOT_UTF8,
+    UNSUPPORTED_DATA,
+    CONNECTION_LOST,
+    INVALID_UTF8,
     POLICY,
-    TOO_BIG,
-    OUR_FAULT,
+    MESSAGE_TOO_BIG,
+    INTERNAL_ERROR,
     DRAINING,
     FULL,
     BAD_MESSAGES,
@@ -104,4 +104,4 @@ def may_retry(code: int, reason: str = "") -> Retry:
     """What a client should do after this close; an unknown code is treated as a lost connection."""
     rows = [row for row in CLOSE_CODES if row.code == code]
     exact = [row for row in rows if row.reason == reason]
-    return (exact or rows or [NO_GOODBYE])[0].retry
+    return (exact or rows or [CONNECTION_LOST])[0].retry

@@ -23,16 +23,18 @@ from runtime.process.logs import LogSection
 class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[gateway]`: where it listens, and what one client may do."""
 
-    listen: str = "127.0.0.1:8400"  # clients
-    node_listen: str = "127.0.0.1:8401"  # routers and other gateways (gRPC); never the public
-    admin: str = "127.0.0.1:8402"  # health, readiness, metrics; never the public
-    advertise: str = ""  # the host by which others reach this gateway; "" = the host it listens on
-    node_id: str = ""  # "" = host name and a random part
-    max_message: int = 65536  # of one message from a client
-    max_files: int = 1000  # that one session may have joined at once
-    dev: bool = False  # serve the page to try it, /homing.js and tokens for anyone: loopback listeners only
-    dev_router: str = ""  # host:port of a router's HTTP address, to which the page's calls go
-    drain: float = 10.0  # at most, between a stop signal and the last client's close
+    listen: str = "127.0.0.1:8400"  # Address of the listener for clients; port 0 takes a free one.
+    node_listen: str = "127.0.0.1:8401"  # Address of the gRPC listener for routers. Not for the public.
+    admin: str = "127.0.0.1:8402"  # Address of /livez, /readyz and /metrics. Not for the public.
+    advertise: str = ""  # The host by which clients and routers reach this gateway; "": the host of its listeners.
+    node_id: str = ""  # The node's id, unique in the cluster; "": the host name and a random part.
+    max_message: int = 1_000_000  # Bytes of one message from a client; homing.* answers a larger one, bare ends.
+    message_seconds: float = 60.0  # Seconds for one message to arrive, and one more for each 4 KiB of it; then 1008.
+    unfinished_bytes: int = 67_108_864  # Bytes of incomplete messages that all clients together may hold here.
+    max_files: int = 1000  # Files that one session may have joined at once.
+    dev: bool = False  # Serve the page to try Homing, /homing.js, and tokens for anyone; on loopback only.
+    dev_router: str = ""  # Address of a router's HTTP API, for the calls of that page.
+    drain: float = 10.0  # Seconds from a stop signal to the close of the last client at most.
     heartbeat: HeartbeatSettings = HeartbeatSettings()
     slow: Budget = Budget()
 
@@ -40,19 +42,20 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class IssuerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[auth.issuers.NAME]`: someone whose tokens count; NAME is what backends see as X-Auth-Type."""
 
-    algorithm: Literal["HS256", "ES256"]
-    key_file: str  # HS256: the secret itself, at least 32 bytes; ES256: the public key as PEM
-    iss: str  # exactly what the token's claim says
-    aud: str  # exactly what the token's claim says
+    algorithm: Literal["HS256", "ES256"]  # How the issuer signs: with a shared secret, or with a private key.
+    key_file: str  # HS256: a file with the secret, at least 32 bytes. ES256: a PEM file with the public key.
+    iss: str  # The exact value of the tokens' `iss` claim.
+    aud: str  # The exact value of the tokens' `aud` claim.
 
 
 class AuthSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[auth]`: who may come in."""
 
     issuers: dict[str, IssuerSection] = {}
-    origins: tuple[str, ...] = ()  # pages that may connect: scheme://host[:port]
-    local_origins: bool = False  # pages of this machine may connect too: for development
-    leeway: float = 5.0  # between our clock and the issuer's
+    # Origins whose pages may connect, scheme://host[:port]. Clients that send no Origin need none.
+    origins: tuple[str, ...] = ()
+    local_origins: bool = False  # Pages from loopback origins may connect, too: for development.
+    leeway: float = 5.0  # Seconds by which the issuer's clock and ours may differ.
 
 
 class GatewayConfig(msgspec.Struct, frozen=True):

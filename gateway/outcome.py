@@ -1,6 +1,6 @@
 """Core: the outcomes a gateway can give, and the order in which a report lists them.
 
-The numbers are `homing.v1.Delivery.Outcome`'s (api.md, "Outcomes").
+The numbers are `homing.v1.Delivery.Outcome`'s (docs/api.md, "Outcomes").
 """
 
 from homing.v1.router_pb2 import Delivery

@@ -1,11 +1,11 @@
-"""Homing: push to exactly the gateways that own the receivers, and hear what became of it.
+"""Homing: push to exactly the gateways that own the receivers, and get a delivery report.
 
     from homing import Router
 
     async with Router("127.0.0.1:8500") as router:
         report = await router.push(user="ada", event="hello", data={"text": "hi"})
 
-The names below are loaded on first use, so that `import homing` stays cheap.
+The names below are imported on first use, so that `import homing` stays cheap.
 """
 
 from importlib import import_module
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_MODULES = {
     "Delivery": "values",
     "Outcome": "values",
     "Refused": "errors",
@@ -40,13 +40,13 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
+    module = _MODULES.get(name)
+    if module is None:
         raise AttributeError(f"module 'homing' has no attribute {name!r}")
-    found: object = getattr(import_module(f"homing.client.{home}"), name)
-    globals()[name] = found
-    return found
+    value: object = getattr(import_module(f"homing.client.{module}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_MODULES})

@@ -1,4 +1,4 @@
-"""`python -m homing`: the command. What `homing up` starts its gateways and routers with."""
+"""`python -m homing`: the command; `homing up` starts gateways and routers with it."""
 
 from homing.command.root import main
 

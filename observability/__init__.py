@@ -1,1 +1,1 @@
-"""How it is seen: names, logs, metrics, traces."""
+"""Observability: names, counters, metrics, traces."""

@@ -1,4 +1,4 @@
-"""Counters as plain integers: an increment on a hot path must cost nanoseconds, so each is a slot of one object."""
+"""Core: counters as plain integers in the slots of one object: an increment on a hot path costs nanoseconds."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ from observability.names import Counter
 
 
 class Counters:
-    """Every counter of one service, by attribute: `counters.pushes += 1`. An unknown name is an AttributeError."""
+    """The counters of one service, as attributes: `counters.pushes += 1`. An unknown name is an AttributeError."""
 
     __slots__ = ()
 
@@ -18,9 +18,9 @@ class Counters:
 
 
 def counters(names: Sequence[Counter]) -> Counters:
-    """All of these at zero. The slots are the names, so a misspelt one cannot be counted unseen."""
+    """Counters with these names, all 0."""
     kind = type("Counters", (Counters,), {"__slots__": tuple(counter.name for counter in names)})
-    made: Counters = kind()
+    zeroed: Counters = kind()
     for counter in names:
-        setattr(made, counter.name, 0)
-    return made
+        setattr(zeroed, counter.name, 0)
+    return zeroed

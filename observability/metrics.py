@@ -1,4 +1,4 @@
-"""Shows a service's counters and gauges to Prometheus: only a scrape pays for names and types."""
+"""Shell: a service's counters and gauges in Prometheus' text format. Only a scrape pays for names and types."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -11,11 +11,12 @@ from observability.names import Counter
 
 
 class Exposition(Collector):
-    """One service's counters and gauges in Prometheus' text format."""
+    """The metrics of one service."""
 
     def __init__(
         self, prefix: str, names: Sequence[Counter], values: Counters, gauges: Mapping[str, Callable[[], float]]
     ) -> None:
+        """`prefix`: of every metric's name. `gauges`: by name; each is read at a scrape."""
         self._prefix = prefix
         self._names = names
         self._values = values
@@ -30,5 +31,5 @@ class Exposition(Collector):
             yield GaugeMetricFamily(f"{self._prefix}_{name}", name.replace("_", " "), value=read())
 
     def text(self) -> bytes:
-        """The scrape's answer."""
+        """The response to a scrape."""
         return generate_latest(self._registry)

@@ -1,10 +1,10 @@
-"""Every counter's name, once. A service holds the numbers in a `Counters`; `observability.metrics` shows them."""
+"""Core: the name and the help text of every counter. `Counters` holds the numbers, `Exposition` shows them."""
 
 from typing import NamedTuple
 
 
 class Counter(NamedTuple):
-    """One thing that is counted: the name it has in Prometheus, and what it means."""
+    """One counter: its name, to which Prometheus' name adds a prefix and `_total`, and its help text."""
 
     name: str
     help: str
@@ -12,45 +12,45 @@ class Counter(NamedTuple):
 
 GATEWAY = (
     Counter("connections_opened", "clients whose handshake was completed"),
-    Counter("connections_closed", "clients that are gone"),
-    Counter("connections_refused", "clients that were refused while draining, lapsed or full"),
-    Counter("unregistered_admitted", "clients admitted before the registry had their session (3 s were over)"),
+    Counter("connections_closed", "clients whose connection has ended"),
+    Counter("connections_refused", "clients that were refused while the node was draining, lapsed or full"),
+    Counter("unregistered_admitted", "clients admitted without a commit in the registry after 3 s"),
     Counter("reach_timeouts", "registrations that a router did not acknowledge within 250 ms"),
-    Counter("pushes_received", "pushes that a router handed to this node"),
-    Counter("frames_written", "frames that went to a client's connection"),
-    Counter("dropped_slow", "frames not written because a client was over its budget"),
-    Counter("expired", "frames not written because the push's ttl was over"),
-    Counter("old_epoch", "pushes refused because they were meant for an earlier incarnation of this node"),
+    Counter("pushes_received", "pushes received from routers"),
+    Counter("frames_written", "frames written to clients' connections"),
+    Counter("dropped_slow", "frames not written because the client was over its slow-consumer budget"),
+    Counter("expired", "frames not written because the push's ttl had passed"),
+    Counter("old_epoch", "pushes refused because they were planned for another incarnation of this node"),
     Counter("not_mine", "pushes that found no live session here"),
-    Counter("bus_messages", "messages of pushes that came off the bus (broadcast mode)"),
+    Counter("bus_messages", "messages of pushes read from the bus (broadcast mode)"),
     Counter("bus_bytes", "bytes of these messages"),
-    Counter("bus_dropped", "messages off the bus that were none of ours, or came while too many waited"),
-    Counter("bus_missed", "pushes that were published and never came off the bus"),
+    Counter("bus_dropped", "messages from the bus that were malformed, or came while too many waited"),
+    Counter("bus_missed", "pushes that were published and never read from the bus"),
     Counter("heartbeat_closed", "clients closed because they did not answer a ping"),
     Counter("bad_messages", "client messages that the protocol does not allow"),
-    Counter("events_published", "client events that the event bus has taken"),
+    Counter("events_published", "client events accepted by the event bus"),
     Counter("events_refused", "client events answered with busy because the buffer was full"),
-    Counter("events_lost", "client events that the event bus will never take (too large for it), logged one by one"),
-    Counter("lives_lost", "times this node was fenced and began a new incarnation"),
-    Counter("fencing_queries", "times the lease may have been over and a router was asked"),
-    Counter("spans_sent", "spans that the trace collector has taken"),
-    Counter("spans_lost", "spans thrown away because the trace collector did not answer for long"),
+    Counter("events_lost", "client events that the event bus rejects because they are too large, each logged"),
+    Counter("incarnations_lost", "times this node was fenced and began a new incarnation"),
+    Counter("fencing_queries", "times the lease may have been over and routers were queried"),
+    Counter("spans_sent", "spans accepted by the trace collector"),
+    Counter("spans_lost", "spans dropped because the trace collector did not answer for long"),
 )
 
 ROUTER = (
     Counter("pushes", "pushes that were planned"),
     Counter("pushes_refused", "pushes that were refused before anything was sent"),
-    Counter("nodes_contacted", "messages to gateways for pushes, retries and scatter included"),
+    Counter("nodes_contacted", "sends of pushes to gateways, healing and scatter included"),
     Counter("unreachable", "nodes that did not answer a push"),
-    Counter("healed", "pushes whose stale route was mended inside the call"),
+    Counter("healed", "pushes whose stale route was repaired inside the call"),
     Counter("misses", "lookups that had to wait for the table to catch up"),
-    Counter("registry_away", "lookups that could not be checked because etcd did not answer"),
-    Counter("bus_messages", "messages of pushes that the bus has taken (broadcast mode)"),
+    Counter("registry_away", "waits for the table that failed because etcd did not answer"),
+    Counter("bus_messages", "messages of pushes accepted by the bus (broadcast mode)"),
     Counter("bus_bytes", "bytes of these messages"),
-    Counter("bus_away", "messages of pushes that the bus did not take"),
+    Counter("bus_away", "messages of pushes that the bus did not accept"),
     Counter("resyncs", "fresh snapshots of the route table"),
-    Counter("commands_done", "commands from the bus that were carried out"),
-    Counter("commands_dead", "commands from the bus that went to the dead-letter topic"),
-    Counter("spans_sent", "spans that the trace collector has taken"),
-    Counter("spans_lost", "spans thrown away because the trace collector did not answer for long"),
+    Counter("commands_done", "commands over Kafka that were executed"),
+    Counter("commands_dead", "commands over Kafka that were written to the dead-letter topic"),
+    Counter("spans_sent", "spans accepted by the trace collector"),
+    Counter("spans_lost", "spans dropped because the trace collector did not answer for long"),
 )

@@ -1,12 +1,12 @@
-"""Shell: sends finished spans to a collector, from a thread of its own, and never lets the service feel it.
+"""Shell: export of finished spans to a collector over OTLP/gRPC, from a thread of its own.
 
-The transport is opentelemetry-exporter-otlp's (its TLS, headers and environment variables); the messages are filled in
-here. The SDK's way there is a ReadableSpan and its encoder: 46 us a span, all of it under the interpreter lock that the
-service needs; filling the message in costs 7.5 (docs/performance.md). Requests are small, so that the lock is held for
+The transport is that of opentelemetry-exporter-otlp (with its TLS, headers and environment variables); the messages are
+built here. The SDK's own path, a ReadableSpan and its encoder, costs 46 us a span under the interpreter lock that the
+service needs; building the message costs 7.5 us (docs/performance.md). Requests are small, so that the lock is held for
 about a millisecond at a time.
 
-A collector that does not answer is one warning and, when it is back, one line. Meanwhile spans gather up to a bound;
-what comes after that is lost and counted.
+A collector that does not answer is logged once, and once more when it answers again. Meanwhile spans gather up to a
+bound; spans beyond the bound are dropped and counted.
 """
 
 import asyncio
@@ -32,82 +32,85 @@ from observability.spans import Span
 
 log = logging.getLogger(__name__)
 
-HELD = 16_384  # spans that wait for the collector; a second of 4,000 sampled pushes
+QUEUE = 16_384  # spans that wait for the collector; a second of 4,000 sampled pushes
 BATCH = 128  # spans of one request
-EVERY = 0.2  # seconds between requests while little happens
+INTERVAL = 0.2  # seconds between requests while few spans are recorded
 TIMEOUT = 2.0  # seconds for one request
-PAUSE = 1.0  # seconds before an absent collector is tried again
-SAMPLED = 1  # W3C's flag
-NEVER = (StatusCode.OK,)  # no error is tried again inside a request: the next round is the next try
+RETRY_PAUSE = 1.0  # seconds before a collector that does not answer is tried again
+SAMPLED = 1  # W3C's trace flag
+NO_RETRIES = (StatusCode.OK,)  # no error is retried by the transport; the next interval is the retry
 OPTIONS: Any = (
-    ("grpc.enable_http_proxy", 0),  # a collector stands in the cluster's own network
+    ("grpc.enable_http_proxy", 0),  # a collector is in the cluster's own network
     ("grpc.use_local_subchannel_pool", 1),  # a shared one would keep its back-off: up to two minutes
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
-STEP = 1_000_000  # ns; clocks that drift further apart than this are compared anew
+MAX_DRIFT_NS = 1_000_000  # between the clocks; beyond this their offset is computed again
 
 
 class SpanExporter:
-    """Takes spans on the loop (`record`), sends them from its thread until `close`."""
+    """Queues spans from the event loop (`record`), and sends them from its own thread until `close`."""
 
     def __init__(self, address: str, resource: Mapping[str, str], counters: Counters) -> None:
-        """`address`: http(s)://HOST:PORT. `resource`: who we are, by the conventions' names (service.name, ...)."""
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # it warns at every attempt; we say it once
+        """`address`: http(s)://HOST:PORT. `resource`: this process, in the conventions' names (service.name, ...)."""
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # it logs every attempt
         self._address = address
         self._counters = counters
         self._transport = _Transport(
-            endpoint=address, timeout=TIMEOUT, retryable_error_codes=NEVER, channel_options=OPTIONS
+            endpoint=address, timeout=TIMEOUT, retryable_error_codes=NO_RETRIES, channel_options=OPTIONS
         )
-        self._encoder = Encoder(resource)
-        self._held: deque[Span] = deque()
+        self._encoder = SpanEncoder(resource)
+        self._queue: deque[Span] = deque()
         self._away = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spans", daemon=True)
 
     def start(self) -> Self:
+        """Start the thread."""
         self._thread.start()
         return self
 
     def record(self, span: Span) -> None:
-        """Hold a span for the next request."""
-        if len(self._held) < HELD:
-            self._held.append(span)
+        """Queue a span for the next request. Never blocks; a span beyond the bound is dropped and counted."""
+        if len(self._queue) < QUEUE:
+            self._queue.append(span)
         else:
             self._counters.spans_lost += 1
 
     async def close(self) -> None:
-        """Send what is held, for at most `TIMEOUT` seconds, and end."""
+        """Send the queued spans, for at most `TIMEOUT` seconds, and end the thread."""
         self._stop.set()
         await asyncio.to_thread(self._thread.join, TIMEOUT)
-        if self._held:
-            log.warning("%d spans were not sent: the collector at %s did not take them", len(self._held), self._address)
+        if self._queue:
+            log.warning(
+                "%d spans were not sent: the collector at %s did not accept them", len(self._queue), self._address
+            )
         self._transport.shutdown()
 
     def _run(self) -> None:
-        while not self._stop.wait(PAUSE if self._away else EVERY):
-            self._send_held()
-        self._send_held()
+        while not self._stop.wait(RETRY_PAUSE if self._away else INTERVAL):
+            self._send_queued()
+        self._send_queued()
 
-    def _send_held(self) -> None:
-        """Everything held, or until the collector fails."""
-        while self._held:
-            batch = [self._held.popleft() for _ in range(min(BATCH, len(self._held)))]
+    def _send_queued(self) -> None:
+        """Send all queued spans, or until the collector fails."""
+        while self._queue:
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             try:
-                taken = self._transport.send(self._encoder.encode(batch))
-            except Exception:  # a batch that cannot be sent must not end tracing
-                log.exception("%d spans are lost by a fault of ours", len(batch))
+                accepted = self._transport.send(self._encoder.encode(batch))
+            except Exception:  # one batch that cannot be encoded must not end tracing
+                log.exception("%d spans are dropped by an error in the exporter", len(batch))
                 self._counters.spans_lost += len(batch)
                 continue
-            if taken:
+            if accepted:
                 self._counters.spans_sent += len(batch)
             else:
-                self._held.extendleft(reversed(batch))
-            self._say_if_changed(away=not taken)
-            if not taken:
+                self._queue.extendleft(reversed(batch))
+            self._log_change(away=not accepted)
+            if not accepted:
                 return
 
-    def _say_if_changed(self, away: bool) -> None:
+    def _log_change(self, away: bool) -> None:
         if away and not self._away:
             log.warning("the trace collector at %s does not answer; spans wait, pushes do not", self._address)
         elif self._away and not away:
@@ -117,12 +120,12 @@ class SpanExporter:
 
 
 class _Transport(OTLPSpanExporter):
-    """The package's exporter, given messages that are made already."""
+    """The package's exporter, for messages that are encoded already."""
 
     def send(self, request: ExportTraceServiceRequest) -> bool:
         return bool(self._export(request) is SpanExportResult.SUCCESS)  # type: ignore[arg-type]  # see below
 
-    def _translate_data(self, data: Any) -> ExportTraceServiceRequest:  # noqa: ANN401 - the base's own type is another
+    def _translate_data(self, data: Any) -> ExportTraceServiceRequest:  # noqa: ANN401 - the base class has another type
         request: ExportTraceServiceRequest = data
         return request
 
@@ -130,8 +133,8 @@ class _Transport(OTLPSpanExporter):
         return len(data.resource_spans[0].scope_spans[0].spans)
 
 
-class Encoder:
-    """Fills in OTLP messages. Spans carry the monotonic clock; here they get the time of day."""
+class SpanEncoder:
+    """Encodes spans as OTLP messages, and converts their times from the monotonic clock to the time of day."""
 
     def __init__(self, resource: Mapping[str, str]) -> None:
         merged = SdkResource.create(dict(resource)).attributes  # adds telemetry.sdk.* and OTEL_RESOURCE_ATTRIBUTES
@@ -141,9 +144,9 @@ class Encoder:
         self._offset = time.time_ns() - time.monotonic_ns()
 
     def encode(self, spans: Sequence[Span]) -> ExportTraceServiceRequest:
-        """One request."""
+        """One request with these spans."""
         offset = time.time_ns() - time.monotonic_ns()
-        if abs(offset - self._offset) > STEP:  # the time of day was set; else keep, so that spans nest to the ns
+        if abs(offset - self._offset) > MAX_DRIFT_NS:  # below it the offset stays, so that spans nest to the ns
             self._offset = offset
         request = ExportTraceServiceRequest()
         group = request.resource_spans.add(resource=self._resource).scope_spans.add()
@@ -164,7 +167,7 @@ class Encoder:
             end_time_unix_nano=span.end_ns + self._offset,
             flags=SAMPLED,
         )
-        add = message.attributes.add  # a made one that is appended would be copied: half of a span's whole cost
+        add = message.attributes.add  # built in place: an appended message is copied, half of the cost of a span
         for key, value in span.attributes.items():
             _fill(add(), key, value)
         if span.error:

@@ -1,18 +1,18 @@
-"""Core: every span's and attribute's name, once, and a finished span as a value.
+"""Core: the names of spans and of their attributes, and a finished span as a value.
 
-Names follow OpenTelemetry's semantic conventions where they have one (messaging, rpc, server, error); ours begin with
-`homing.`. Left out on purpose: users, files, event names, payloads and tokens. They are the application's, of unbounded
-variety, and traces are read by more people than messages are. What is there to find a push again: push id and session
-ids, which are no credentials.
+Names follow OpenTelemetry's semantic conventions where these have one (messaging, rpc, server, error); Homing's own
+begin with `homing.`. Users, files, event names, payloads and tokens are never recorded: they belong to the application,
+vary without bound, and traces are read by more people than messages. Push ids and session ids are recorded; they are no
+credentials.
 
     caller
-     └ push                SERVER    a router has the push          router/delivery/trace.py
-        ├ plan             INTERNAL  who owns the target; again when a stale route is mended
-        └ hop              CLIENT    one node, from queue to answer
-           └ deliver       SERVER    the node writes it             gateway/delivery/traces.py
-              └ client ack CLIENT    a client, from write to ack; at most ACKS of a push
-    connect                SERVER    a client's handshake           gateway/service.py
-     └ event               PRODUCER  a client's event, until the bus has it
+     └ push                SERVER    in the router, from receipt to report   router/delivery/trace.py
+        ├ plan             INTERNAL  the owners of the target; again when a stale route is healed
+        └ hop              CLIENT    one node, from the router's queue to the answer
+           └ deliver       SERVER    the writes of one node                  gateway/delivery/traces.py
+              └ client ack CLIENT    one client, from write to ack; at most ACKS of a push
+    connect                SERVER    a client's handshake                    gateway/events/traces.py
+     └ event               PRODUCER  a client's event, until the bus has accepted it
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ BATCH = "push batch"  # one PushStream message that carries more than one push, 
 ACKS = 20  # `client ack` spans of one push on one node; the counts are complete
 LINKS = 32  # of one batch
 
-# OTLP's numbers (opentelemetry/proto/trace/v1/trace.proto, Span.SpanKind)
+# Kinds: OTLP's numbers (opentelemetry/proto/trace/v1/trace.proto, Span.SpanKind)
 INTERNAL = 1
 SERVER = 2
 CLIENT = 3
@@ -47,9 +47,9 @@ DESTINATION = "messaging.destination.name"  # its stream or topic
 RPC_SYSTEM = "rpc.system.name"  # "grpc"
 RPC_METHOD = "rpc.method"
 
-# Our own; a bool stands there only when it is true
-TARGET = "homing.target"  # session, user, file or everyone: the kind, never whom
-NODES = "homing.nodes"  # how many the plan goes to
+# Homing's own; a bool is present only when it is true
+TARGET = "homing.target"  # the kind alone: session, user, file or everyone
+NODES = "homing.nodes"  # the number of legs in the plan
 CONTACTED = "homing.nodes_contacted"
 OWNING = "homing.owning_nodes"
 HEALED = "homing.healed"
@@ -64,27 +64,27 @@ SESSIONS = "homing.sessions"  # receivers on this node
 VERDICT = "homing.verdict"  # a node's, when it is not DONE
 FIRST_WRITE = "homing.first_write_us"  # from the span's start
 LAST_WRITE = "homing.last_write_us"
-OUTCOMES = "homing.outcome."  # and the outcome's name: sessions that ended so
+OUTCOMES = "homing.outcome."  # and the outcome's name: the sessions with this outcome
 
 Value = str | int | bool
 Attributes = Mapping[str, Value]
 
 
 class Context(NamedTuple):
-    """Where a span that is recorded stands: its trace, itself, its parent ("" = none)."""
+    """The ids of a span that is recorded."""
 
     trace_id: str  # 32 hex digits
     span_id: str  # 16 hex digits
-    parent_id: str
+    parent_id: str  # "" = no parent
 
     @property
     def traceparent(self) -> str:
-        """What goes to whoever continues below this span."""
+        """The traceparent for children of this span."""
         return f"00-{self.trace_id}-{self.span_id}-01"
 
 
 class Span(NamedTuple):
-    """A span whose outcome is known. Times are the recording process' monotonic clock, in ns."""
+    """A span that has ended. Times: ns, on the monotonic clock of the recording process."""
 
     context: Context
     name: str

@@ -1,8 +1,9 @@
-"""Core: W3C's `traceparent` as text, and our own `X-Trace-ID` (W3C Trace Context level 2, §3.2; design §9).
+"""Core: W3C's `traceparent` as text (W3C Trace Context level 2, §3.2), and Homing's `X-Trace-ID`
+(docs/design.md, "Tracing").
 
-Inside a service a traceparent is 55 characters of version 00, or "". A caller who gives X-Trace-ID alone names a trace
-but no span in it: that is written with the span id of zeros, which W3C forbids on the wire. It never leaves like that:
-a process that records spans puts its own there, and one that does not draws a random one (`observability.tracing`).
+Inside a service a traceparent is 55 characters of version 00, or "". X-Trace-ID names a trace but no span; inside a
+service its traceparent has the span id of zeros, which W3C forbids on the wire. No such traceparent is sent: a process
+that records spans sends its own span id, another one sends a random span id (`Tracer.propagated`).
 """
 
 import re
@@ -16,10 +17,9 @@ _match_trace_id = re.compile(r"(?!0{32})[0-9a-f]{32}").fullmatch
 
 
 def checked(traceparent: str) -> str:
-    """A traceparent as given, in version 00; "" for one that is malformed.
+    """The traceparent in version 00; "" when it is malformed, which W3C treats as absent (§3.2.2.3).
 
-    That is as good as none (§3.2.2.3): it must not cost the caller its call. A later version's first fields are read as
-    ours (§3.2.4).
+    Of a later version the fields of version 00 are used (§3.2.4).
     """
     if not traceparent or _match_version_00(traceparent):
         return traceparent
@@ -28,12 +28,12 @@ def checked(traceparent: str) -> str:
 
 
 def from_headers(traceparent: str, trace_id: str) -> str:
-    """The trace that a caller asks for: its traceparent, else its X-Trace-ID, which means sampled; else ""."""
+    """The caller's trace: its traceparent, else its X-Trace-ID, which means sampled; else ""."""
     return checked(traceparent) or (f"00-{trace_id}-{NO_SPAN}-01" if _match_trace_id(trace_id) else "")
 
 
 def sampled(traceparent: str) -> bool:
-    """Whether somebody keeps this trace. Only the flag is looked at: it is asked for every push."""
+    """Whether the sampled flag is set. Checks nothing else, because it is called for every push."""
     return len(traceparent) == 55 and traceparent[54] in _ODD
 
 
@@ -43,6 +43,6 @@ def trace_id_of(traceparent: str) -> str:
 
 
 def span_id_of(traceparent: str) -> str:
-    """The 16 hex digits of the parent span; "" when the caller has named a trace only."""
+    """The 16 hex digits of the parent span; "" when only a trace is named."""
     span_id = traceparent[36:52]
     return "" if span_id == NO_SPAN else span_id

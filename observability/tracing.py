@@ -1,8 +1,8 @@
-"""Shell: which pushes and events are traced, and the spans they leave. Nothing of OpenTelemetry is imported here.
+"""Shell: which pushes and events are traced, and the recording of their spans. Imports nothing of OpenTelemetry.
 
-A span is recorded when its outcome is known, with both its times: nothing on a hot path carries an SDK's object, and a
-push that is not sampled costs one look at one character (through the SDK it is 3-8 us, docs/performance.md). Who is
-sampled: whoever the parent says; without a parent, `ratio` of them, decided where the trace would begin.
+A span is recorded when its outcome is known, with both of its times. So the hot path carries no span object, and a push
+that is not sampled costs one comparison (3 to 8 us with OpenTelemetry's SDK, docs/performance.md). Sampling is decided
+by the parent; a push or event without a parent is sampled with probability `ratio`, where its trace would begin.
 """
 
 import random
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 _match_url = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})/?").fullmatch
 
 Record = Callable[[Span], None]
+"""Receives each finished span. Must not block."""
 
 
 class TraceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[trace]`: where spans go. Without a collector nothing is traced; callers' trace ids are still passed on."""
+    """`[trace]`: the collector. Without one nothing is recorded; callers' trace ids are still propagated."""
 
-    otlp: str = ""  # a collector's OTLP/gRPC address, http://HOST:PORT (https: TLS); "" = none
-    ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0  # of pushes and client events that come without a trace
+    otlp: str = ""  # URL of the OTLP/gRPC collector, http://HOST:PORT, or https for TLS; "": no spans are recorded.
+    # The share of the pushes and client events without a trace of their own that are traced.
+    ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
 
     def __post_init__(self) -> None:
         found = _match_url(self.otlp)
@@ -37,43 +39,43 @@ class TraceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tracer:
-    """Gives spans their place in a trace, and hands finished ones to whoever exports them."""
+    """Creates the contexts of spans, and passes finished spans to the exporter."""
 
     __slots__ = ("_random", "_record", "ratio")
 
     def __init__(self, record: Record | None = None, ratio: float = 0.0, seed: int | None = None) -> None:
-        """Without `record` (no collector) nothing is ever sampled. `seed` makes the ids of a test repeatable."""
+        """`record`: None without a collector; then nothing is sampled. `seed`: repeatable ids, for tests."""
         self._record = record
         self.ratio = ratio if record is not None else 0.0
         self._random = random.Random(seed)
 
     @property
     def on(self) -> bool:
-        """Whether spans are kept at all."""
+        """Whether spans are recorded at all."""
         return self._record is not None
 
     def begin(self, traceparent: str) -> Context | None:
-        """The place of a new span below `traceparent` ("" = whoever came without a trace). None: not sampled."""
+        """The context of a new span below `traceparent` ("": without a parent). None: not sampled."""
         if traceparent:
             if self._record is None or not tp.sampled(traceparent):
                 return None
             return Context(tp.trace_id_of(traceparent), self._span_id(), tp.span_id_of(traceparent))
-        return self.fresh() if self.ratio and self._random.random() < self.ratio else None
+        return self.root() if self.ratio and self._random.random() < self.ratio else None
 
-    def fresh(self) -> Context:
-        """The place of a span that begins a trace."""
-        return Context(f"{self._random.getrandbits(128) or 1:032x}", self._span_id(), "")
-
-    def continued(self, traceparent: str) -> Context | None:
-        """As `begin`, where somebody else decides for those without a trace."""
+    def begin_if_traced(self, traceparent: str) -> Context | None:
+        """As `begin`, but never sampled without a parent."""
         return self.begin(traceparent) if traceparent else None
 
-    def below(self, parent: Context) -> Context:
-        """The place of a span whose parent is `parent`."""
+    def root(self) -> Context:
+        """The context of a root span: a new trace, sampled."""
+        return Context(f"{self._random.getrandbits(128) or 1:032x}", self._span_id(), "")
+
+    def child_of(self, parent: Context) -> Context:
+        """The context of a child span."""
         return Context(parent.trace_id, self._span_id(), parent.span_id)
 
-    def passed_on(self, traceparent: str) -> str:
-        """A trace that this process leaves no span in, as it may go over the wire."""
+    def propagated(self, traceparent: str) -> str:
+        """The traceparent to send when this process records no span: the caller's, with a span id if it has none."""
         if traceparent and not tp.span_id_of(traceparent):
             return f"00-{tp.trace_id_of(traceparent)}-{self._span_id()}-{traceparent[53:]}"
         return traceparent
@@ -89,7 +91,7 @@ class Tracer:
         error: str = "",
         links: tuple[str, ...] = (),
     ) -> None:
-        """A span has ended. Times: time.monotonic_ns. Never waits; what cannot be held is counted and lost."""
+        """Record a span that has ended. Times: time.monotonic_ns. `error`: "" for none. Never blocks."""
         if self._record is not None:
             self._record(Span(context, name, kind, start_ns, end_ns, attributes, error, links))
 
@@ -101,14 +103,14 @@ OFF = Tracer()
 """Records nothing, samples nothing."""
 
 
-def set_up(settings: TraceSettings, counters: Counters, **who: str) -> "tuple[Tracer, SpanExporter | None]":
-    """A service's tracer, and the exporter that it must close; without a collector OFF and None.
+def set_up(settings: TraceSettings, counters: Counters, **resource: str) -> "tuple[Tracer, SpanExporter | None]":
+    """A service's tracer and the exporter, which the service must close; without a collector OFF and None.
 
-    `who` describes this process by the conventions' names, with `_` for `.`: service_name, service_instance_id.
+    `resource`: this process in the semantic conventions' names, with `_` for `.`: service_name, service_instance_id.
     """
     if not settings.otlp:
         return OFF, None
-    from observability.otlp import SpanExporter  # a quarter of a second and 30 MB, for those who trace only
+    from observability.otlp import SpanExporter  # costs a quarter of a second and 30 MB
 
-    exporter = SpanExporter(settings.otlp, {key.replace("_", "."): value for key, value in who.items()}, counters)
+    exporter = SpanExporter(settings.otlp, {key.replace("_", "."): value for key, value in resource.items()}, counters)
     return Tracer(exporter.start().record, settings.ratio), exporter

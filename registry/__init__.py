@@ -1,1 +1,1 @@
-"""Who is connected where: gateways write their own incarnation, routers read them all."""
+"""The registry: which sessions and files are on which gateway. Gateways write, routers read."""

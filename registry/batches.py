@@ -1,106 +1,106 @@
-"""The guarded micro-batcher (design §4, "Batches"): what is wanted, what is in flight, what is committed.
+"""Guarded micro-batches of registrations (docs/design.md, "Batches").
 
-One batch is in flight at a time; whatever is wanted meanwhile gathers for the next, so a batch is as large as the store
-is slow. Batch n may only be applied by a store whose guard key still says n - 1, and it is resent *unchanged* until an
-answer says that it was: that is why a lost answer is harmless, and why `next_batch` gives nothing while one is open.
+One batch is in flight at a time. Later changes gather for the next batch, so batches grow with the store's latency.
+Batch n is applied only by a store whose guard key holds n - 1, and is resent *unchanged* until the store has
+acknowledged it; so a lost answer is harmless, and `next_batch` returns None while a batch is in flight.
 
-A key is in at most one of the three states the caller must think about:
+The state of a key:
 
-    committed   the store has it, by the newest answered batch that named it
-    in flight   the open batch puts or deletes it
-    wanted      its last wish differs from what the open batch will leave behind
+    committed   the store has it, by the newest acknowledged batch that named the key
+    in flight   the batch in flight puts or deletes it
+    desired     the last requested value differs from what the batch in flight will leave
 
-Wishes cancel out: a connect followed by a disconnect before either was sent costs nothing. Committed *values* are not
-remembered (half a million of them would cost more than they save), only the number of the batch; so wishing for a value
-that may be stored already sends it again, which is harmless.
+Changes cancel out: a connect and a disconnect before either was sent cost nothing. Committed *values* are not kept
+(half a million would cost more than they save), only the number of the batch; so a request for a value that is already
+stored is sent again, which is harmless.
 """
 
 from itertools import islice
 from typing import NamedTuple
 
-LIMIT = 126  # operations a batch: etcd allows 128 a transaction, the guard is one, and one stays free
+MAX_OPERATIONS = 126  # of one batch: etcd allows 128 in a transaction, the guard is one, and one stays free
 
 
 class Batch(NamedTuple):
-    """One transaction's worth of changes, a key once. None as a value deletes the key."""
+    """The changes of one transaction, each key once. The value None deletes the key."""
 
     number: int
     operations: tuple[tuple[str, bytes | None], ...]
 
 
-class Settled(NamedTuple):
-    """An answered batch: its number, and the keys whose last wish, a put, it has fulfilled."""
+class CommittedBatch(NamedTuple):
+    """An acknowledged batch. `keys`: those put by the batch, without those that a later request changes."""
 
     number: int
     keys: list[str]
 
 
-class Batcher:
-    """Turns wishes into numbered batches."""
+class RegistrationBatcher:
+    """Gathers the requested changes of one incarnation into numbered batches."""
 
-    __slots__ = ("_committed", "_flying", "_limit", "_open", "_wanted", "number")
+    __slots__ = ("_committed", "_desired", "_in_flight", "_limit", "_sent", "last_committed")
 
-    def __init__(self, number: int = 0, limit: int = LIMIT) -> None:
-        """`number`: what the guard key says now. `limit`: operations in one batch."""
-        self.number = number  # the newest batch that is known to be committed
+    def __init__(self, last_committed: int = 0, limit: int = MAX_OPERATIONS) -> None:
+        """`last_committed`: the number in the guard key. `limit`: operations in one batch."""
+        self.last_committed = last_committed  # the newest batch that is known to be committed
         self._limit = limit
         self._committed: dict[str, int] = {}
-        self._open: Batch | None = None
-        self._flying: dict[str, bytes | None] = {}
-        self._wanted: dict[str, bytes | None] = {}
+        self._in_flight: Batch | None = None
+        self._sent: dict[str, bytes | None] = {}  # the operations of the batch in flight
+        self._desired: dict[str, bytes | None] = {}
 
     @property
-    def open(self) -> Batch | None:
-        """The batch in flight: resend exactly this."""
-        return self._open
+    def in_flight(self) -> Batch | None:
+        """The batch to resend, unchanged, until it is acknowledged."""
+        return self._in_flight
 
     @property
     def idle(self) -> bool:
-        """Nothing in flight and nothing wanted."""
-        return self._open is None and not self._wanted
+        """Whether nothing is in flight and nothing is desired."""
+        return self._in_flight is None and not self._desired
 
-    def want(self, key: str, value: bytes | None) -> None:
-        """Wish for a key's value, or for its absence. The last wish counts; its place in the queue is its first's."""
+    def set(self, key: str, value: bytes | None) -> None:
+        """Request a value for a key; None: its absence. The last request counts, the first one fixes the order."""
         if self._will_hold(key, value):
-            self._wanted.pop(key, None)
+            self._desired.pop(key, None)
         else:
-            self._wanted[key] = value
+            self._desired[key] = value
 
     def _will_hold(self, key: str, value: bytes | None) -> bool:
-        """Whether the store will say so anyway once the open batch is answered."""
-        if key in self._flying:
-            return self._flying[key] == value
+        """Whether the key has this value without a further batch."""
+        if key in self._sent:
+            return self._sent[key] == value
         return value is None and key not in self._committed
 
-    def committed(self, key: str) -> int | None:
-        """The number of the batch that put the key, if it is committed and nothing else is under way or wanted."""
-        if key in self._wanted or key in self._flying:
+    def committed_batch(self, key: str) -> int | None:
+        """The batch that has put the key. None: not committed, or a change is in flight or desired."""
+        if key in self._desired or key in self._sent:
             return None
         return self._committed.get(key)
 
     def next_batch(self) -> Batch | None:
-        """Open the next batch. None while one is in flight, or when nothing is wanted."""
-        if self._open is not None or not self._wanted:
+        """Put the next batch in flight. None while one is in flight, or when nothing is desired."""
+        if self._in_flight is not None or not self._desired:
             return None
-        operations = tuple(islice(self._wanted.items(), self._limit))
+        operations = tuple(islice(self._desired.items(), self._limit))
         for key, _ in operations:
-            del self._wanted[key]
-        self._flying = dict(operations)
-        self._open = Batch(self.number + 1, operations)
-        return self._open
+            del self._desired[key]
+        self._sent = dict(operations)
+        self._in_flight = Batch(self.last_committed + 1, operations)
+        return self._in_flight
 
-    def answered(self) -> Settled:
-        """The store has applied the open batch: it is committed. RuntimeError when none is open."""
-        if self._open is None:
+    def acknowledge(self) -> CommittedBatch:
+        """The store has applied the batch in flight. RuntimeError when there is none."""
+        if self._in_flight is None:
             raise RuntimeError("no batch is in flight")
-        number, operations = self._open
-        settled = []
+        number, operations = self._in_flight
+        keys = []
         for key, value in operations:
             if value is None:
                 self._committed.pop(key, None)
                 continue
             self._committed[key] = number
-            if key not in self._wanted:
-                settled.append(key)
-        self.number, self._open, self._flying = number, None, {}
-        return Settled(number, settled)
+            if key not in self._desired:
+                keys.append(key)
+        self.last_committed, self._in_flight, self._sent = number, None, {}
+        return CommittedBatch(number, keys)

@@ -1,9 +1,9 @@
-"""`StoreRouteFeed`: a router's table, fed by a snapshot and one watch over the whole prefix.
+"""`StoreRouteFeed`: keeps a router's table by a snapshot and one watch over the whole prefix.
 
-One watch, because several have no common order. Whatever breaks it, a fresh snapshot is diffed into the table: never a
-gap. Being *caught up* is decided without asking the watch how far it is (`registry.store` says why one cannot): every
-registration is in a batch, and every batch changes its node's guard below `batches/`. So one linearizable read of the
-guards names the newest revision at which anything was registered, and the watch must show that very change.
+One watch, because several have no common order. When the watch is lost, a fresh snapshot is diffed into the table, so
+there is no gap. The table is *caught up* when it has reached the newest batch guard (docs/design.md, "The table"): each
+registration is in a batch, and each batch changes its node's guard below `batches/`. So one linearizable read of the
+guards gives the newest revision at which anything was registered, and the watch must show that very change.
 """
 
 import asyncio
@@ -13,17 +13,17 @@ from collections.abc import Callable
 from contextlib import aclosing
 
 from registry.keys import Keys
-from registry.lapse import FencingAnswer
+from registry.lease_state import FencingAnswer
 from registry.model import Incarnation
 from registry.ports import RegistrySettings
-from registry.retry import RetryPauses
+from registry.retry import RetryBackoff
 from registry.routes import RouteTable, TableChange
-from registry.store import Compacted, Snapshot, Store, StoreAway
-from runtime.process.run_all import run_all
+from registry.store import Compacted, Snapshot, Store, StoreUnavailable
+from runtime.process.task_group import run_until_first_error
 
 log = logging.getLogger(__name__)
 
-CATCH_UP = 2.0  # seconds after which the table is only a guess
+READ_TIMEOUT = 2.0  # seconds, for catching up and for a fencing read
 
 
 class StoreRouteFeed:
@@ -31,18 +31,22 @@ class StoreRouteFeed:
 
     def __init__(self, store: Store, settings: RegistrySettings) -> None:
         self.table = RouteTable(settings.cluster)
-        self.on_change: Callable[[TableChange], None] = _ignore
-        self.resyncs = 0  # snapshots taken after the first
+        self.resyncs = 0  # snapshots after the first
+        self._subscribers: list[Callable[[TableChange], None]] = []
         self._store = store
         self._keys = Keys(settings.cluster)
         self._synced = asyncio.Event()
-        self._asked = asyncio.Event()
-        self._askers: list[Future[bool]] = []  # wait for a read that has not begun
-        self._reaching: list[tuple[int, Future[bool]]] = []  # wait for the table to reach a revision
+        self._read_requested = asyncio.Event()
+        self._before_read: list[Future[bool]] = []  # calls whose read has not begun
+        self._after_read: list[tuple[int, Future[bool]]] = []  # calls that wait for the table to reach a revision
+
+    def subscribe(self, on_change: Callable[[TableChange], None]) -> None:
+        """See the port."""
+        self._subscribers.append(on_change)
 
     async def run(self) -> None:
-        """See the port. StoreRefused when the store does not let us read."""
-        await run_all(self._follow, self._answer)
+        """See the port. StoreRefused: the store does not permit the reads."""
+        await run_until_first_error(self._follow, self._read_guards)
 
     async def wait_synced(self) -> None:
         """See the port."""
@@ -50,21 +54,21 @@ class StoreRouteFeed:
 
     async def wait_caught_up(self) -> bool:
         """See the port."""
-        asker: Future[bool] = asyncio.get_running_loop().create_future()
-        self._askers.append(asker)
-        self._asked.set()
+        call: Future[bool] = asyncio.get_running_loop().create_future()
+        self._before_read.append(call)
+        self._read_requested.set()
         try:
-            async with asyncio.timeout(CATCH_UP):
-                return await asker
+            async with asyncio.timeout(READ_TIMEOUT):
+                return await call
         except TimeoutError:
             return False
 
-    async def lease_state(self, incarnation: Incarnation) -> FencingAnswer:
-        """Whether the incarnation is alive, by a linearizable read: a lapsed node's fencing query."""
+    async def fencing_answer(self, incarnation: Incarnation) -> FencingAnswer:
+        """See the port."""
         try:
-            async with asyncio.timeout(CATCH_UP):
+            async with asyncio.timeout(READ_TIMEOUT):
                 entry = await self._store.get(self._keys.node(incarnation.node))
-        except (StoreAway, TimeoutError):
+        except (StoreUnavailable, TimeoutError):
             return FencingAnswer.AWAY
         alive = entry is not None and entry.create_revision == incarnation.epoch
         return FencingAnswer.ALIVE if alive else FencingAnswer.FENCED
@@ -73,59 +77,56 @@ class StoreRouteFeed:
 
     async def _follow(self) -> None:
         while True:
-            reading = await self._snapshot()
-            self._folded(self.table.replace(reading))
+            snapshot = await self._snapshot()
+            self._on_change(self.table.load(snapshot))
             self._synced.set()
             try:
-                async with aclosing(self._store.watch_prefix(self._keys.prefix, reading.revision + 1)) as news:
-                    async for changes in news:
-                        self._folded(self.table.fold(changes))
-            except (Compacted, StoreAway) as error:
-                log.warning("The route table is read anew: %s", error)
+                async with aclosing(self._store.watch_prefix(self._keys.prefix, snapshot.revision + 1)) as watch:
+                    async for changes in watch:
+                        self._on_change(self.table.apply(changes))
+            except (Compacted, StoreUnavailable) as error:
+                log.warning("The route table is read again: %s", error)
             self.resyncs += 1
 
     async def _snapshot(self) -> Snapshot:
-        back_off = RetryPauses()
+        backoff = RetryBackoff()
         while True:
             try:
                 return await self._store.get_prefix(self._keys.prefix)
-            except StoreAway as error:
+            except StoreUnavailable as error:
                 log.warning("The route table waits: %s", error)
-            await back_off.pause()
+            await backoff.sleep()
 
-    def _folded(self, change: TableChange) -> None:
-        self.on_change(change)
-        if self._reaching:
-            self._release()
+    def _on_change(self, change: TableChange) -> None:
+        for on_change in self._subscribers:
+            on_change(change)
+        if self._after_read:
+            self._resolve_reached()
 
     # Catching up
 
-    async def _answer(self) -> None:
+    async def _read_guards(self) -> None:
         while True:
-            await self._asked.wait()
-            self._asked.clear()
-            askers, self._askers = self._askers, []
+            await self._read_requested.wait()
+            self._read_requested.clear()
+            calls, self._before_read = self._before_read, []
             try:
-                reading = await self._store.get_prefix(self._keys.batches, keys_only=True)
-            except StoreAway:
-                _resolve(askers, False)
+                guards = await self._store.get_prefix(self._keys.batches, keys_only=True)
+            except StoreUnavailable:
+                _resolve(calls, False)
                 continue
-            newest = max((entry.mod_revision for entry in reading.entries), default=0)
-            self._reaching.extend((newest, asker) for asker in askers)
-            self._release()
+            newest = max((entry.mod_revision for entry in guards.entries), default=0)
+            self._after_read.extend((newest, call) for call in calls)
+            self._resolve_reached()
 
-    def _release(self) -> None:
-        """Answer those whose revision the table has reached; forget those who no longer wait."""
-        at = self.table.revision if self._synced.is_set() else -1
-        _resolve([asker for revision, asker in self._reaching if revision <= at], True)
-        self._reaching = [one for one in self._reaching if not one[1].done()]
-
-
-def _resolve(askers: list[Future[bool]], answer: bool) -> None:
-    for asker in askers:
-        if not asker.done():
-            asker.set_result(answer)
+    def _resolve_reached(self) -> None:
+        """Resolve the calls whose revision the table has reached; drop those that were cancelled."""
+        reached = self.table.revision if self._synced.is_set() else -1
+        _resolve([call for revision, call in self._after_read if revision <= reached], True)
+        self._after_read = [(revision, call) for revision, call in self._after_read if not call.done()]
 
 
-def _ignore(_: TableChange) -> None:
-    """Nobody wants to know."""
+def _resolve(calls: list[Future[bool]], result: bool) -> None:
+    for call in calls:
+        if not call.done():
+            call.set_result(result)

@@ -1,6 +1,6 @@
-"""The key layout of design §4: build a key, parse a key. Everything lies under `/homing/<cluster>/`.
+"""The key layout in etcd (docs/design.md, "Keys"): build a key, parse a key. All keys begin with `/homing/<cluster>/`.
 
-Users, file names and node ids are percent-encoded, so a `/` or a `.` in a name can never be read as structure.
+Users, files and node ids are percent-encoded, so that a `/` or a `.` in a name is never read as structure.
 """
 
 import re
@@ -10,26 +10,26 @@ from urllib.parse import quote, unquote
 
 from registry.model import Incarnation
 
-is_plain = re.compile(r"[A-Za-z0-9_-]*").fullmatch
+_is_plain = re.compile(r"[A-Za-z0-9_-]*").fullmatch
 
 
-def encode(name: str) -> str:
+def encode_name(name: str) -> str:
     """A user, file or node id as one path segment: all but letters, digits, `_` and `-` is percent-encoded."""
-    if is_plain(name):
-        return name  # as nearly all are, and every connect asks
+    if _is_plain(name):
+        return name  # the usual case, on the path of every connect
     return quote(name, safe="").replace(".", "%2E").replace("~", "%7E")
 
 
-def prefix(cluster: str) -> str:
-    """What one cluster's keys share; one watch covers it all."""
-    return f"/homing/{encode(cluster)}/"
+def cluster_prefix(cluster: str) -> str:
+    """The prefix of all keys of a cluster: one watch covers them."""
+    return f"/homing/{encode_name(cluster)}/"
 
 
 class Keys:
     """Builds the keys of one cluster."""
 
     def __init__(self, cluster: str) -> None:
-        self.prefix = prefix(cluster)
+        self.prefix = cluster_prefix(cluster)
 
     @property
     def layout(self) -> str:
@@ -44,7 +44,7 @@ class Keys:
         return f"{self.prefix}machines/"
 
     def node(self, node: str) -> str:
-        return f"{self.prefix}nodes/{encode(node)}"
+        return f"{self.prefix}nodes/{encode_name(node)}"
 
     def machine(self, machine: int) -> str:
         return f"{self.prefix}machines/{machine}"
@@ -53,17 +53,17 @@ class Keys:
         return f"{self.prefix}floors/{machine}"
 
     def batch(self, node: str) -> str:
-        return f"{self.prefix}batches/{encode(node)}"
+        return f"{self.prefix}batches/{encode_name(node)}"
 
     @property
     def batches(self) -> str:
         return f"{self.prefix}batches/"
 
     def session(self, user: str, sid: int, incarnation: Incarnation) -> str:
-        return f"{self.prefix}sessions/{encode(user)}/{sid}/{_owner(incarnation)}"
+        return f"{self.prefix}sessions/{encode_name(user)}/{sid}/{_encode_incarnation(incarnation)}"
 
     def file(self, file: str, incarnation: Incarnation) -> str:
-        return f"{self.prefix}files/{encode(file)}/{_owner(incarnation)}"
+        return f"{self.prefix}files/{encode_name(file)}/{_encode_incarnation(incarnation)}"
 
 
 class NodeKey(NamedTuple):
@@ -85,18 +85,18 @@ class FileKey(NamedTuple):
     incarnation: Incarnation
 
 
-Parsed = NodeKey | BatchKey | SessionKey | FileKey
+ParsedKey = NodeKey | BatchKey | SessionKey | FileKey
 
 
-def parse(key: str, prefix_length: int) -> Parsed | None:
-    """What a key below the cluster's prefix is about; None for kinds that no table holds, or a malformed key."""
+def parse_key(key: str, prefix_length: int) -> ParsedKey | None:
+    """The parts of a key below the cluster's prefix. None: a kind that the route table does not hold, or malformed."""
     parts = key[prefix_length:].split("/")
     try:
         match parts:
             case ["sessions", user, sid, incarnation]:
-                return SessionKey(unquote(user), int(sid), _incarnation(incarnation))
+                return SessionKey(unquote(user), int(sid), _decode_incarnation(incarnation))
             case ["files", file, incarnation]:
-                return FileKey(unquote(file), _incarnation(incarnation))
+                return FileKey(unquote(file), _decode_incarnation(incarnation))
             case ["nodes", node]:
                 return NodeKey(unquote(node))
             case ["batches", node]:
@@ -106,15 +106,15 @@ def parse(key: str, prefix_length: int) -> Parsed | None:
     return None
 
 
-# A cluster has few incarnations and very many keys of each, so both directions are remembered.
+# A cluster has few incarnations and very many keys of each: both directions are cached.
 @lru_cache(maxsize=4096)
-def _owner(incarnation: Incarnation) -> str:
-    return f"{encode(incarnation.node)}.{incarnation.epoch}"
+def _encode_incarnation(incarnation: Incarnation) -> str:
+    return f"{encode_name(incarnation.node)}.{incarnation.epoch}"
 
 
 @lru_cache(maxsize=4096)
-def _incarnation(text: str) -> Incarnation:
-    node, _, epoch = text.rpartition(".")
-    if not node:
-        raise ValueError(text)
+def _decode_incarnation(segment: str) -> Incarnation:
+    node, dot, epoch = segment.rpartition(".")
+    if not dot:
+        raise ValueError(segment)
     return Incarnation(unquote(node), int(epoch))

@@ -1,8 +1,8 @@
-"""How a node becomes a member: the layout is right, a lease is granted, a machine id and the node's key are taken.
+"""How a node joins a cluster: check the layout, grant a lease, create the node's key and the key of a machine id.
 
-Node key, machine id and batch guard are created in one transaction, only if absent, so their create-revision is one
-number: the epoch. A transaction whose answer was lost is resolved by trying again: it then finds the node key there,
-under our own lease. A machine id that somebody else took meanwhile was a lost race: read again, pick again.
+Node key, machine id and batch guard are created in one transaction, only if absent, so they have one create-revision:
+the epoch. A transaction whose answer was lost is tried again, and then finds the node key under this process's own
+lease. A machine id that another node has taken meanwhile is a lost race: read again, choose again.
 """
 
 import asyncio
@@ -12,22 +12,22 @@ from typing import NamedTuple
 
 import msgspec
 
-from registry.ids import MACHINES
+from registry.ids import MACHINE_IDS
 from registry.keys import Keys
 from registry.model import Incarnation, Node
 from registry.ports import RegistryError, RegistrySettings
 from registry.retry import Retrier
-from registry.store import Created, Entry, Get, LeaseGone, Put, Store, StoreError
+from registry.store import CreateRevisionEquals, Entry, Get, LeaseNotFound, Put, Store, StoreError
 
 log = logging.getLogger(__name__)
 
 LAYOUT_VERSION = 1
-EXPIRY_TAKES = 3.0  # seconds that a store may take to notice that a lease has run out
-LOOK_AGAIN = 0.2  # seconds between two looks at a key that somebody else still holds
+EXPIRY_MARGIN = 3.0  # seconds that a store may take beyond the TTL to delete the keys of a lease
+POLL_INTERVAL = 0.2  # seconds between two attempts to create a key that another process holds
 
 
-class Fenced(Exception):
-    """This incarnation is over: its lease, node key, machine id or batch guard is gone or another's."""
+class FencedError(Exception):
+    """The incarnation is over: its lease, node key, machine id or batch guard is gone, or another's."""
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -38,73 +38,75 @@ class Layout(msgspec.Struct, frozen=True):
 
 
 class Member(NamedTuple):
-    """What a node holds once it has joined. `sent`: when the last answered request for the lease had left."""
+    """A node that has joined. `lease_sent`: when the last answered grant or keepalive of the lease was sent."""
 
     incarnation: Incarnation
     machine: int
     lease: int
-    sent: float
+    lease_sent: float
 
 
-class _Held(NamedTuple):
-    """Somebody else has a key that we need."""
+class _HeldKey(NamedTuple):
+    """A key that another process holds, and the error message for a person."""
 
     key: str
-    what: str  # for a person
+    message: str
 
 
 class _GrantedLease(NamedTuple):
-    number: int
+    id: int
     sent: float
 
 
 def first_free(taken: Container[int], start: int) -> int | None:
-    """The first machine id that is not taken, from `start` upward, wrapping. None when all 1,024 are."""
-    return next((machine for i in range(MACHINES) if (machine := (start + i) % MACHINES) not in taken), None)
+    """The first machine id that is not taken, from `start` upward, wrapping. None when all 1,024 are taken."""
+    return next((machine for i in range(MACHINE_IDS) if (machine := (start + i) % MACHINE_IDS) not in taken), None)
 
 
 class Membership:
-    """Takes part in a cluster as one node, once."""
+    """Joins a cluster as one node, once."""
 
     def __init__(
         self,
         store: Store,
         settings: RegistrySettings,
         node_id: str,
-        node: Callable[[int], Node],
+        make_node: Callable[[int], Node],
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._settings = settings
         self._node_id = node_id
-        self._node = node
+        self._make_node = make_node
         self._clock = clock
         self._keys = Keys(settings.cluster)
-        self._waiting_until: dict[str, float] = {}
+        self._wait_until: dict[str, float] = {}  # by held key
 
-    async def join(self, patience: Retrier) -> Member:
-        """Become a member. RegistryError when that cannot be; StoreAway when patience ends."""
-        await patience(self._check_layout)
-        lease = await patience(self._grant)
+    async def join(self, retrier: Retrier) -> Member:
+        """Join. RegistryError: another layout, or a key that stays held; StoreUnavailable: the retrier's limit."""
+        await retrier(self._check_layout)
+        lease = await retrier(self._grant)
         try:
             while True:
-                machine = await patience(self._pick)
+                machine = await retrier(self._choose_machine)
                 try:
-                    found = await patience(lambda m=machine, held=lease: self._claim(m, held))  # type: ignore[misc]
+                    found = await retrier(lambda m=machine, held=lease: self._create_keys(m, held))  # type: ignore[misc]
                     if isinstance(found, Member):
                         return found
-                    await self._wait_for(found)
-                    lease = await patience(lambda held=lease: self._renew(held))  # type: ignore[misc]
-                except LeaseGone:
-                    lease = await patience(self._grant)
+                    await self._wait_for_expiry(found)
+                    lease = await retrier(lambda held=lease: self._keep_alive(held))  # type: ignore[misc]
+                except LeaseNotFound:
+                    lease = await retrier(self._grant)
         except BaseException:
-            await self._give_back(lease)
+            await self._revoke(lease)
             raise
 
     async def _check_layout(self) -> None:
-        wanted = Layout(LAYOUT_VERSION, self._settings.cluster)
+        ours = Layout(LAYOUT_VERSION, self._settings.cluster)
         key = self._keys.layout
-        outcome = await self._store.transaction([Created(key, 0)], [Put(key, msgspec.json.encode(wanted))], [Get(key)])
+        outcome = await self._store.transaction(
+            [CreateRevisionEquals(key, 0)], [Put(key, msgspec.json.encode(ours))], [Get(key)]
+        )
         if outcome.succeeded or not outcome.reads[0]:
             return
         value = outcome.reads[0][0].value
@@ -112,79 +114,77 @@ class Membership:
             found = msgspec.json.decode(value, type=Layout)
         except msgspec.MsgspecError:
             raise RegistryError(f"{key} holds no layout of Homing; is this another program's etcd?") from None
-        if found != wanted:
+        if found != ours:
             raise RegistryError(
-                f"{key} says layout {found.version} of cluster {found.cluster!r}, this is layout {wanted.version} of"
-                f" {wanted.cluster!r}; use another cluster name or another etcd"
+                f"{key} has layout {found.version} of cluster {found.cluster!r}, this is layout {ours.version} of"
+                f" {ours.cluster!r}; use another cluster name or another etcd"
             )
 
     async def _grant(self) -> _GrantedLease:
         sent = self._clock()
         return _GrantedLease(await self._store.grant(self._settings.ttl), sent)
 
-    async def _renew(self, lease: _GrantedLease) -> _GrantedLease:
+    async def _keep_alive(self, lease: _GrantedLease) -> _GrantedLease:
         sent = self._clock()
-        await self._store.keep_alive(lease.number)
-        return _GrantedLease(lease.number, sent)
+        await self._store.keep_alive(lease.id)
+        return _GrantedLease(lease.id, sent)
 
-    async def _pick(self) -> int:
+    async def _choose_machine(self) -> int:
         if self._settings.machine is not None:
             return self._settings.machine
-        reading = await self._store.get_prefix(self._keys.machines, keys_only=True)
+        snapshot = await self._store.get_prefix(self._keys.machines, keys_only=True)
         skip = len(self._keys.machines)
-        taken = {int(entry.key[skip:]) for entry in reading.entries if entry.key[skip:].isdigit()}
-        machine = first_free(taken, reading.revision % MACHINES)
+        taken = {int(entry.key[skip:]) for entry in snapshot.entries if entry.key[skip:].isdigit()}
+        machine = first_free(taken, snapshot.revision % MACHINE_IDS)
         if machine is None:
-            raise RegistryError(f"all {MACHINES} machine ids of cluster {self._settings.cluster!r} are leased")
+            raise RegistryError(f"all {MACHINE_IDS} machine ids of cluster {self._settings.cluster!r} are leased")
         return machine
 
-    async def _claim(self, machine: int, lease: _GrantedLease) -> Member | _Held | None:
-        """Take the keys. None after a lost race for the machine id."""
-        node, taken, guard = (
-            self._keys.node(self._node_id),
-            self._keys.machine(machine),
-            self._keys.batch(self._node_id),
-        )
+    async def _create_keys(self, machine: int, lease: _GrantedLease) -> Member | _HeldKey | None:
+        """Create node key, machine id and batch guard. None: another node has just taken the machine id."""
+        node_key, machine_key = self._keys.node(self._node_id), self._keys.machine(machine)
         outcome = await self._store.transaction(
-            [Created(node, 0), Created(taken, 0)],
+            [CreateRevisionEquals(node_key, 0), CreateRevisionEquals(machine_key, 0)],
             [
-                Put(node, msgspec.json.encode(self._node(machine)), lease.number),
-                Put(taken, self._node_id.encode(), lease.number),
-                Put(guard, b"0", lease.number),
+                Put(node_key, msgspec.json.encode(self._make_node(machine)), lease.id),
+                Put(machine_key, self._node_id.encode(), lease.id),
+                Put(self._keys.batch(self._node_id), b"0", lease.id),
             ],
-            [Get(node), Get(taken)],
+            [Get(node_key), Get(machine_key)],
         )
         if outcome.succeeded:
-            return Member(Incarnation(self._node_id, outcome.revision), machine, lease.number, lease.sent)
-        holder, owner = outcome.reads
-        if holder:
-            return self._adopt(holder[0], lease)
-        if owner and self._settings.machine is not None:
-            who = owner[0].value.decode(errors="replace")
-            return _Held(taken, f"machine id {machine} is held by node {who!r}; configure another one")
+            return Member(Incarnation(self._node_id, outcome.revision), machine, lease.id, lease.sent)
+        node_entries, machine_entries = outcome.reads
+        if node_entries:
+            return self._resolve_node_key(node_entries[0], lease)
+        if machine_entries and self._settings.machine is not None:
+            holder = machine_entries[0].value.decode(errors="replace")
+            return _HeldKey(machine_key, f"machine id {machine} is held by node {holder!r}; configure another one")
         return None
 
-    def _adopt(self, entry: Entry, lease: _GrantedLease) -> Member | _Held:
-        """The node key is there: ours, from a try whose answer was lost, or another process's."""
+    def _resolve_node_key(self, entry: Entry, lease: _GrantedLease) -> Member | _HeldKey:
+        """The node key exists: from an attempt of ours whose answer was lost, or from another process."""
         node = msgspec.json.decode(entry.value, type=Node)
-        if entry.lease == lease.number:
-            return Member(Incarnation(self._node_id, entry.create_revision), node.machine, lease.number, lease.sent)
-        return _Held(entry.key, f"node id {self._node_id!r} is held by the node at {node.port}; configure another one")
+        if entry.lease == lease.id:
+            return Member(Incarnation(self._node_id, entry.create_revision), node.machine, lease.id, lease.sent)
+        message = f"node id {self._node_id!r} is held by the node at {node.node_address}; configure another one"
+        return _HeldKey(entry.key, message)
 
-    async def _wait_for(self, held: _Held | None) -> None:
-        """Wait out the holder's lease; RegistryError when it is still held after that."""
+    async def _wait_for_expiry(self, held: _HeldKey | None) -> None:
+        """Wait for one poll interval. RegistryError when the holder's lease must have expired, and the key is there."""
         if held is None:
             return
         now = self._clock()
-        until = self._waiting_until.setdefault(held.key, now + self._settings.ttl + EXPIRY_TAKES)
+        first = held.key not in self._wait_until
+        until = self._wait_until.setdefault(held.key, now + self._settings.ttl + EXPIRY_MARGIN)
         if now >= until:
-            raise RegistryError(held.what)
-        if until - now > self._settings.ttl + EXPIRY_TAKES - LOOK_AGAIN:
-            log.warning("Waiting for a lease to run out: %s.", held.what)
-        await asyncio.sleep(LOOK_AGAIN)
+            raise RegistryError(held.message)
+        if first:
+            log.warning("Waiting for a lease to expire: %s.", held.message)
+        await asyncio.sleep(POLL_INTERVAL)
 
-    async def _give_back(self, lease: _GrantedLease) -> None:
+    async def _revoke(self, lease: _GrantedLease) -> None:
         try:
-            await self._store.revoke(lease.number)
+            await self._store.revoke(lease.id)
         except StoreError as error:
-            log.info("A lease is left to run out: %s", error)
+            log.info("A lease is left to expire: %s", error)

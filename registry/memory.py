@@ -1,8 +1,8 @@
-"""The store port in memory: a real twin, with revisions, leases, transactions, watches with history, and compaction.
+"""The in-memory twin of the store port: revisions, leases, transactions, watches with history, compaction.
 
-Not a stub: it keeps every promise of `registry.store`, and the one contract suite runs over it and over etcd alike. Use
-it where a test wants the registry without a server. It lives in one event loop; time is injected, and with the real
-clock leases also run out while nobody calls, by one timer of the loop.
+It keeps every guarantee of `registry.store`; one contract suite runs over it and over etcd alike. For tests that need
+the registry without a server. One event loop; the clock is injected. With the real clock, leases also expire between
+calls, by a timer of the loop.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from registry.store import (
     Changes,
     Compacted,
     Compare,
-    Created,
+    CreateRevisionEquals,
     Delete,
     Entry,
     Get,
-    LeaseGone,
+    LeaseNotFound,
     Operation,
     Put,
     Snapshot,
@@ -30,6 +30,8 @@ MAX_OPERATIONS = 128
 
 
 class _MemoryLease:
+    """A granted lease and the keys under it."""
+
     __slots__ = ("deadline", "keys", "ttl")
 
     def __init__(self, ttl: int, deadline: float) -> None:
@@ -39,14 +41,14 @@ class _MemoryLease:
 
 
 class MemoryStore:
-    """A linearizable store of one process."""
+    """A linearizable store in one process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._entries: dict[str, Entry] = {}
         self._revision = 1
         self._compacted = 0
-        self._history: list[Change] = []  # in revision order; those up to `_compacted` are gone
+        self._history: list[Change] = []  # in revision order, without those before `_compacted`
         self._leases: dict[int, _MemoryLease] = {}
         self._last_lease = 0
         self._watchers: set[_Watcher] = set()
@@ -73,7 +75,7 @@ class MemoryStore:
         self.expire()
         for branch in (success, failure):
             self._check(branch)
-        succeeded = all(self._holds(one) for one in compare)
+        succeeded = all(self._is_true(one) for one in compare)
         reads = self._apply(success if succeeded else failure)
         return TransactionResult(succeeded, self._revision, reads)
 
@@ -90,26 +92,26 @@ class MemoryStore:
 
     async def keep_alive(self, lease: int) -> None:
         self.expire()
-        held = self._leases.get(lease)
-        if held is None:
-            raise LeaseGone(f"lease {lease:x} is over")
-        held.deadline = self._clock() + held.ttl
+        granted = self._leases.get(lease)
+        if granted is None:
+            raise LeaseNotFound(f"lease {lease:x} is over")
+        granted.deadline = self._clock() + granted.ttl
 
     async def watch_prefix(self, prefix: str, start: int) -> AsyncGenerator[Changes, None]:
         watcher = _Watcher()
         self._watchers.add(watcher)
         try:
-            at = start - 1
+            reached = start - 1
             while True:
-                if at + 1 < self._compacted:
+                if reached + 1 < self._compacted:
                     raise Compacted(self._compacted)
-                news = [c for c in self._since(at) if c.entry.key.startswith(prefix)]
-                at = max(at, self._revision)
-                if news or watcher.asked:
-                    watcher.asked = False
-                    yield Changes(at, news)
+                changes = [c for c in self._since(reached) if c.entry.key.startswith(prefix)]
+                reached = max(reached, self._revision)
+                if changes or watcher.progress_due:
+                    watcher.progress_due = False
+                    yield Changes(reached, changes)
                 else:
-                    await watcher.wait_for_news()
+                    await watcher.wait()
         finally:
             self._watchers.discard(watcher)
 
@@ -118,34 +120,34 @@ class MemoryStore:
             self._timer.cancel()
             self._timer = None
 
-    # What a test may do to it
+    # For tests
 
     def expire(self) -> None:
-        """End every lease whose time is over by the clock. Called by itself before each operation."""
+        """End every lease that has expired by the clock, as each operation does first."""
         now = self._clock()
-        for lease in [number for number, held in self._leases.items() if held.deadline <= now]:
+        for lease in [number for number, granted in self._leases.items() if granted.deadline <= now]:
             self._end_lease(lease)
 
     def compact(self, revision: int) -> None:
-        """Forget the history before `revision`: a watch may start there or later."""
+        """Drop the history before `revision`: a watch may start there or later."""
         self._compacted = max(self._compacted, min(revision, self._revision))
         self._history = [c for c in self._history if c.entry.mod_revision >= self._compacted]
 
     def report_progress(self) -> None:
-        """Tell every running watch how far the store is, as etcd does from time to time."""
+        """Yield progress on every running watch, as etcd does from time to time."""
         for watcher in self._watchers:
-            watcher.asked = True
-            watcher.news.set()
+            watcher.progress_due = True
+            watcher.changed.set()
 
     # Inside
 
     def _since(self, revision: int) -> list[Change]:
-        news = []
+        newest_first = []
         for change in reversed(self._history):
             if change.entry.mod_revision <= revision:
                 break
-            news.append(change)
-        return news[::-1]
+            newest_first.append(change)
+        return newest_first[::-1]
 
     def _check(self, operations: Sequence[Operation]) -> None:
         if len(operations) > MAX_OPERATIONS:
@@ -154,16 +156,16 @@ class MemoryStore:
         if len(set(written)) != len(written):
             raise StoreRefused("a transaction may write a key once")
 
-    def _holds(self, compare: Compare) -> bool:
+    def _is_true(self, compare: Compare) -> bool:
         entry = self._entries.get(compare.key)
-        if isinstance(compare, Created):
+        if isinstance(compare, CreateRevisionEquals):
             return (entry.create_revision if entry is not None else 0) == compare.revision
         return entry is not None and entry.value == compare.value
 
     def _apply(self, operations: Sequence[Operation]) -> list[list[Entry]]:
         for one in operations:
             if isinstance(one, Put) and one.lease and one.lease not in self._leases:
-                raise LeaseGone(f"lease {one.lease:x} is over")
+                raise LeaseNotFound(f"lease {one.lease:x} is over")
         reads: list[list[Entry]] = []
         changes: list[Change] = []
         revision = self._revision + 1
@@ -196,10 +198,10 @@ class MemoryStore:
             self._leases[entry.lease].keys.discard(entry.key)
 
     def _end_lease(self, lease: int) -> None:
-        held = self._leases.get(lease)
-        if held is not None:
+        granted = self._leases.get(lease)
+        if granted is not None:
             revision = self._revision + 1
-            changes = [self._delete(Delete(key), revision) for key in sorted(held.keys)]
+            changes = [self._delete(Delete(key), revision) for key in sorted(granted.keys)]
             del self._leases[lease]
             self._publish(changes, revision)
 
@@ -208,29 +210,31 @@ class MemoryStore:
             self._revision = revision
             self._history.extend(changes)
             for watcher in self._watchers:
-                watcher.news.set()
+                watcher.changed.set()
 
     def _schedule(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._leases:
-            delay = min(held.deadline for held in self._leases.values()) - self._clock()
-            self._timer = asyncio.get_running_loop().call_later(max(delay, 0.01), self._run_out)
+            delay = min(granted.deadline for granted in self._leases.values()) - self._clock()
+            self._timer = asyncio.get_running_loop().call_later(max(delay, 0.01), self._on_timer)
 
-    def _run_out(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         self.expire()
         self._schedule()
 
 
 class _Watcher:
-    __slots__ = ("asked", "news")
+    """A running watch: what its generator waits for."""
+
+    __slots__ = ("changed", "progress_due")
 
     def __init__(self) -> None:
-        self.news = asyncio.Event()
-        self.asked = False
+        self.changed = asyncio.Event()
+        self.progress_due = False
 
-    async def wait_for_news(self) -> None:
-        await self.news.wait()
-        self.news.clear()
+    async def wait(self) -> None:
+        await self.changed.wait()
+        self.changed.clear()

@@ -1,8 +1,8 @@
-"""The registry's values: a node, one incarnation of it, a session, a file.
+"""The registry's values: a node, its incarnation, a session.
 
-An *incarnation* is one node at one epoch. The epoch is the create-revision of the node's key, so it is unique and only
-ever rises; everything a node registers carries its incarnation in the key, which makes "remove only what you own" true
-by construction and lets one watch event end everything that a dead node registered (design §4).
+An *incarnation* is one node under one epoch. The epoch is the create-revision of the node's key: unique, and only
+rising. Each key that a node registers names the incarnation, so a node removes only what it owns, and one watch event
+ends everything that a dead node has registered (docs/design.md, "Keys").
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ import msgspec
 
 
 class Incarnation(NamedTuple):
-    """One incarnation of one node: what a route points at, and the fence for all that the node registered."""
+    """A node under one epoch: the target of a route, and the fence of all that the node registers."""
 
     node: str
     epoch: int
@@ -20,19 +20,24 @@ class Incarnation(NamedTuple):
         return f"{self.node}.{self.epoch}"
 
 
-class Node(msgspec.Struct, frozen=True):
-    """The value of `nodes/<node_id>`: where a gateway is reached. Written with its lease, so absent means dead."""
+class Node(
+    msgspec.Struct, frozen=True, rename={"client_url": "client", "node_address": "port", "admin_address": "admin"}
+):
+    """The value of `nodes/<node_id>`: the addresses of a gateway. Written under the node's lease: absent means dead.
 
-    client: str  # what clients dial, as a URL: ws://host:port/ws
-    port: str  # the node port, host:port (gRPC, routers and other gateways only)
-    admin: str  # health and readiness, host:port
+    The names in etcd are those of layout 1, so that processes of different versions read each other's values.
+    """
+
+    client_url: str  # for clients: ws://host:port/ws
+    node_address: str  # for routers: host:port of the gRPC listener
+    admin_address: str  # host:port of /livez, /readyz and /metrics
     machine: int  # the leased machine id, 0..1023
     version: str
     draining: bool = False
 
 
 class SessionInfo(msgspec.Struct, frozen=True, gc=False):
-    """The value of a session's key: what presence and the sweeper need, nothing that changes."""
+    """The value of a session's key. Nothing in it changes while the session lives."""
 
     namespace: str
     auth_type: str
@@ -40,14 +45,14 @@ class SessionInfo(msgspec.Struct, frozen=True, gc=False):
 
 
 class SessionRoute(msgspec.Struct, frozen=True, gc=False):
-    """One registered session: `sid -> incarnation`. `created` is its key's create-revision: the newest live one is the
-    route.
+    """The route of one registered session: `sid` to incarnation.
 
-    A router holds half a million of these, so they are structs that the garbage collector need not visit.
+    Of several routes with one `sid`, the one with the newest `create_revision` counts. A router holds half a million
+    routes: structs, which the garbage collector does not visit.
     """
 
     sid: int
     user: str
     incarnation: Incarnation
-    created: int
+    create_revision: int  # of the session's key
     info: SessionInfo

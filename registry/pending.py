@@ -1,18 +1,18 @@
-"""Who waits for which commit: the batcher's wishes, with a future for each of them."""
+"""Uncommitted writes of one incarnation: the batcher's changes, with futures for their commits."""
 
 import asyncio
 from asyncio import Future
 from collections.abc import Awaitable, Callable
 
-from registry.batches import LIMIT, Batch, Batcher, Settled
+from registry.batches import MAX_OPERATIONS, Batch, CommittedBatch, RegistrationBatcher
 
-GATHER = 0.010  # seconds from one batch's start to the next one's (docs/decisions/0004-batches-gather.md)
-GATHER_MANY = 0.025  # the same while many come: a transaction costs as much again as twenty more keys in it
-MANY = 4  # keys in one batch that are many
+MIN_INTERVAL = 0.010  # seconds between the starts of two batches (docs/decisions/0004-batches-gather.md)
+MIN_INTERVAL_LARGE = 0.025  # the same after a large batch: a transaction costs as much as twenty more keys in it
+LARGE = 4  # keys
 
 
-class _Waiting:
-    """Who waits for one key's put to be committed, and since when."""
+class _PendingPut:
+    """A put that is not committed yet, its time, and the futures of its callers."""
 
     __slots__ = ("futures", "since")
 
@@ -20,7 +20,7 @@ class _Waiting:
         self.since = since
         self.futures: list[Future[int]] = []
 
-    def settle(self, number: int) -> None:
+    def resolve(self, number: int) -> None:
         for future in self.futures:
             if not future.done():
                 future.set_result(number)
@@ -31,90 +31,91 @@ class _Waiting:
 
 
 class PendingWrites:
-    """Everything that one incarnation wants written and that is not committed yet."""
+    """Puts and deletes of one incarnation until their commit."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._batcher = Batcher()
-        self._waiting: dict[str, _Waiting] = {}  # in the order in which they began to wait
-        self._news = asyncio.Event()
+        self._batcher = RegistrationBatcher()
+        self._puts: dict[str, _PendingPut] = {}  # by key, the oldest first
+        self._changed = asyncio.Event()
         self._sending = asyncio.Lock()
         self._closed = False
 
     @property
-    def number(self) -> int:
+    def last_committed(self) -> int:
         """The newest batch that is known to be committed."""
-        return self._batcher.number
+        return self._batcher.last_committed
 
     def put(self, key: str, value: bytes) -> "Future[int]":
-        """Wish for a key. The future gives the batch that committed it; cancelled by `remove` and `close`."""
+        """Put a key. The future gives the number of the committing batch; `delete` and `close` cancel it."""
         future: Future[int] = asyncio.get_running_loop().create_future()
         if self._closed:
             future.cancel()
             return future
-        self._batcher.want(key, value)
-        waiting = self._waiting.get(key)
-        if waiting is None:
-            waiting = self._waiting[key] = _Waiting(self._clock())
-        waiting.futures.append(future)
-        self._news.set()
+        self._batcher.set(key, value)
+        pending = self._puts.get(key)
+        if pending is None:
+            pending = self._puts[key] = _PendingPut(self._clock())
+        pending.futures.append(future)
+        self._changed.set()
         return future
 
-    def put_once(self, key: str, value: bytes) -> "Future[int]":
-        """The same, but done at once when the key is committed already."""
-        number = self._batcher.committed(key)
+    def put_unless_committed(self, key: str, value: bytes) -> "Future[int]":
+        """Put a key; the future is done at once when the key is already committed."""
+        number = self._batcher.committed_batch(key)
         if number is None or self._closed:
             return self.put(key, value)
         done: Future[int] = asyncio.get_running_loop().create_future()
         done.set_result(number)
         return done
 
-    def remove(self, key: str) -> None:
-        """Wish for a key's absence."""
+    def delete(self, key: str) -> None:
+        """Delete a key."""
         if self._closed:
             return
-        self._batcher.want(key, None)
-        waiting = self._waiting.pop(key, None)
-        if waiting is not None:
-            waiting.cancel()
-        self._news.set()
+        self._batcher.set(key, None)
+        pending = self._puts.pop(key, None)
+        if pending is not None:
+            pending.cancel()
+        self._changed.set()
 
-    def waits_since(self) -> float | None:
-        """When the longest waiting put was wished for; None when none waits."""
-        oldest = next(iter(self._waiting.values()), None)
+    def oldest_put(self) -> float | None:
+        """The time of the oldest uncommitted put; None when all are committed."""
+        oldest = next(iter(self._puts.values()), None)
         return None if oldest is None else oldest.since
 
-    async def commit(self, send: Callable[[Batch], Awaitable[None]]) -> None:
-        """For ever: send what is wanted. `send` returns once the store has the batch, or raises what ends this."""
+    async def run(self, send: Callable[[Batch], Awaitable[None]]) -> None:
+        """Send batches for ever. `send` returns once the store has applied a batch, or raises what ends this."""
         while True:
-            self._news.clear()
+            self._changed.clear()
             await self.flush(send)
-            await self._news.wait()
+            await self._changed.wait()
 
     async def flush(self, send: Callable[[Batch], Awaitable[None]]) -> None:
-        """Send until nothing is wanted. One batch at a time, also when two call this."""
+        """Send until nothing is uncommitted. One batch at a time, also with several callers."""
         async with self._sending:
-            while (batch := self._batcher.open or self._batcher.next_batch()) is not None:
+            while (batch := self._batcher.in_flight or self._batcher.next_batch()) is not None:
                 sent = self._clock()
                 await send(batch)
-                self._settle(self._batcher.answered())
-                await self._let_gather(batch, sent)
+                self._resolve(self._batcher.acknowledge())
+                await self._wait_interval(batch, sent)
 
     def close(self) -> None:
-        """Nothing will be committed any more: cancel who waits, and whoever comes."""
+        """Nothing is committed any more: cancel all futures, also those of later puts."""
         self._closed = True
-        waiting, self._waiting = self._waiting, {}
-        for one in waiting.values():
-            one.cancel()
+        pending, self._puts = self._puts, {}
+        for put in pending.values():
+            put.cancel()
 
-    async def _let_gather(self, batch: Batch, sent: float) -> None:
-        # A transaction costs a millisecond of CPU or more here and in etcd: a fast store is not asked more often.
-        rest = sent + (GATHER if len(batch.operations) < MANY else GATHER_MANY) - self._clock()
-        if rest > 0 and len(batch.operations) < LIMIT:
+    async def _wait_interval(self, batch: Batch, sent: float) -> None:
+        # A transaction costs a millisecond of CPU or more here and in etcd: a fast store must not make batches small.
+        interval = MIN_INTERVAL if len(batch.operations) < LARGE else MIN_INTERVAL_LARGE
+        rest = sent + interval - self._clock()
+        if rest > 0 and len(batch.operations) < MAX_OPERATIONS:
             await asyncio.sleep(rest)
 
-    def _settle(self, settled: Settled) -> None:
-        for key in settled.keys:
-            waiting = self._waiting.pop(key, None)
-            if waiting is not None:
-                waiting.settle(settled.number)
+    def _resolve(self, committed: CommittedBatch) -> None:
+        for key in committed.keys:
+            pending = self._puts.pop(key, None)
+            if pending is not None:
+                pending.resolve(committed.number)

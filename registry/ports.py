@@ -1,7 +1,7 @@
-"""What the two services see of the registry: a gateway's Registrar and a router's RouteFeed.
+"""The registry's contracts: a gateway's Registrar and Registration, a router's RouteFeed.
 
-The implementations are `registry.registrar.StoreRegistrar` and `registry.feed.StoreRouteFeed`, both written over the
-store port, so they run unchanged on etcd and on the in-memory twin.
+`registry.registrar.StoreRegistrar`, `registry.registration.StoreRegistration` and `registry.feed.StoreRouteFeed`
+implement them over the store port, so they run unchanged on etcd and on the in-memory twin.
 """
 
 from asyncio import Future
@@ -11,105 +11,112 @@ from typing import Protocol
 import msgspec
 
 from registry.ids import SnowflakeGenerator
-from registry.lapse import FencingAnswer
+from registry.lease_state import FencingAnswer, LeaseTracker
 from registry.model import Incarnation, SessionInfo
 from registry.routes import RouteTable, TableChange
 
 
 class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What both services need to know of the registry."""
+    """Settings of the registry that do not depend on its store."""
 
-    cluster: str = "homing"  # the key prefix is /homing/<cluster>/
-    ttl: int = 10  # seconds of a node's or router's lease
-    machine: int | None = None  # a fixed machine id; None leases the first free one
-    start_limit: float = 30.0  # seconds to keep trying a store that does not answer, at start
-    sweep_after: float = 30.0  # seconds an incarnation must have been over before its keys are swept
+    cluster: str = "homing"  # The cluster's name: all keys begin with `/homing/<cluster>/`.
+    ttl: int = 10  # Seconds of the lease of a node, and of the router that sweeps.
+    machine: int | None = None  # A fixed machine id, 0 to 1023; without one, a node leases the first free one.
+    start_limit: float = 30.0  # Seconds to try at start while etcd does not answer.
+    sweep_after: float = 30.0  # Seconds from the end of an incarnation until its keys are swept.
 
 
 class RegistryError(Exception):
-    """The registry cannot be used, and waiting will not help: a wrong layout, a machine id held by another."""
+    """The registry cannot be used, and no retry helps: another layout, or a machine id that another node holds."""
 
 
 class Registrar(Protocol):
-    """One incarnation of one gateway: the only writer of that incarnation's keys.
+    """Begins the incarnations of one gateway, one after the other."""
 
-    `begin` → `run` (a task of the caller's) → `end`. Changes are told without waiting and gathered into guarded
-    batches, one transaction in flight; a future resolves with the number of the batch that committed it. While the
-    store is away futures stay pending and nothing is lost; when the incarnation is over (fenced) they are cancelled.
+    async def begin(self) -> "Registration":
+        """Check the layout, grant a lease, create the keys of the node and of its machine id: a new incarnation.
+
+        Retries while the store is unavailable, until `start_limit`; then StoreUnavailable. RegistryError: another
+        layout, or a fixed machine id that stays held.
+        """
+        ...
+
+
+class Registration(Protocol):
+    """One incarnation of one gateway in the registry: the only writer of that incarnation's keys.
+
+    First `run`, as a task of the caller, then `end`. Changes are accepted without waiting and gathered into guarded
+    batches, one transaction in flight; a future gives the number of the batch that has committed its change. While the
+    store is unavailable, futures stay pending and nothing is lost. The end of the incarnation cancels them.
     """
 
     incarnation: Incarnation
     machine: int
-    ids: SnowflakeGenerator
-
-    async def begin(self) -> Incarnation:
-        """Check the layout, take a lease, a machine id and the node's key; then `incarnation`, `machine`, `mint` are
-        set.
-
-        Retries a store that is away until `start_limit`, logging one line that names the address; then StoreAway.
-        RegistryError: another layout, or a fixed machine id that stays held.
-        """
-        ...
+    id_generator: SnowflakeGenerator
+    lease: LeaseTracker
 
     async def run(self) -> None:
-        """Keep the lease, reserve id floors, commit batches. Returns only when the incarnation is over: fenced."""
+        """Keep the lease, reserve ids, commit batches. Returns when the incarnation is over."""
         ...
 
     async def end(self) -> None:
-        """Commit what is wanted (at most 2 s), then revoke the lease: node, machine and batch keys go at once."""
+        """Commit what is pending (at most 2 s), then revoke the lease, which deletes the node's keys."""
         ...
 
     async def drain(self) -> None:
-        """Mark the node's key as draining."""
+        """Mark the node as draining, in its key."""
         ...
 
     def register_session(self, user: str, sid: int, info: SessionInfo) -> "Future[int]":
-        """Register a session. The future gives the number of the batch that holds it; cancelled if it leaves first."""
+        """Put a session's key. The future gives the committing batch; `unregister_session` cancels it."""
         ...
 
     def unregister_session(self, user: str, sid: int) -> None:
-        """Remove a session's key."""
+        """Delete a session's key."""
         ...
 
     def register_file(self, file: str) -> "Future[int]":
-        """Register this incarnation as an owner of the file. Already registered: a future that is done."""
+        """Put this incarnation's key of a file. The future is done at once when the key is already committed."""
         ...
 
     def unregister_file(self, file: str) -> None:
-        """Remove this incarnation's key of the file."""
+        """Delete this incarnation's key of a file."""
         ...
 
     def lapsed(self) -> bool:
-        """Whether the lease may be over (design §4: TTL - 1 s since the last answered keepalive was *sent*)."""
+        """Whether the lease may be over: TTL - 1 s have passed since the last answered keepalive was *sent*."""
         ...
 
     def unregistered(self) -> bool:
-        """Whether sessions or files have waited longer than 1 s for their commit: routers must scatter here."""
+        """Whether a session or file has waited longer than 1 s for its commit: routers must scatter to this node."""
         ...
 
 
 class RouteFeed(Protocol):
-    """One router's view of every route: a table fed by a snapshot and one gap-free watch."""
+    """One router's copy of all routes: a table, from a snapshot and one watch without gaps."""
 
     table: RouteTable
-    on_change: Callable[[TableChange], None]  # called after every fold, on the loop, must not block
+
+    def subscribe(self, on_change: Callable[[TableChange], None]) -> None:
+        """Call `on_change` after every change of the table from now on: on the loop; the callback must not block."""
+        ...
 
     async def run(self) -> None:
-        """For ever: snapshot, follow, and on compaction or a lost watch a fresh snapshot, diffed. Never a gap."""
+        """For ever: take a snapshot, apply the watch; after a compaction or a lost watch, diff a fresh snapshot."""
         ...
 
     async def wait_synced(self) -> None:
-        """Until the first snapshot is folded."""
+        """Until the table holds the first snapshot."""
         ...
 
     async def wait_caught_up(self) -> bool:
-        """Until the table holds every registration committed before this call, by one read shared by all who wait.
+        """Until the table holds every registration that was committed before this call.
 
-        The read is linearizable and begins after the call. False when the store cannot be read, or the table did not
-        get there, within 2 s: the table is then a guess.
+        One linearizable read, begun after the call, serves all concurrent calls. False: the store could not be read, or
+        the table did not get there, within 2 s; the table may be behind.
         """
         ...
 
-    async def lease_state(self, incarnation: Incarnation) -> FencingAnswer:
-        """Whether the incarnation is alive, by a linearizable read: a lapsed node's fencing query."""
+    async def fencing_answer(self, incarnation: Incarnation) -> FencingAnswer:
+        """Whether the incarnation is alive, by a linearizable read: the answer to a lapsed node's fencing query."""
         ...

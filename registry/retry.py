@@ -1,4 +1,4 @@
-"""Waiting for a store that is away: back off, say so once, give up at a limit."""
+"""Waiting for a store that is unavailable: back off, log once, give up at a limit."""
 
 import asyncio
 import logging
@@ -6,47 +6,47 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from registry.store import StoreAway
+from registry.store import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-FIRST, LONGEST = 0.1, 1.0  # seconds between two tries
+FIRST_PAUSE, MAX_PAUSE = 0.1, 1.0  # seconds between two attempts
 _T = TypeVar("_T")
 
 
-class RetryPauses:
-    """The pauses between tries: doubling, jittered, bounded."""
+class RetryBackoff:
+    """The pauses between attempts: doubling, jittered, bounded."""
 
     __slots__ = ("_next",)
 
     def __init__(self) -> None:
-        self._next = FIRST
+        self._next = FIRST_PAUSE
 
-    async def pause(self) -> None:
-        """Wait once, longer each time."""
-        delay, self._next = self._next, min(self._next * 2, LONGEST)
-        await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+    async def sleep(self) -> None:
+        """Wait once, each time longer."""
+        pause, self._next = self._next, min(self._next * 2, MAX_PAUSE)
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))
 
 
 class Retrier:
-    """Tries steps until the store answers, for at most `limit` seconds over all steps together."""
+    """Retries steps while the store is unavailable, for at most `limit` seconds over all steps together."""
 
     def __init__(self, limit: float, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._limit = limit
         self._deadline = clock() + limit
-        self._told = False
+        self._logged = False
 
     async def __call__(self, step: Callable[[], Awaitable[_T]]) -> _T:
-        """The step's result. StoreAway once the limit has passed; every other error at once."""
-        back_off = RetryPauses()
+        """The step's result. StoreUnavailable after the limit; every other error at once."""
+        backoff = RetryBackoff()
         while True:
             try:
                 return await step()
-            except StoreAway as error:
+            except StoreUnavailable as error:
                 if self._clock() >= self._deadline:
                     raise
-                if not self._told:
-                    self._told = True
+                if not self._logged:
+                    self._logged = True
                     log.warning("%s Trying for %.0f s.", error, self._limit)
-            await back_off.pause()
+            await backoff.sleep()

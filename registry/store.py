@@ -1,8 +1,8 @@
-"""The store port: the few operations the registry needs from etcd, and what each promises.
+"""The store port: the operations that the registry needs from etcd, and what each guarantees.
 
-Two implementations stand behind it: `registry.etcd.store.EtcdStore` and the in-memory twin `registry.memory`; one
-contract suite (`tests/contract/test_store.py`) runs over both. Everything above (membership, registrar, feed, sweeper)
-is written once, over this port. Keys are ASCII strings (users and file names are percent-encoded in `registry.keys`).
+Two implementations: `registry.etcd.store.EtcdStore` and the in-memory twin `registry.memory.MemoryStore`. One contract
+suite (`tests/contract/test_store.py`) runs over both. Keys are ASCII: users and file names are percent-encoded by
+`registry.keys`.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 
 class Entry(NamedTuple):
-    """One key as it stands in the store."""
+    """One key with its value and revisions."""
 
     key: str
     value: bytes
@@ -20,35 +20,35 @@ class Entry(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One key's change, in revision order. `entry.value` is empty and `entry.create_revision` 0 for a delete."""
+    """The change of one key. Of a deleted key, `entry.value` is empty and `entry.create_revision` 0."""
 
     entry: Entry
     deleted: bool
 
 
 class Changes(NamedTuple):
-    """What a watch yields: all changes up to and including `revision`. An empty list only moves the revision on."""
+    """All changes up to and including `revision`, in revision order. Without changes: progress alone."""
 
     revision: int
     changes: Sequence[Change]
 
 
 class Snapshot(NamedTuple):
-    """Entries as they stood, all at one revision."""
+    """Entries, all at one revision."""
 
     revision: int
     entries: list[Entry]
 
 
-class Created(NamedTuple):
-    """Compare: the key's create-revision equals this; 0 means that the key is absent."""
+class CreateRevisionEquals(NamedTuple):
+    """Compare: the key's create-revision is this; 0: the key is absent."""
 
     key: str
     revision: int
 
 
-class Holds(NamedTuple):
-    """Compare: the key is there and its value equals this."""
+class ValueEquals(NamedTuple):
+    """Compare: the key exists, with this value."""
 
     key: str
     value: bytes
@@ -63,7 +63,7 @@ class Put(NamedTuple):
 
 
 class Delete(NamedTuple):
-    """Remove a key; removing an absent one is no error."""
+    """Delete a key; an absent key is no error."""
 
     key: str
 
@@ -74,12 +74,12 @@ class Get(NamedTuple):
     key: str
 
 
-Compare = Created | Holds
+Compare = CreateRevisionEquals | ValueEquals
 Operation = Put | Delete | Get
 
 
 class TransactionResult(NamedTuple):
-    """What a transaction did. `reads` holds one list (of none or one entry) per Get of the branch that ran."""
+    """The result of a transaction. `reads`: for each Get of the branch that ran, a list of one entry or none."""
 
     succeeded: bool
     revision: int
@@ -87,23 +87,23 @@ class TransactionResult(NamedTuple):
 
 
 class StoreError(Exception):
-    """Something about the store that a caller can act on. The message is for a person."""
+    """An error of the store that a caller can act on. The message is for a person."""
 
 
-class StoreAway(StoreError):
-    """No endpoint answered in time. What was asked may or may not have happened."""
+class StoreUnavailable(StoreError):
+    """No endpoint has answered in time. The operation may or may not have been applied."""
 
 
 class StoreRefused(StoreError):
-    """The store answered, and said no (credentials, a bad request): asking again will not help."""
+    """The store has refused the operation (credentials, a bad request): a retry does not help."""
 
 
-class LeaseGone(StoreError):
-    """The lease has run out or was revoked; every key under it is gone."""
+class LeaseNotFound(StoreError):
+    """The lease has expired or was revoked, and every key under it is deleted."""
 
 
 class Compacted(StoreError):
-    """The history from the asked revision on is gone: take a fresh snapshot and diff. `revision` is the oldest left."""
+    """The history from the requested revision on is gone. `revision`: the oldest that is left; 0 when unknown."""
 
     def __init__(self, revision: int) -> None:
         super().__init__(f"history before revision {revision} is compacted")
@@ -111,11 +111,11 @@ class Compacted(StoreError):
 
 
 class Store(Protocol):
-    """A linearizable key-value store with leases, transactions and a gap-free watch.
+    """A linearizable key-value store with leases, transactions and a watch without gaps.
 
-    Every call has a deadline of its own (2 s for one attempt) and raises StoreAway past it. Reads and plain revision
-    reads are retried inside; a transaction is attempted exactly once, because one whose answer was lost is ambiguous
-    and only the caller knows how to resolve it (batches by their guard, everything else by reading back).
+    Every call has a deadline of its own (2 s for one attempt), after which it raises StoreUnavailable. Reads are
+    retried inside. A transaction is attempted exactly once: one whose answer was lost is ambiguous, and only the caller
+    knows how to resolve it (batches by their guard, everything else by a read).
     """
 
     async def get(self, key: str) -> Entry | None:
@@ -127,17 +127,17 @@ class Store(Protocol):
         ...
 
     async def revision(self) -> int:
-        """The store's current revision, linearizable: everything committed before the call is at or below it."""
+        """The current revision, linearizable: everything committed before the call is at or below it."""
         ...
 
     async def transaction(
         self, compare: Sequence[Compare], success: Sequence[Operation], failure: Sequence[Operation] = ()
     ) -> TransactionResult:
-        """Atomically: if every compare holds run `success`, else `failure`. At most 128 operations; a key once."""
+        """Atomically: `success` if every compare is true, else `failure`. At most 128 operations, each key once."""
         ...
 
     async def grant(self, ttl: int) -> int:
-        """A new lease of `ttl` seconds; the answer is its id."""
+        """Grant a lease of `ttl` seconds. The result is its id."""
         ...
 
     async def revoke(self, lease: int) -> None:
@@ -145,20 +145,19 @@ class Store(Protocol):
         ...
 
     async def keep_alive(self, lease: int) -> None:
-        """Renew once. Returns when the store has answered; raises LeaseGone when it no longer knows the lease."""
+        """Renew a lease once. Returns when the store has answered. LeaseNotFound: the lease is over."""
         ...
 
     def watch_prefix(self, prefix: str, start: int) -> AsyncGenerator[Changes, None]:
         """Every change below the prefix from revision `start` on, in order, each exactly once, for ever.
 
-        Survives lost connections and lost members without a gap; raises Compacted when history is gone. May yield
-        empty Changes when the store says, in order, that it has got further without a change here (progress). There
-        is no way to ask for that: etcd before 3.4.25 and 3.5.8 answers such a request ahead of events that it has not
-        yet sent (etcd-io/etcd#15220), so an answer would prove nothing. Who needs to know how far a watch is reads
-        something whose newest change the watch must show (`registry.feed`). Close the generator when done with it.
+        A lost connection or member makes no gap. Compacted: the history from `start` is gone. Changes without a change
+        report progress, in order. Progress cannot be requested: etcd before 3.4.25 and 3.5.8 answers such a request
+        ahead of events that it has not sent yet (etcd-io/etcd#15220), so the answer would prove nothing.
+        `registry.feed` instead waits for a change that the watch must show. Close the generator after use.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         ...

@@ -1,8 +1,8 @@
-"""The sweeper: one router, elected, removes what dead incarnations have left behind.
+"""Shell: the sweeper: one elected router deletes the keys of ended incarnations (docs/design.md, "Sweeping").
 
-It takes an incarnation's keys only once the incarnation has been over for a while, in small paced transactions, each of
-which compares that this router still leads. Deleting is safe whoever does it: an incarnation's keys carry its epoch, an
-epoch never returns, and the table never runs ahead of the store, so an incarnation that is over in the table is over.
+It deletes an incarnation's keys only once the incarnation has been over for `sweep_after`, in small paced transactions,
+each of which compares that this router is still the leader. Deleting is safe by itself: an incarnation's keys carry its
+epoch, an epoch never returns, and the table never runs ahead of the store, so what has ended in the table has ended.
 """
 
 import asyncio
@@ -16,27 +16,35 @@ from registry.keys import Keys
 from registry.model import Incarnation
 from registry.ports import RegistrySettings
 from registry.routes import RouteTable
-from registry.store import Created, Delete, LeaseGone, Put, Store, StoreAway, StoreError
-from runtime.process.run_all import run_all
+from registry.store import (
+    CreateRevisionEquals,
+    Delete,
+    LeaseNotFound,
+    Put,
+    Store,
+    StoreError,
+    StoreUnavailable,
+)
+from runtime.process.task_group import run_until_first_error
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 100  # deletes in one transaction
-PACE = 0.02  # seconds between two of them: at most 5,000 keys a second
-ROUND = 5_000  # keys of one incarnation before the table is asked again
-LOOK = 1.0  # the longest time, in seconds, between two looks for incarnations that are over
+DELETES = 100  # in one transaction
+PAUSE = 0.02  # seconds between two transactions: at most 5,000 keys a second
+KEYS_AT_ONCE = 5_000  # of one incarnation, before the table is read again
+MAX_INTERVAL = 1.0  # seconds between two checks of the table at most
 
 
 class SweepSchedule:
-    """Core: which incarnations have been over for long enough. Times are seconds on one clock."""
+    """Core: which incarnations ended long enough ago. Times are seconds on one clock."""
 
     def __init__(self, after: float) -> None:
         self._after = after
         self._since: dict[Incarnation, float] = {}
 
-    def due(self, over: Iterable[Incarnation], now: float) -> list[Incarnation]:
-        """Those of `over` that have been in it for `after` seconds, at every look since."""
-        self._since = {incarnation: self._since.get(incarnation, now) for incarnation in over}
+    def due(self, ended: Iterable[Incarnation], now: float) -> list[Incarnation]:
+        """Those of `ended` that were in it at every call of the last `after` seconds."""
+        self._since = {incarnation: self._since.get(incarnation, now) for incarnation in ended}
         return [incarnation for incarnation, since in self._since.items() if now - since >= self._after]
 
 
@@ -46,11 +54,11 @@ class _Leadership(NamedTuple):
 
 
 class _LeadershipLost(Exception):
-    """Another router may lead by now."""
+    """Another router may be the leader."""
 
 
 class Sweeper:
-    """One router's candidate, for ever."""
+    """One router's candidate for the election, and the sweeper while it is the leader."""
 
     def __init__(
         self,
@@ -60,8 +68,8 @@ class Sweeper:
         table: RouteTable,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.leads = False
-        self.swept = 0  # keys deleted so far
+        self.is_leader = False
+        self.keys_deleted = 0
         self._store = store
         self._settings = settings
         self._router_id = router_id
@@ -70,66 +78,66 @@ class Sweeper:
         self._keys = Keys(settings.cluster)
 
     async def run(self) -> None:
-        """Stand for election, lead, sweep; again when deposed. Returns never; when cancelled it gives the lead away."""
+        """Campaign, lead, sweep; campaign again when deposed. For ever; a cancelled leader resigns."""
         while True:
             try:
-                await self._lead(await self._win())
-            except StoreAway as error:
+                await self._lead(await self._campaign())
+            except StoreUnavailable as error:
                 log.info("The sweeper waits: %s", error)
-                await self._wait_a_while()
+                await self._wait_retry()
 
-    async def _win(self) -> _Leadership:
-        """Wait until nobody leads, then create the leader's key under a lease of our own."""
+    async def _campaign(self) -> _Leadership:
+        """Wait until there is no leader, then create the leader's key under a lease of this router."""
         while True:
-            # Looking first keeps a standing candidate from granting a lease each time.
+            # The read spares a candidate that waits a lease at each attempt.
             if await self._store.get(self._keys.sweeper) is None:
                 lease = await self._store.grant(self._settings.ttl)
                 put = Put(self._keys.sweeper, self._router_id.encode(), lease)
-                outcome = await self._store.transaction([Created(self._keys.sweeper, 0)], [put])
+                outcome = await self._store.transaction([CreateRevisionEquals(self._keys.sweeper, 0)], [put])
                 if outcome.succeeded:
                     return _Leadership(lease, outcome.revision)
                 await self._store.revoke(lease)
-            await self._wait_a_while()
+            await self._wait_retry()
 
-    async def _wait_a_while(self) -> None:
+    async def _wait_retry(self) -> None:
         await asyncio.sleep(self._settings.ttl / 2)
 
     async def _lead(self, leadership: _Leadership) -> None:
         log.info("Router %s is the sweeper", self._router_id)
-        self.leads = True
+        self.is_leader = True
         try:
-            await run_all(lambda: self._keep(leadership), lambda: self._sweep(leadership))
-        except (LeaseGone, _LeadershipLost) as over:
-            log.warning("Router %s is the sweeper no more: %s", self._router_id, over)
+            await run_until_first_error(lambda: self._keep_lease(leadership), lambda: self._sweep(leadership))
+        except (LeaseNotFound, _LeadershipLost) as error:
+            log.warning("Router %s is no longer the sweeper: %s", self._router_id, error)
         finally:
-            self.leads = False
+            self.is_leader = False
             with suppress(StoreError):
                 await self._store.revoke(leadership.lease)
 
-    async def _keep(self, leadership: _Leadership) -> None:
+    async def _keep_lease(self, leadership: _Leadership) -> None:
         while True:
-            with suppress(StoreAway):
+            with suppress(StoreUnavailable):
                 await self._store.keep_alive(leadership.lease)
             await asyncio.sleep(self._settings.ttl / 3)
 
     async def _sweep(self, leadership: _Leadership) -> None:
-        overdue = SweepSchedule(self._settings.sweep_after)
+        schedule = SweepSchedule(self._settings.sweep_after)
         while True:
-            for incarnation in overdue.due(self._table.over(), self._clock()):
+            for incarnation in schedule.due(self._table.ended(), self._clock()):
                 try:
-                    await self._remove(incarnation, leadership)
-                except StoreAway as error:
-                    log.info("Sweeping %s waits: %s", incarnation, error)
-            await asyncio.sleep(min(LOOK, max(self._settings.sweep_after / 4, PACE)))
+                    await self._delete_keys(incarnation, leadership)
+                except StoreUnavailable as error:
+                    log.info("The sweep of %s waits: %s", incarnation, error)
+            await asyncio.sleep(min(MAX_INTERVAL, max(self._settings.sweep_after / 4, PAUSE)))
 
-    async def _remove(self, incarnation: Incarnation, leadership: _Leadership) -> None:
-        keys = self._table.keys_of(incarnation, ROUND)
-        for first in range(0, len(keys), AT_ONCE):
-            some = keys[first : first + AT_ONCE]
-            fence = Created(self._keys.sweeper, leadership.revision)
-            outcome = await self._store.transaction([fence], [Delete(key) for key in some])
+    async def _delete_keys(self, incarnation: Incarnation, leadership: _Leadership) -> None:
+        keys = self._table.keys_of(incarnation, KEYS_AT_ONCE)
+        for first in range(0, len(keys), DELETES):
+            deletes = [Delete(key) for key in keys[first : first + DELETES]]
+            still_leader = CreateRevisionEquals(self._keys.sweeper, leadership.revision)
+            outcome = await self._store.transaction([still_leader], deletes)
             if not outcome.succeeded:
-                raise _LeadershipLost(f"{self._keys.sweeper} is another's")
-            self.swept += len(some)
-            await asyncio.sleep(PACE)
+                raise _LeadershipLost(f"{self._keys.sweeper} is another router's")
+            self.keys_deleted += len(deletes)
+            await asyncio.sleep(PAUSE)
         log.info("Swept %d keys of %s", len(keys), incarnation)

@@ -1,4 +1,4 @@
-"""A router's configuration: small frozen structs, a sentence a field. Durations are seconds, sizes are bytes."""
+"""Shell: a router's configuration: small frozen structs, a comment for each field. Durations: seconds. Sizes: bytes."""
 
 import msgspec
 
@@ -12,17 +12,18 @@ from runtime.process.logs import LogSection
 
 
 class RouterSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[router]`: where it listens, and its bounds."""
+    """`[router]`: the listeners, and bounds. Each address is host:port; port 0 takes a free one."""
 
-    grpc: str = "127.0.0.1:8500"  # callers; loopback only until there are rights
-    http: str = "127.0.0.1:8501"  # health, readiness, metrics
-    id: str = ""  # "" = host name and a random part
+    grpc: str = "127.0.0.1:8500"  # Address of the API over gRPC. Loopback only, until callers have rights.
+    http: str = "127.0.0.1:8501"  # Address of the API over HTTP/JSON. Loopback only, until callers have rights.
+    admin: str = "127.0.0.1:8502"  # Address of /livez, /readyz and /metrics. Not for the public.
+    id: str = ""  # The router's id, unique in the cluster; "": the host name and a random part.
     hop: HopSettings = HopSettings()
     api: ApiSettings = ApiSettings()
 
 
 class RouterConfig(msgspec.Struct, frozen=True):
-    """All that a router reads."""
+    """The sections that a router reads."""
 
     registry: RegistrySection = RegistrySection()
     router: RouterSection = RouterSection()

@@ -1,11 +1,14 @@
-"""Asks owning nodes what is no push: join, leave, disconnect, reply, presence. One call a node, healed once."""
+"""Shell: requests to the owning nodes that are no pushes: join, leave, disconnect, reply, presence.
+
+One call for each node; a stale route is healed once.
+"""
 
 import asyncio
 from collections.abc import Callable
 
 from homing.internal.v1 import node_pb2
 from registry.ports import RouteFeed
-from router.delivery.plan import Leg, Plan, missed, plan
+from router.delivery.plan import Leg, Plan, is_miss, plan
 from router.hop.fleet import Fleet
 from router.push import Target
 
@@ -16,19 +19,19 @@ Answers = list[tuple[Leg, node_pb2.NodeResponse | None]]
 
 
 class NodeRequests:
-    """Carries questions over the fleet."""
+    """Sends requests over the hops of the fleet."""
 
     def __init__(self, feed: RouteFeed, fleet: Fleet) -> None:
         self._feed = feed
         self._fleet = fleet
 
     async def request(self, target: Target, make: MakeRequest) -> Answers:
-        """What each owner of the target answered; None for one that did not. `make` makes the question, once a node.
+        """The answer of each owner of the target; None: no answer within 5 s. `make` is called once for each node.
 
-        An owner that turns out not to be one makes the table catch up, and owners that were not asked are asked.
+        When an owner turns out not to be one, the table catches up, and owners that were not contacted are contacted.
         """
         legs = self._plan(target)
-        if missed(legs):
+        if is_miss(legs):
             await self._feed.wait_caught_up()
             legs = self._plan(target)
         answers = await self._request_all(legs, make)
@@ -55,4 +58,4 @@ class NodeRequests:
                 answer = await hop.request(request)
         except TimeoutError:
             return None
-        return answer if answer is not None and answer.verdict else None  # without a verdict the node has failed
+        return answer if answer is not None and answer.verdict else None  # no verdict: the node failed to handle it

@@ -1,81 +1,77 @@
-"""Watch: what is there, then `synced`, then changes, for as long as the caller listens.
+"""Shell: the Watch call: what is there, `synced`, then changes, for as long as the caller reads
+(docs/api.md, "Watch").
 
-A watcher is woken by anything that may have changed the table's answer, asks it again, and tells the difference; so a
-slow caller skips what came and went while it was not listening, and nothing gathers for it.
+After any change of the table or of a hop, a watch takes a new snapshot and sends the difference to the previous one. So
+a slow caller skips what came and went in between, and nothing accumulates for it.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from homing.v1 import router_pb2
-from registry.model import Incarnation, Node, SessionRoute
+from registry.model import Incarnation, Node
 from registry.ports import RouteFeed
 from router.hop.fleet import Fleet
-from router.presence import present
-from router.push import bad
+from router.presence import to_session
+from router.push import invalid_argument
 
 Change = router_pb2.WatchResponse
+States = dict[object, Change]
+"""The message that shows each session (by sid) or each node (by node id)."""
 
 
-class Watching:
-    """Answers the Watch call."""
+class WatchCalls:
+    """Answers Watch calls."""
 
     def __init__(self, feed: RouteFeed, fleet: Fleet) -> None:
         self._feed = feed
         self._fleet = fleet
 
     def watch(self, request: router_pb2.WatchRequest) -> AsyncIterator[Change]:
-        """The changes of a user's sessions, or of the nodes. Raises Refused at once when none is named."""
+        """The changes of a user's sessions, or of the nodes. Raises CallRefused at once when neither is named."""
         kind = request.WhichOneof("of")
         if kind == "user" and request.user:
-            return self._differences(self._user(request.user))
+            return self._changes(lambda: self._sessions(request.user))
         if kind == "nodes" and request.nodes:
-            return self._nodes()
-        raise bad(kind or "of", "must not be empty" if kind else "name a user, or nodes")
+            return self._node_changes()
+        raise invalid_argument(kind or "of", "must not be empty" if kind else "name a user, or nodes")
 
-    async def _nodes(self) -> AsyncIterator[Change]:
-        self._fleet.send_stats()
+    async def _node_changes(self) -> AsyncIterator[Change]:
+        self._fleet.request_stats()
         try:
-            async for change in self._differences(self._states):
+            async for change in self._changes(self._nodes):
                 yield change
         finally:
-            self._fleet.stop_stats()
+            self._fleet.release_stats()
 
-    async def _differences(self, look: Callable[[], dict[object, Change]]) -> AsyncIterator[Change]:
-        """What `look` sees, then how that changes. A key that is gone is told by its `gone` twin."""
-        news = asyncio.Event()
-        self._fleet.listeners.add(news.set)
+    async def _changes(self, snapshot: Callable[[], States]) -> AsyncIterator[Change]:
+        changed = asyncio.Event()
+        self._fleet.add_listener(changed.set)
         try:
-            if not (seen := look()):
+            if not (before := snapshot()):
                 await self._feed.wait_caught_up()
-                seen = look()
-            for change in seen.values():
+                before = snapshot()
+            for change in before.values():
                 yield change
             yield Change(synced=True)
             while True:
-                await news.wait()
-                news.clear()
-                now = look()
-                for change in _compare(seen, now):
+                await changed.wait()
+                changed.clear()
+                now = snapshot()
+                for change in _difference(before, now):
                     yield change
-                seen = now
+                before = now
         finally:
-            self._fleet.listeners.discard(news.set)
+            self._fleet.remove_listener(changed.set)
 
-    def _user(self, user: str) -> Callable[[], dict[object, Change]]:
-        def look() -> dict[object, Change]:
-            routes: Iterable[SessionRoute] = self._feed.table.user(user)
-            return {route.sid: Change(came=present(route)) for route in routes}
+    def _sessions(self, user: str) -> States:
+        return {route.sid: Change(came=to_session(route)) for route in self._feed.table.user(user)}
 
-        return look
+    def _nodes(self) -> States:
+        incarnations = self._feed.table.incarnations()
+        return {incarnation.node: self._node(incarnation, node) for incarnation, node in incarnations.items()}
 
-    def _states(self) -> dict[object, Change]:
-        return {
-            incarnation.node: self._state(incarnation, node)
-            for incarnation, node in self._feed.table.incarnations().items()
-        }
-
-    def _state(self, incarnation: Incarnation, node: Node) -> Change:
+    def _node(self, incarnation: Incarnation, node: Node) -> Change:
         hop = self._fleet.hop(incarnation)
         state = router_pb2.NodeState(node=incarnation.node, epoch=incarnation.epoch, draining=node.draining)
         if hop is not None and hop.stats is not None:
@@ -84,7 +80,7 @@ class Watching:
         return Change(node_up=state)
 
 
-def _compare(before: dict[object, Change], now: dict[object, Change]) -> Iterable[Change]:
+def _difference(before: States, now: States) -> Iterable[Change]:
     for key in before:
         if key not in now:
             yield Change(left=key) if isinstance(key, int) else Change(node_down=str(key))

@@ -1,1 +1,1 @@
-"""What both services stand on: the process, gRPC on the wire, the bus."""
+"""What both services run on: the process, gRPC on the wire, the bus."""

@@ -59,7 +59,9 @@ async def cluster(tmp_path: Path, etcd: Server, redis: Server) -> AsyncIterator[
 async def three(tmp_path_factory: pytest.TempPathFactory, etcd: Server, redis: Server) -> AsyncIterator[Cluster]:
     """Three gateways, g0 to g2, and a router, shared by a module whose tests take users and files of their own."""
     made = Cluster(tmp_path_factory.mktemp("three"), etcd.endpoint, redis.endpoint)
-    await asyncio.gather(*(made.start_gateway("--node-id", f"g{number}") for number in range(3)))
+    await asyncio.gather(
+        *(made.start_gateway("--node-id", f"g{number}", "--set", "gateway.max_message=65536") for number in range(3))
+    )
     made.gateways.sort(key=lambda gateway: gateway.node)
     await made.start_router()
     yield made

@@ -1,6 +1,6 @@
-"""`homing bench`: what things cost, measured on a real cluster of its own, with a bare floor beside each figure.
+"""`homing bench`: costs measured on a real cluster, with a baseline beside each figure.
 
-CPU time per operation is the figure to quote, because wall time on a shared machine is noise. Latencies are counted
-from the moment at which a message was meant to be sent, so a generator that falls behind cannot make them look better;
-a run in which it did is marked invalid.
+A baseline is a minimal server that does the least that the job takes, on the same event loop and machine. CPU time per
+operation is the figure to quote, because wall time on a shared machine is noise. Latencies count from the time at which
+a message was due, so a generator that falls behind cannot improve them; such a run is marked invalid.
 """

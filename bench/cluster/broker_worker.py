@@ -1,13 +1,13 @@
-"""A producer's or a consumer's process: `python -m bench.cluster.broker_worker`.
+"""A worker process that is a producer or a consumer: `python -m bench.cluster.broker_worker`.
 
-The first line says which: `{"role": "produce" or "consume", "broker": ..., "address": ..., "channel": ..., "counter":
-FILE, "size": BYTES, "rate": a second or 0, "seconds": ...}`. It answers `{}` when it is ready, begins at any line, and
-answers with what it has counted: the producer when its seconds are over, the consumer when it has got as many as the
-next line says. A message begins with its number and the moment at which it was due, microseconds on the machine's
-clock.
+The first line of stdin has the settings: `{"role": "produce" or "consume", "broker": ..., "address": ..., "channel":
+..., "counter": FILE, "size": BYTES, "rate": a second or 0, "seconds": ...}`. The worker answers `{}` when it is ready,
+starts at the next line, and prints its counts: a producer after its seconds, a consumer when it has received as many
+messages as the line after that has in `expected`. A message starts with its number and the time at which it was due,
+microseconds on the machine's clock.
 
-As fast as it goes means: as fast as it is received. The consumer writes its count into a shared file, and the producer
-keeps a bounded number ahead of it, since pub/sub has no back-pressure of its own and drops who falls behind.
+Rate 0 is a closed loop: the consumer writes its count to a shared file, and the producer stays a bounded number of
+messages ahead, because pub/sub has no back-pressure and drops slow consumers.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ import sys
 import time
 from typing import Any
 
-from bench.cluster.brokerlinks import CONSUMERS, PRODUCERS
-from bench.cluster.load import histogram, loops
-from bench.cluster.load.firstline import first_line
-from bench.cluster.load.ticks import Ticks
+from bench.cluster.broker_clients import CONSUMERS, PRODUCERS, Producer
+from bench.cluster.load import event_loop, histogram
+from bench.cluster.load.periodic_timer import PeriodicTimer
+from bench.cluster.load.worker_settings import read_settings
 
-HEAD = struct.Struct(">QQ")
-AHEAD = 2_000  # messages sent and not received
-AHEAD_BYTES = 4_000_000
+HEAD = struct.Struct(">QQ")  # number, due time
+MAX_OUTSTANDING = 2_000  # messages sent and not received
+MAX_OUTSTANDING_BYTES = 4_000_000
 BATCH_BYTES = 256_000
-BATCH = 200  # messages of one call
-LINGER = 5.0  # seconds without a message, and the rest is lost
+BATCH_MESSAGES = 200
+IDLE_TIMEOUT = 5.0  # seconds without a message after which the rest counts as lost
 
 
-class Counter:
+class SharedCounter:
     """A number in a file that two processes have mapped."""
 
     def __init__(self, path: str) -> None:
@@ -42,7 +42,7 @@ class Counter:
 
     @property
     def value(self) -> int:
-        """As the other process has it."""
+        """The current number."""
         return int.from_bytes(self._map[:8], "big")
 
     @value.setter
@@ -55,83 +55,95 @@ def now_us() -> int:
     return time.monotonic_ns() // 1000
 
 
-async def next_line() -> dict[str, Any]:
-    """The parent's next command; nothing at the end of stdin."""
+async def next_command() -> dict[str, Any]:
+    """The parent's next line; {} at the end of stdin."""
     line = await asyncio.to_thread(sys.stdin.readline)
-    told: dict[str, Any] = json.loads(line or "{}")
-    return told
+    command: dict[str, Any] = json.loads(line or "{}")
+    return command
 
 
-async def produce(told: dict[str, Any]) -> None:
-    """Send until the seconds are over."""
-    link = PRODUCERS[told["broker"]](told["address"], told["channel"])
-    counter, pad = Counter(told["counter"]), b"x" * (told["size"] - HEAD.size)
-    await link.open()
+async def produce(settings: dict[str, Any]) -> None:
+    """Send messages until the seconds are over."""
+    producer = PRODUCERS[settings["broker"]](settings["address"], settings["channel"])
+    counter, padding = SharedCounter(settings["counter"]), b"x" * (settings["size"] - HEAD.size)
+    await producer.open()
     print("{}", flush=True)
-    await next_line()
-    began = time.monotonic()
-    until, sent = began + told["seconds"], 0
-    if told["rate"]:
-        sent = await _paced(link, pad, told["rate"], int(told["rate"] * told["seconds"]))
-    while not told["rate"] and time.monotonic() < until:
-        room = min(AHEAD, max(2, AHEAD_BYTES // told["size"])) - (sent - counter.value)
-        number = min(room, BATCH, max(1, BATCH_BYTES // told["size"]))
+    await next_command()
+    started_at = time.monotonic()
+    if settings["rate"]:
+        total = int(settings["rate"] * settings["seconds"])
+        sent = await _send_at_rate(producer, padding, settings["rate"], total)
+    else:
+        sent = await _send_closed_loop(producer, padding, settings["size"], counter, started_at + settings["seconds"])
+    print(json.dumps({"sent": sent, "seconds": time.monotonic() - started_at}), flush=True)
+    await next_command()
+    await producer.close()
+
+
+async def _send_closed_loop(
+    producer: Producer, padding: bytes, size: int, counter: SharedCounter, deadline: float
+) -> int:
+    """Send as fast as the consumer receives, until the deadline."""
+    sent = 0
+    while time.monotonic() < deadline:
+        room = min(MAX_OUTSTANDING, max(2, MAX_OUTSTANDING_BYTES // size)) - (sent - counter.value)
+        number = min(room, BATCH_MESSAGES, max(1, BATCH_BYTES // size))
         if number <= 0:
             await asyncio.sleep(0.001)
             continue
-        await link.send([HEAD.pack(sent + n, now_us()) + pad for n in range(number)])
+        await producer.send([HEAD.pack(sent + n, now_us()) + padding for n in range(number)])
         sent += number
-    print(json.dumps({"sent": sent, "seconds": time.monotonic() - began}), flush=True)
-    await next_line()
-    await link.close()
-
-
-async def _paced(link: Any, pad: bytes, rate: float, number: int) -> int:  # noqa: ANN401
-    """Open loop: what is due while the broker takes the last ones leaves together, and counts from when it was due."""
-    began, sent = now_us(), 0
-    tick = asyncio.Event()
-    ticks = Ticks(1 / rate, tick.set)
-    try:
-        while sent < number:
-            await tick.wait()
-            tick.clear()
-            due = min(number, int((now_us() - began) * rate / 1e6) + 1)
-            if due > sent:
-                await link.send([HEAD.pack(n, began + int(n * 1e6 / rate)) + pad for n in range(sent, due)])
-                sent = due
-    finally:
-        ticks.close()
     return sent
 
 
-async def consume(told: dict[str, Any]) -> None:
-    """Receive until as many are there as were sent."""
-    link = CONSUMERS[told["broker"]](told["address"], told["channel"])
-    counter, latencies = Counter(told["counter"]), histogram.empty()
-    await link.open()
+async def _send_at_rate(producer: Producer, padding: bytes, rate: float, total: int) -> int:
+    """Open loop: messages that become due during a send leave in the next one, and count from their due time."""
+    started_at, sent = now_us(), 0
+    tick = asyncio.Event()
+    timer = PeriodicTimer(1 / rate, tick.set)
+    try:
+        while sent < total:
+            await tick.wait()
+            tick.clear()
+            due = min(total, int((now_us() - started_at) * rate / 1e6) + 1)
+            if due > sent:
+                messages = [HEAD.pack(n, started_at + int(n * 1e6 / rate)) + padding for n in range(sent, due)]
+                await producer.send(messages)
+                sent = due
+    finally:
+        timer.close()
+    return sent
+
+
+async def consume(settings: dict[str, Any]) -> None:
+    """Receive messages until all that were sent have arrived."""
+    consumer = CONSUMERS[settings["broker"]](settings["address"], settings["channel"])
+    counter, latencies = SharedCounter(settings["counter"]), histogram.empty()
+    await consumer.open()
     print("{}", flush=True)
-    await next_line()
-    ending = asyncio.ensure_future(next_line())
-    got, expected, last, began = 0, -1, time.monotonic(), time.monotonic()
-    while got != expected and (expected < 0 or time.monotonic() - last < LINGER):
-        messages = await link.receive()
+    await next_command()
+    last_command = asyncio.ensure_future(next_command())
+    received, expected = 0, -1
+    last_at = started_at = time.monotonic()
+    while received != expected and (expected < 0 or time.monotonic() - last_at < IDLE_TIMEOUT):
+        messages = await consumer.receive()
         if messages:
-            now = last = time.monotonic()
+            now = last_at = time.monotonic()
             for message in messages:
                 latencies[histogram.bucket(int(now * 1e6) - HEAD.unpack_from(message)[1])] += 1
-            got += len(messages)
-            counter.value = got
-        if ending.done() and expected < 0:
-            expected = int(ending.result().get("expected", got))
-    spent = last - began
-    print(json.dumps({"got": got, "seconds": spent, "latencies": histogram.trimmed(latencies)}), flush=True)
-    await link.close()
+            received += len(messages)
+            counter.value = received
+        if last_command.done() and expected < 0:
+            expected = int(last_command.result().get("expected", received))
+    counts = {"received": received, "seconds": last_at - started_at, "latencies": histogram.trimmed(latencies)}
+    print(json.dumps(counts), flush=True)
+    await consumer.close()
 
 
 def main() -> None:
-    """The process."""
-    told = first_line()
-    loops.run(produce(told) if told["role"] == "produce" else consume(told))
+    """Run the worker."""
+    settings = read_settings()
+    event_loop.run(produce(settings) if settings["role"] == "produce" else consume(settings))
 
 
 if __name__ == "__main__":

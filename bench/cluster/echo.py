@@ -1,51 +1,54 @@
-"""What an answer to one client costs."""
+"""The cost of a response to one client."""
 
 import asyncio
 import time
 from typing import Any
 
-from bench.cluster.load import loops
-from bench.cluster.load.clients import Client, close, connect, masked_text
-from bench.cluster.rig import Cluster, floor, per
-from bench.cluster.targets import PAYLOAD, bare_at, spread
+from bench.cluster.baseline import baseline_server
+from bench.cluster.bench_cluster import BenchCluster
+from bench.cluster.client_endpoints import PAYLOAD_BYTES, baseline_endpoint, gateway_endpoints
+from bench.cluster.load import event_loop
+from bench.cluster.load.clients import LoadClient, close, connect, masked_text_frame
+from bench.cluster.process_usage import cpu_us_per_operation
 
 
-def echo(cluster: Cluster, seconds: float) -> dict[str, Any]:
+def echo(cluster: BenchCluster, seconds: float) -> dict[str, Any]:
     """CPU per echo, one at a time: a ping of 200 bytes and its pong."""
-    return loops.run(_echo(cluster, seconds))
+    return event_loop.run(_echo(cluster, seconds))
 
 
-async def _echo(cluster: Cluster, seconds: float) -> dict[str, Any]:
-    (client,) = await connect(1, spread(cluster))
+async def _echo(cluster: BenchCluster, seconds: float) -> dict[str, Any]:
+    (client,) = await connect(1, gateway_endpoints(cluster))
     ping = b'{"type":"ping","id":1,"pad":"'
-    frame = masked_text(ping + b"x" * (PAYLOAD - len(ping) - 2) + b'"}')
-    before = cluster.used()
-    number = await _one_at_a_time(client, frame, seconds)
-    after = cluster.used()
+    frame = masked_text_frame(ping + b"x" * (PAYLOAD_BYTES - len(ping) - 2) + b'"}')
+    before = cluster.cpu_seconds()
+    echoes = await _one_at_a_time(client, frame, seconds)
+    after = cluster.cpu_seconds()
     close([client])
-    with floor("echo") as bare:
-        (bare_client,) = await connect(1, bare_at(bare.port), b"GET")
-        used = bare.used()
-        bare_number = await _one_at_a_time(bare_client, frame, seconds)
-        floor_us = (bare.used() - used) / bare_number * 1e6
-        close([bare_client])
-    used_us = per(before, after, number)
+    with baseline_server("echo") as baseline:
+        (client,) = await connect(1, baseline_endpoint(baseline.port), b"GET")
+        baseline_before = baseline.cpu_seconds()
+        baseline_echoes = await _one_at_a_time(client, frame, seconds)
+        baseline_us = (baseline.cpu_seconds() - baseline_before) / baseline_echoes * 1e6
+        close([client])
+    cpu_us = cpu_us_per_operation(before, after, echoes)
     return {
-        "echoes": number,
-        "cpu_us": used_us,
-        "floor_us": round(floor_us, 1),
-        "gateway_to_floor": round(used_us["gateways"] / floor_us, 2),
+        "echoes": echoes,
+        "cpu_us": cpu_us,
+        "baseline_us": round(baseline_us, 1),
+        "gateway_to_baseline": round(cpu_us["gateways"] / baseline_us, 2),
     }
 
 
-async def _one_at_a_time(client: Client, frame: bytes, seconds: float) -> int:
-    number = 0
-    until = time.monotonic() + seconds
-    answered = asyncio.Event()
-    client.on_data = lambda _raw: answered.set()
-    while time.monotonic() < until:
-        answered.clear()
+async def _one_at_a_time(client: LoadClient, frame: bytes, seconds: float) -> int:
+    """Send the frame and wait for the response, for so many seconds. Returns the number of responses."""
+    count = 0
+    deadline = time.monotonic() + seconds
+    responded = asyncio.Event()
+    client.on_data = lambda _raw: responded.set()
+    while time.monotonic() < deadline:
+        responded.clear()
         client.send(frame)
-        await answered.wait()
-        number += 1
-    return number
+        await responded.wait()
+        count += 1
+    return count

@@ -1,49 +1,54 @@
-"""What a push to many costs, a delivered message."""
+"""The cost of a push to many receivers, per delivered message."""
 
 from typing import Any
 
+from bench.cluster.baseline import baseline_server
+from bench.cluster.bench_cluster import BenchCluster
+from bench.cluster.client_endpoints import PAYLOAD_BYTES
 from bench.cluster.load import histogram
-from bench.cluster.load.crowds import crowd_of, crowds
-from bench.cluster.load.pushers import kept_up, pusher, report_latencies
-from bench.cluster.rig import Cluster, floor, per
-from bench.cluster.targets import PAYLOAD
+from bench.cluster.load.client_pool import client_pool, cluster_clients
+from bench.cluster.load.push_generator import kept_pace, push_generator, report_latencies
+from bench.cluster.process_usage import cpu_us_per_operation
 
-CONNECT_RATE = 800.0  # a second, while nothing is measured
-ENVELOPE = 60  # bytes around the data
+CONNECT_RATE = 800.0  # a second, before the measurement
+ENVELOPE_BYTES = 60  # around the data
 
 
-def fanout(cluster: Cluster, clients: int, rate: float, seconds: float) -> dict[str, Any]:
-    """CPU per delivered message of a push to one file that everybody has joined."""
-    with crowd_of(cluster, clients, file="all") as crowd, pusher(cluster) as pushing:
-        crowd.open_all(clients, CONNECT_RATE)
-        before = cluster.used()
-        pushing.begin(target="file", names="all", count=1, rate=rate, seconds=seconds, size=PAYLOAD)
-        told = pushing.wait(seconds)
-        after = cluster.used()
-        expected = told["number"] * clients
-        crowd.wait(lambda counts: counts.pushes >= expected, 2.0)
-        counts = crowd.counts()
-    delivered = told["outcomes"].get("WRITTEN", 0)
-    used = per(before, after, max(1, delivered))
-    floor_us = write_floor(clients)
+def fanout(cluster: BenchCluster, clients: int, rate: float, seconds: float) -> dict[str, Any]:
+    """CPU per delivered message of pushes to one file that all clients have joined."""
+    with cluster_clients(cluster, clients, file="all") as pool, push_generator(cluster) as pusher:
+        pool.open_all(clients, CONNECT_RATE)
+        before = cluster.cpu_seconds()
+        pusher.start(target="file", names="all", count=1, rate=rate, seconds=seconds, size=PAYLOAD_BYTES)
+        pushed = pusher.wait(seconds)
+        after = cluster.cpu_seconds()
+        expected = pushed["total"] * clients
+        pool.wait(lambda counts: counts.pushes >= expected, 2.0)
+        counts = pool.counts()
+    delivered = pushed["outcomes"].get("WRITTEN", 0)
+    cpu_us = cpu_us_per_operation(before, after, max(1, delivered))
+    baseline_us = baseline_write_us(clients)
     return {
         "delivered": delivered,
         "expected": expected,
         "received": counts.pushes,
-        "cpu_us": used,
-        "floor_us": round(floor_us, 2),
-        "gateway_to_floor": round(used["gateways"] / floor_us, 2),
+        "cpu_us": cpu_us,
+        "baseline_us": round(baseline_us, 2),
+        "gateway_to_baseline": round(cpu_us["gateways"] / baseline_us, 2),
         **histogram.quantiles(counts.latencies[0]),
-        **report_latencies(told),
-        "valid": kept_up(told) and delivered == expected == counts.pushes,
+        **report_latencies(pushed),
+        "valid": kept_pace(pushed) and delivered == expected == counts.pushes,
     }
 
 
-def write_floor(clients: int, frames: int = 20) -> float:
-    """Microseconds of CPU of a bare loop of send(), a write."""
-    with floor("write") as bare, crowds([f"ws://127.0.0.1:{bare.port}/ws"], b"", clients, protocol="") as crowd:
-        bare.write(f"0 0 {clients}")
-        crowd.open_all(clients, 2000.0)
-        bare.read()
-        bare.write(f"{frames} {PAYLOAD + ENVELOPE} {clients}")
-        return float(bare.read())
+def baseline_write_us(clients: int, frames: int = 20) -> float:
+    """Microseconds of CPU per write of a plain loop of send()."""
+    with (
+        baseline_server("write") as baseline,
+        client_pool([f"ws://127.0.0.1:{baseline.port}/ws"], b"", clients, protocol="") as pool,
+    ):
+        baseline.write_line(f"0 0 {clients}")
+        pool.open_all(clients, 2000.0)
+        baseline.read_line()
+        baseline.write_line(f"{frames} {PAYLOAD_BYTES + ENVELOPE_BYTES} {clients}")
+        return float(baseline.read_line())

@@ -1,142 +1,150 @@
-"""The article's headline, 500,000 users on one machine: as many idle registered sessions as this one holds.
+"""The article's headline, 500,000 users on one machine: as many idle registered sessions as this machine holds.
 
-Clients, gateways, router, etcd and Redis share it. It stops where memory, or the connects, do.
+Clients, gateways, router, etcd and Redis share the machine. The run stops when memory is short or connects fail.
 """
 
 import math
 import time
-from collections.abc import Callable
-from typing import Any
 
 from bench.cluster import machine
-from bench.cluster.load.crowds import Counts, Crowds, crowd_of
-from bench.cluster.rig import Cluster
+from bench.cluster.bench_cluster import BenchCluster
+from bench.cluster.load.client_pool import ClientCounts, ClientPool, cluster_clients
+from bench.cluster.scenario import Figures, ReportProgress
 
-A_GATEWAY = 18_000  # sessions of one process: below the usual 20,000 files
-LEAST_FREE = 1_500_000_000  # bytes of memory: less, and it stops
-STUCK = 20.0  # seconds without one more client, and it stops
-MOST_REFUSED = 0.02  # of the clients: more, and it stops
-STEP = 50_000  # clients between two rows of the table
-SETTLE = 10.0  # seconds of idling at the end
-HOLDERS = ("gateways", "routers", "etcd", "redis", "crowd")
-Say = Callable[[str], None]
+SESSIONS_PER_GATEWAY = 18_000  # below the usual limit of 20,000 files
+MIN_FREE_BYTES = 1_500_000_000  # with less memory available the run stops
+STALL_TIMEOUT = 20.0  # seconds without a new client after which the run stops
+MAX_FAILURE_SHARE = 0.02  # of the clients: with more of them refused or lost the run stops
+ROW_CLIENTS = 50_000  # clients between two rows of the table
+SETTLE_TIME = 10.0  # seconds of idling at the end
+PARTS = ("gateways", "routers", "etcd", "redis", "clients")
 
 
-def gateways_for(users: int, a_gateway: int = A_GATEWAY) -> int:
-    """How many gateway processes so many sessions need."""
-    return math.ceil(users / a_gateway)
+def gateways_for(users: int, sessions_per_gateway: int = SESSIONS_PER_GATEWAY) -> int:
+    """The number of gateway processes for so many users."""
+    return math.ceil(users / sessions_per_gateway)
 
 
 def settings(heartbeat: float) -> str:
-    """The gateways' configuration of this run: how often an idle client is pinged, seconds."""
+    """The gateways' configuration: an idle client is pinged every `heartbeat` seconds."""
     timeout = min(heartbeat, max(20.0, heartbeat / 2))
     return f"[gateway.heartbeat]\ninterval = {heartbeat:.1f}\ntimeout = {timeout:.1f}\n"
 
 
-def headline(cluster: Cluster, users: int, rate: float, say: Say, least_free: int = LEAST_FREE) -> dict[str, Any]:
-    """Open as many of `users` as there is room for, `rate` a second, and tell what each part holds of a session."""
-    with crowd_of(cluster, users) as crowd:
-        machine_before = Held(cluster)
-        guard = BatchGuard(least_free)
-        before, began = cluster.used(), time.monotonic()
-        steps = _open(cluster, crowd, users, rate, guard, say)
-        took, after = time.monotonic() - began, cluster.used()
-        reached = crowd.counts().live
-        say(f"  {reached} are there; idling {SETTLE:.0f} s ...")
-        idle = _idle(cluster)
-        held, counts = Held(cluster), crowd.counts()
+def headline(
+    cluster: BenchCluster, users: int, rate: float, report_progress: ReportProgress, min_free: int = MIN_FREE_BYTES
+) -> Figures:
+    """Connect up to `users`, `rate` a second, until a stop condition holds. Memory per session, by part."""
+    with cluster_clients(cluster, users) as pool:
+        memory_before = MemoryUsage(cluster)
+        condition = StopCondition(min_free)
+        before, started_at = cluster.cpu_seconds(), time.monotonic()
+        rows = _connect(cluster, pool, users, rate, condition, report_progress)
+        seconds, after = time.monotonic() - started_at, cluster.cpu_seconds()
+        reached = pool.counts().live
+        report_progress(f"  {reached} connected; idling {SETTLE_TIME:.0f} s ...")
+        idle = _idle_cpu_percent(cluster)
+        memory, counts = MemoryUsage(cluster), pool.counts()
         return {
-            "asked": users,
+            "requested": users,
             "reached": counts.live,
-            "stopped_by": guard.why or "nothing: all are there",
+            "stopped_by": condition.reason or "nothing: all users connected",
             "offered_per_s": rate,
-            "connects_per_s": round(reached / took),
-            "seconds": round(took, 1),
-            "cpu_us_a_connect": {
+            "connects_per_s": round(reached / seconds),
+            "seconds": round(seconds, 1),
+            "cpu_us_per_connect": {
                 kind: round((after[kind] - before[kind]) / max(1, reached) * 1e6, 1) for kind in after
             },
-            "kb_a_session": held.a_session(machine_before, max(1, counts.live)),
-            "gb": held.gb(),
-            "free_gb": round(machine.available() / 1e9, 2),
+            "kb_per_session": memory.kb_per_session(memory_before, max(1, counts.live)),
+            "gb": memory.gb(),
+            "free_gb": round(machine.available_bytes() / 1e9, 2),
             "idle_cpu_percent": idle,
             "refused": dict(counts.refused),
             "closes": dict(counts.closes),
-            "steps": steps,
-            "complaints": cluster.complaints(),
+            "steps": rows,
+            "log_warnings": cluster.log_warnings(),
         }
 
 
-class Held:
-    """What each part holds at this moment."""
+class MemoryUsage:
+    """The memory of each part at this moment."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._bytes = {kind: cluster.rss(kind) for kind in HOLDERS} | {"kernel": machine.kernel()}
+    def __init__(self, cluster: BenchCluster) -> None:
+        self._bytes = {kind: cluster.rss_bytes(kind) for kind in PARTS} | {"kernel": machine.kernel_bytes()}
 
-    def a_session(self, before: "Held", sessions: int) -> dict[str, float]:
-        """KB a session more than before, by part; the kernel has both ends of each connection."""
-        grown = {kind: self._bytes[kind] - before._bytes[kind] for kind in self._bytes}
-        return {kind: round(more / sessions / 1024, 2) for kind, more in grown.items()}
+    def kb_per_session(self, before: "MemoryUsage", sessions: int) -> dict[str, float]:
+        """The growth since `before` in KB per session, by part; the kernel has both ends of each connection."""
+        growth = {kind: self._bytes[kind] - before._bytes[kind] for kind in self._bytes}
+        return {kind: round(grown / sessions / 1024, 2) for kind, grown in growth.items()}
 
     def gb(self) -> dict[str, float]:
         """GB by part."""
-        return {kind: round(held / 1e9, 2) for kind, held in self._bytes.items()}
+        return {kind: round(used / 1e9, 2) for kind, used in self._bytes.items()}
 
 
-class BatchGuard:
-    """Says when to stop, and why."""
+class StopCondition:
+    """Decides whether the run stops: too little memory, failing connects, lost connections, or no progress."""
 
-    def __init__(self, least_free: int) -> None:
-        self._least_free = least_free
-        self._most = 0
-        self._moved = time.monotonic()
-        self.why = ""
+    def __init__(self, min_free: int) -> None:
+        self._min_free = min_free
+        self._max_live = 0
+        self._progress_at = time.monotonic()
+        self.reason = ""
 
-    def judge(self, counts: Counts) -> str:
-        """ "" to go on."""
-        now, free = time.monotonic(), machine.available()
-        if counts.live > self._most:
-            self._most, self._moved = counts.live, now
+    def check(self, counts: ClientCounts) -> str:
+        """The reason to stop; "" to continue."""
+        now, free = time.monotonic(), machine.available_bytes()
+        if counts.live > self._max_live:
+            self._max_live, self._progress_at = counts.live, now
         refused, lost = sum(counts.refused.values()), counts.lost
-        if free < self._least_free:
-            self.why = f"memory: {free / 1e9:.1f} GB is left"
-        elif refused > 100 and refused > counts.connected * MOST_REFUSED:
-            self.why = f"connects fail: {dict(counts.refused)}"
-        elif lost > 100 and lost > counts.connected * MOST_REFUSED:
-            self.why = f"connections are lost: {dict(counts.closes)}"
-        elif now - self._moved > STUCK:
-            self.why = f"nobody more came within {STUCK:.0f} s"
-        return self.why
+        if free < self._min_free:
+            self.reason = f"memory: {free / 1e9:.1f} GB is left"
+        elif refused > 100 and refused > counts.connected * MAX_FAILURE_SHARE:
+            self.reason = f"connects fail: {dict(counts.refused)}"
+        elif lost > 100 and lost > counts.connected * MAX_FAILURE_SHARE:
+            self.reason = f"connections are lost: {dict(counts.closes)}"
+        elif now - self._progress_at > STALL_TIMEOUT:
+            self.reason = f"no new client within {STALL_TIMEOUT:.0f} s"
+        return self.reason
 
 
-def _open(
-    cluster: Cluster, crowd: Crowds, users: int, rate: float, guard: BatchGuard, say: Say
-) -> list[dict[str, Any]]:
-    """Open them; a row each 50,000: how fast, and at what cost, the last of them came."""
-    steps: list[dict[str, Any]] = []
-    last, used, at = 0, cluster.used(), time.monotonic()
-    crowd.open(users, rate)
+def _connect(
+    cluster: BenchCluster,
+    pool: ClientPool,
+    users: int,
+    rate: float,
+    condition: StopCondition,
+    report_progress: ReportProgress,
+) -> list[Figures]:
+    """Connect the users. A row per 50,000: the rate and the CPU cost of the latest connects."""
+    rows: list[Figures] = []
+    last_live, last_cpu, last_time = 0, cluster.cpu_seconds(), time.monotonic()
+    pool.open(users, rate)
 
-    def look(counts: Counts) -> bool:
-        nonlocal last, used, at
-        done = counts.live >= users
-        if counts.live - last >= STEP or (done and counts.live > last):
-            now, new = time.monotonic(), cluster.used()
-            number = counts.live - last
-            cpu_us = {kind: round((new[kind] - used[kind]) / number * 1e6) for kind in new}
-            steps.append({"live": counts.live, "connects_per_s": round(number / (now - at)), "cpu_us": cpu_us})
-            last, used, at = counts.live, new, now
-        return done or bool(guard.judge(counts))
+    def finished(counts: ClientCounts) -> bool:
+        nonlocal last_live, last_cpu, last_time
+        all_connected = counts.live >= users
+        if counts.live - last_live >= ROW_CLIENTS or (all_connected and counts.live > last_live):
+            now, cpu = time.monotonic(), cluster.cpu_seconds()
+            connected = counts.live - last_live
+            cpu_us = {kind: round((cpu[kind] - last_cpu[kind]) / connected * 1e6) for kind in cpu}
+            connects_per_s = round(connected / (now - last_time))
+            rows.append({"live": counts.live, "connects_per_s": connects_per_s, "cpu_us": cpu_us})
+            last_live, last_cpu, last_time = counts.live, cpu, now
+        return all_connected or bool(condition.check(counts))
 
-    def tell(counts: Counts) -> None:
-        say(f"  {counts.live} of {users}, {machine.available() / 1e9:.1f} GB free, refused {dict(counts.refused)}")
+    def on_progress(counts: ClientCounts) -> None:
+        free_gb = machine.available_bytes() / 1e9
+        report_progress(f"  {counts.live} of {users}, {free_gb:.1f} GB free, refused {dict(counts.refused)}")
 
-    crowd.wait(look, users / rate * 20 + 600, tell)
-    crowd.halt()
-    return steps
+    pool.wait(finished, users / rate * 20 + 600, on_progress)
+    pool.halt()
+    return rows
 
 
-def _idle(cluster: Cluster) -> dict[str, float]:
-    before, began = cluster.used(), time.monotonic()
-    time.sleep(SETTLE)
-    after, took = cluster.used(), time.monotonic() - began
-    return {kind: round((after[kind] - before[kind]) / took * 100, 1) for kind in after}
+def _idle_cpu_percent(cluster: BenchCluster) -> dict[str, float]:
+    """CPU by kind of process while all clients idle, in percent of a core."""
+    before, started_at = cluster.cpu_seconds(), time.monotonic()
+    time.sleep(SETTLE_TIME)
+    after, seconds = cluster.cpu_seconds(), time.monotonic() - started_at
+    return {kind: round((after[kind] - before[kind]) / seconds * 100, 1) for kind in after}

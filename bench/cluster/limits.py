@@ -1,37 +1,37 @@
-"""How many clients the limit on open files allows; each costs one file in its gateway and one in its crowd process."""
+"""The number of clients that the limit on open files allows: one file per client in its gateway and in its worker."""
 
 import math
 import resource
 
-from bench.cluster.rig import MOST_GATEWAYS
-from homing.cluster.trouble import CommandError
+from bench.cluster.bench_cluster import MAX_GATEWAYS
+from homing.cluster.errors import CommandError
 
-MARGIN = 200  # files of a process beside those of clients: connections to routers and etcd, logs, listeners
+RESERVED_FILES = 200  # of a process, for everything but clients: connections to routers and etcd, logs, listeners
 
 
-def files_for_clients() -> int:
-    """Clients that one process may have at most, by the hard limit."""
-    return max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - MARGIN)
+def max_clients_per_process() -> int:
+    """The number of clients that one process may have, by the hard limit."""
+    return max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - RESERVED_FILES)
 
 
 def raise_soft_limit() -> None:
-    """As far as the hard limit goes; what we start inherits it."""
+    """Raise the soft limit to the hard limit; child processes inherit it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def judge(clients: int, gateways: int) -> None:
-    """Raise the soft limit. Trouble: even the hard one is too low for so many clients on so many gateways."""
+def check_file_limit(clients: int, gateways: int) -> None:
+    """Raise the soft limit. CommandError: the hard limit is too low for so many clients on so many gateways."""
     raise_soft_limit()
-    room, each = files_for_clients(), math.ceil(clients / gateways)
-    if each > room:
+    allowed, needed = max_clients_per_process(), math.ceil(clients / gateways)
+    if needed > allowed:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        possible = f"{room * gateways} clients" if hard > MARGIN else "nothing"
-        more = math.ceil(clients / room)
-        possible += f", or {more} gateways" if hard > MARGIN and more <= MOST_GATEWAYS else ""
+        possible = f"{allowed * gateways} clients" if hard > RESERVED_FILES else "nothing"
+        enough = math.ceil(clients / allowed)
+        possible += f", or {enough} gateways" if hard > RESERVED_FILES and enough <= MAX_GATEWAYS else ""
         raise CommandError(
-            f"{clients} clients on {gateways} gateways need {each + MARGIN} open files a process; "
+            f"{clients} clients on {gateways} gateways need {needed + RESERVED_FILES} open files a process; "
             f"the hard limit is {hard} (ulimit -Hn). Possible here: {possible}. "
-            f"To raise it: `ulimit -Hn {each + MARGIN}` as root, "
+            f"To raise it: `ulimit -Hn {needed + RESERVED_FILES}` as root, "
             "`LimitNOFILE=` of a systemd unit, or nofile in /etc/security/limits.conf"
         )

@@ -1,65 +1,78 @@
-"""What a push to one user waits while pushes to a crowd run through the same gateways."""
+"""The latency of a push to one user while pushes to a file with many viewers run through the same gateways."""
 
 import time
-from collections.abc import Callable
-from typing import Any
 
+from bench.cluster.bench_cluster import BenchCluster
 from bench.cluster.load import histogram
-from bench.cluster.load.crowds import Crowds, crowd_of
-from bench.cluster.load.pushers import Pusher, kept_up, pusher, report_latencies
-from bench.cluster.rig import Cluster
+from bench.cluster.load.client_pool import ClientPool, cluster_clients
+from bench.cluster.load.push_generator import PushGenerator, kept_pace, push_generator, report_latencies
+from bench.cluster.scenario import Figures, ReportProgress
 
-USERS = 300  # of the pushes to one user, on all gateways; they view nothing
+USERS = 300  # receivers of the pushes to one user, on all gateways; none of them views the file
 CONNECT_RATE = 700.0  # a second
-Say = Callable[[str], None]
 
 
-def mixed(cluster: Cluster, viewers: int, rate: float, file_rate: float, seconds: float, say: Say) -> dict[str, Any]:
-    """Latency of `rate` pushes a second to one user each, alone and while `file_rate` go to a file of `viewers`."""
-    with crowd_of(cluster, USERS) as users, crowd_of(cluster, viewers, file="all", name="viewers") as watching:
+def mixed(
+    cluster: BenchCluster,
+    viewers: int,
+    rate: float,
+    file_rate: float,
+    seconds: float,
+    report_progress: ReportProgress,
+) -> Figures:
+    """Latency of `rate` pushes a second to one user each: alone, then beside `file_rate` to a file of `viewers`."""
+    with (
+        cluster_clients(cluster, USERS) as users,
+        cluster_clients(cluster, viewers, file="all", name="viewers") as file_viewers,
+    ):
         users.open_all(USERS, CONNECT_RATE, first=viewers)
-        watching.open_all(viewers, CONNECT_RATE, say=lambda told: say(f"  {told.live} of {viewers} viewers are there"))
-        with pusher(cluster) as single:
-            say("  unicast alone ...")
-            alone = _series(single, users, viewers, rate, seconds / 2, kind=0)
-            with pusher(cluster, "file pusher") as many:
-                say("  unicast beside pushes to the file ...")
-                before = cluster.used()
-                many.begin(target="file", names="all", count=1, rate=file_rate, seconds=seconds, kind=1)
-                beside = _series(single, users, viewers, rate, seconds, kind=2)
-                told = many.wait(seconds)
-                after = cluster.used()
-        expected = told["number"] * viewers
-        watching.wait(lambda counts: counts.pushes >= expected, 2.0)
-        counts = watching.counts()
+        file_viewers.open_all(
+            viewers,
+            CONNECT_RATE,
+            on_progress=lambda counts: report_progress(f"  {counts.live} of {viewers} viewers connected"),
+        )
+        with push_generator(cluster) as user_pusher:
+            report_progress("  unicast alone ...")
+            alone = _unicast(user_pusher, users, viewers, rate, seconds / 2, kind=0)
+            with push_generator(cluster, "file pusher") as file_pusher:
+                report_progress("  unicast beside pushes to the file ...")
+                before = cluster.cpu_seconds()
+                file_pusher.start(target="file", names="all", count=1, rate=file_rate, seconds=seconds, kind=1)
+                beside = _unicast(user_pusher, users, viewers, rate, seconds, kind=2)
+                pushed = file_pusher.wait(seconds)
+                after = cluster.cpu_seconds()
+        expected = pushed["total"] * viewers
+        file_viewers.wait(lambda counts: counts.pushes >= expected, 2.0)
+        counts = file_viewers.counts()
     return {
         "alone": alone,
         "beside": beside,
-        "file_pushes": told["number"],
+        "file_pushes": pushed["total"],
         "viewers": viewers,
-        "delivered": told["outcomes"].get("WRITTEN", 0),
+        "delivered": pushed["outcomes"].get("WRITTEN", 0),
         "expected": expected,
         "received": counts.pushes,
         "cpu_s": {kind: round(after[kind] - before[kind], 2) for kind in before},
-        "complaints": cluster.complaints(),
+        "log_warnings": cluster.log_warnings(),
         **{f"file_{name}": value for name, value in histogram.quantiles(counts.latencies[1]).items()},
-        "valid": alone["valid"] and beside["valid"] and kept_up(told) and counts.pushes == expected,
+        "valid": alone["valid"] and beside["valid"] and kept_pace(pushed) and counts.pushes == expected,
     }
 
 
-def _series(single: Pusher, users: Crowds, first: int, rate: float, seconds: float, kind: int) -> dict[str, Any]:
-    """One run of pushes to one user each."""
-    got = users.counts().pushes
-    names = [f"user-{first + turn}" for turn in range(USERS)]
-    single.begin(target="user", names=names, count=USERS, rate=rate, seconds=seconds, kind=kind)
-    told = single.wait(seconds)
+def _unicast(pusher: PushGenerator, users: ClientPool, first: int, rate: float, seconds: float, kind: int) -> Figures:
+    """One series of pushes to one user each."""
+    received_before = users.counts().pushes
+    names = [f"user-{first + index}" for index in range(USERS)]
+    pusher.start(target="user", names=names, count=USERS, rate=rate, seconds=seconds, kind=kind)
+    pushed = pusher.wait(seconds)
     time.sleep(0.3)
     counts = users.counts()
+    received = counts.pushes - received_before
     return {
-        "pushes": told["number"],
-        "written": told["outcomes"].get("WRITTEN", 0),
-        "received": counts.pushes - got,
+        "pushes": pushed["total"],
+        "written": pushed["outcomes"].get("WRITTEN", 0),
+        "received": received,
         **histogram.quantiles(counts.latencies[kind]),
-        **report_latencies(told),
-        "valid": kept_up(told) and counts.pushes - got == told["number"],
+        **report_latencies(pushed),
+        "valid": kept_pace(pushed) and received == pushed["total"],
     }

@@ -1,106 +1,113 @@
-"""All clients come back at once: what it takes until everybody is there again, and what it costs."""
+"""A reconnect storm: all clients reconnect at once. How long until all are connected again, and at what cost."""
 
 import os
 import signal
 import time
-from collections.abc import Callable
-from typing import Any
 
+from bench.cluster.bench_cluster import BenchCluster
 from bench.cluster.load import histogram
-from bench.cluster.load.crowds import Counts, Crowds, crowd_of
-from bench.cluster.load.outcomes import compare
-from bench.cluster.load.pushers import pusher
-from bench.cluster.rig import Cluster, per
+from bench.cluster.load.client_pool import ClientCounts, ClientPool, cluster_clients
+from bench.cluster.load.outcomes import reconcile
+from bench.cluster.load.push_generator import push_generator
+from bench.cluster.process_usage import cpu_us_per_operation
+from bench.cluster.scenario import Figures, ReportProgress
 
-SETTLE = 3.0  # seconds, before memory is looked at
-ASK_RATE = 2000.0  # pushes a second, to see that everybody can be reached again
-MISSED = "4408"  # the close code of a client that answers no ping
-Say = Callable[[str], None]
+SETTLE_TIME = 3.0  # seconds before memory is read
+PUSH_RATE = 2000.0  # pushes a second, to verify that every client can be reached again
+HEARTBEAT_CODE = "4408"  # the close code of a client that answers no ping
 
 
-def storm(cluster: Cluster, users: int, connect_rate: float, rate: float, kill: bool, say: Say) -> dict[str, Any]:
-    """`users` connect, `connect_rate` a second, then lose their connections and come back, `rate` a second in all.
+def storm(
+    cluster: BenchCluster, users: int, connect_rate: float, rate: float, kill: bool, report_progress: ReportProgress
+) -> Figures:
+    """`users` connect, `connect_rate` a second, lose their connections and reconnect, `rate` a second in all.
 
-    With `kill` a gateway is killed, and its users come back to the others; else all sockets are closed at once. Then
-    each user gets one push, which says whether routes are right again.
+    With `kill` a gateway is killed, and its users reconnect to the others; else all sockets are closed at once. Then
+    each user receives one push, whose outcome shows whether the routes are correct again.
     """
-    with crowd_of(cluster, users) as crowd:
-        crowd.open_all(users, connect_rate, say=lambda told: say(f"  {told.live} of {users} are there"))
-        time.sleep(SETTLE)
-        doomed = cluster.pids["gateways"].pop(0) if kill else 0  # so that neither look counts it
-        steady, before = cluster.rss(), cluster.used()
-        crowd.forget_latencies()
-        counts = crowd.counts()
-        gone = _kill(doomed, cluster, crowd, rate) if kill else _drop_all(crowd, users, rate)
-        watch = Watch(cluster, crowd, users, counts.connected, say)
-        back = watch.run(gone, limit=gone / rate * 5 + 60)
-        after, counts = cluster.used(), crowd.counts()
-        time.sleep(SETTLE)
+    with cluster_clients(cluster, users) as pool:
+        pool.open_all(
+            users, connect_rate, on_progress=lambda counts: report_progress(f"  {counts.live} of {users} connected")
+        )
+        time.sleep(SETTLE_TIME)
+        killed_pid = cluster.pids["gateways"].pop(0) if kill else 0  # no reading includes the killed gateway
+        steady, before = cluster.rss_bytes(), cluster.cpu_seconds()
+        pool.reset_latencies()
+        counts = pool.counts()
+        lost = _kill_gateway(killed_pid, cluster, pool, rate) if kill else _drop_all(pool, users, rate)
+        observer = ReconnectObserver(cluster, pool, users, counts.connected, report_progress)
+        reconnected = observer.wait(lost, timeout=lost / rate * 5 + 60)
+        after, counts = cluster.cpu_seconds(), pool.counts()
+        time.sleep(SETTLE_TIME)
         return {
-            "came_back": back,
-            "seconds": round(watch.took, 1),
+            "reconnected": reconnected,
+            "seconds": round(observer.seconds, 1),
             "offered_per_s": rate,
-            "connects_per_s": round(back / watch.took),
-            "cpu_us": per(before, after, max(1, back)),
+            "connects_per_s": round(reconnected / observer.seconds),
+            "cpu_us": cpu_us_per_operation(before, after, max(1, reconnected)),
             "rss_steady_mb": round(steady / 1e6, 1),
-            "rss_peak_mb": round(watch.peak / 1e6, 1),
-            "peak_to_steady": round(watch.peak / steady, 2),
-            "rss_after_mb": round(cluster.rss() / 1e6, 1),
+            "rss_peak_mb": round(observer.peak_rss / 1e6, 1),
+            "peak_to_steady": round(observer.peak_rss / steady, 2),
+            "rss_after_mb": round(cluster.rss_bytes() / 1e6, 1),
             "refused": dict(counts.refused),
-            "pings_missed": counts.closes[MISSED],
+            "heartbeats_missed": counts.closes[HEARTBEAT_CODE],
             "closes": dict(counts.closes),
             **{f"connect_{name}": value for name, value in histogram.quantiles(counts.connects).items()},
-            **_ask_all(cluster, crowd, users),
-            "complaints": cluster.complaints(),
-            "valid": back == gone and crowd.counts().live == users,
+            **_push_to_all(cluster, pool, users),
+            "log_warnings": cluster.log_warnings(),
+            "valid": reconnected == lost and pool.counts().live == users,
         }
 
 
-def _drop_all(crowd: Crowds, users: int, rate: float) -> int:
-    crowd.drop(True, rate)
+def _drop_all(pool: ClientPool, users: int, rate: float) -> int:
+    """Close all sockets. Returns the number of lost connections."""
+    pool.drop(True, rate)
     return users
 
 
-def _kill(pid: int, cluster: Cluster, crowd: Crowds, rate: float) -> int:
-    """The first gateway; the answer is how many it had."""
-    number = len(cluster.urls)
-    gone = (crowd.counts().live + number - 1) // number  # user n has dialled urls[n % number]
-    crowd.redirect(cluster.urls[1:], back=True, rate=rate)
+def _kill_gateway(pid: int, cluster: BenchCluster, pool: ClientPool, rate: float) -> int:
+    """Kill the first gateway. Returns the number of connections that it had."""
+    gateways = len(cluster.urls)
+    lost = (pool.counts().live + gateways - 1) // gateways  # user n is connected to urls[n % gateways]
+    pool.redirect(cluster.urls[1:], reconnect=True, rate=rate)
     os.kill(pid, signal.SIGKILL)
-    return gone
+    return lost
 
 
-class Watch:
-    """Looks until all are back: how long it took, and the most memory that the gateways held meanwhile."""
+class ReconnectObserver:
+    """Waits until all clients are connected again. Measures the duration and the gateways' peak memory."""
 
-    def __init__(self, cluster: Cluster, crowd: Crowds, users: int, connected: int, say: Say) -> None:
-        self._cluster, self._crowd, self._users, self._connected, self._say = cluster, crowd, users, connected, say
-        self.peak = 0
-        self.took = 0.0
+    def __init__(
+        self, cluster: BenchCluster, pool: ClientPool, users: int, connected: int, report_progress: ReportProgress
+    ) -> None:
+        self._cluster, self._pool, self._users = cluster, pool, users
+        self._connected_before, self._report_progress = connected, report_progress
+        self.peak_rss = 0
+        self.seconds = 0.0
 
-    def run(self, gone: int, limit: float) -> int:
-        """How many came back within `limit` seconds."""
-        began = time.monotonic()
+    def wait(self, lost: int, timeout: float) -> int:
+        """The number of clients that reconnected within `timeout` seconds."""
+        started_at = time.monotonic()
 
-        def all_back(told: Counts) -> bool:
-            self.peak = max(self.peak, self._cluster.rss())
-            return told.connected - self._connected >= gone and told.live >= self._users
+        def all_reconnected(counts: ClientCounts) -> bool:
+            self.peak_rss = max(self.peak_rss, self._cluster.rss_bytes())
+            return counts.connected - self._connected_before >= lost and counts.live >= self._users
 
-        def tell(told: Counts) -> None:
-            refused = f", refused so far {sum(told.refused.values())}" if told.refused else ""
-            self._say(f"  {told.connected - self._connected} of {gone} are back{refused}")
+        def on_progress(counts: ClientCounts) -> None:
+            refused = f", refused so far {sum(counts.refused.values())}" if counts.refused else ""
+            self._report_progress(f"  {counts.connected - self._connected_before} of {lost} reconnected{refused}")
 
-        self._crowd.wait(all_back, limit, tell)
-        self.took = time.monotonic() - began
-        return self._crowd.counts().connected - self._connected
+        self._pool.wait(all_reconnected, timeout, on_progress)
+        self.seconds = time.monotonic() - started_at
+        return self._pool.counts().connected - self._connected_before
 
 
-def _ask_all(cluster: Cluster, crowd: Crowds, users: int) -> dict[str, Any]:
-    """One push to each."""
-    with pusher(cluster) as pushing:
-        seconds = users / ASK_RATE
-        pushing.begin(target="user", names="user-%d", count=users, rate=ASK_RATE, seconds=seconds)
-        told = pushing.wait(seconds)
-        crowd.wait(lambda counts: counts.pushes >= told["sent"], 2.0)
-        judged = compare(pushing.codes(), crowd.received(0))
-    return {"reached_after": told["outcomes"], **judged}
+def _push_to_all(cluster: BenchCluster, pool: ClientPool, users: int) -> Figures:
+    """One push to each user."""
+    with push_generator(cluster) as pusher:
+        seconds = users / PUSH_RATE
+        pusher.start(target="user", names="user-%d", count=users, rate=PUSH_RATE, seconds=seconds)
+        pushed = pusher.wait(seconds)
+        pool.wait(lambda counts: counts.pushes >= pushed["sent"], 2.0)
+        reconciled = reconcile(pusher.outcome_codes(), pool.received(0))
+    return {"outcomes_after": pushed["outcomes"], **reconciled}

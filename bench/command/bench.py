@@ -1,4 +1,4 @@
-"""`homing bench`: what things cost here, beside a bare floor."""
+"""`homing bench`: the cost of operations on this machine, beside a baseline."""
 
 import signal
 import sys
@@ -7,22 +7,22 @@ import click
 
 from bench.command.large import LARGE
 from bench.command.small import SMALL
-from homing.cluster.trouble import CommandError
+from homing.cluster.errors import CommandError
 
 
-class InOrder(click.Group):
-    """Lists the scenarios from the small to the large."""
+class ScenarioGroup(click.Group):
+    """Lists the scenarios from small to large."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
 
-@click.group(cls=InOrder, short_help="Measure what things cost here.")
+@click.group(cls=ScenarioGroup, short_help="Measure costs on this machine.")
 def bench() -> None:
-    """Start a cluster of its own, load it, and print CPU per operation, latency and memory.
+    """Start a cluster, load it, and print CPU per operation, latency and memory.
 
-    The small ones have a bare floor beside them, the least that the job takes on this machine. The load comes from
-    processes of its own, whose CPU is told.
+    The small scenarios also measure a baseline, the least that the job takes on this machine. The load comes from
+    processes of its own, and their CPU is printed too.
 
     \b
     Examples:
@@ -31,13 +31,11 @@ def bench() -> None:
       homing bench article --cores 1
     """
     try:
-        import bench.cluster.brokers  # noqa: F401  the one that needs the most packages
+        import bench.cluster.brokers  # noqa: F401  the module that needs the most packages
     except ImportError as error:
-        raise CommandError(
-            f"bench needs the whole of Homing: pip install 'homing[up]' ({error.name} is missing)"
-        ) from None
-    for number in (signal.SIGTERM, signal.SIGHUP):  # so that an ended run still stops its cluster
-        signal.signal(number, lambda got, _frame: sys.exit(128 + got))
+        raise CommandError(f"bench needs all of Homing: pip install 'homing[up]' ({error.name} is missing)") from None
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that a terminated run still stops its cluster
+        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
 
 
 for scenario in (*SMALL, *LARGE):

@@ -1,4 +1,4 @@
-"""`homing compare`: routed delivery against broadcast, measured here."""
+"""`homing compare`: routed delivery against broadcast, measured on this machine."""
 
 import json
 import signal
@@ -9,33 +9,39 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homing.cluster.trouble import CommandError
+from bench.command.figures import report_progress
+from homing.cluster.errors import CommandError
 from homing.command import options
 
 if TYPE_CHECKING:
-    from bench.compare.model import Curve
+    from bench.compare.model import ModelCurve
     from bench.compare.rows import Row
 
 BUSES = ("redis", "kafka")
 
 
-class Steps(click.ParamType[tuple[int, ...]]):
-    """Numbers of gateways, ascending."""
+class GatewayCounts(click.ParamType[tuple[int, ...]]):
+    """A list of numbers of gateways; ascending."""
 
     name = "numbers"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         if isinstance(value, tuple):
             return value
-        listed = str(value).split(",")
-        if not all(one.strip().isdecimal() and one.isascii() and 1 <= int(one) <= 32 for one in listed):
+        items = str(value).split(",")
+        if not all(item.strip().isdecimal() and item.isascii() and 1 <= int(item) <= 32 for item in items):
             self.fail(f"{value!r} is not a list such as 1,2,4,8 (each 1 to 32)", param, ctx)
-        return tuple(sorted({int(one) for one in listed}))
+        return tuple(sorted({int(item) for item in items}))
 
 
-@click.command(short_help="Routed against broadcast, measured here.")
+@click.command(short_help="Compare routed delivery with broadcast.")
 @click.option(
-    "--gateways", type=Steps(), default="1,2,4,8", show_default=True, metavar="N,...", help="How many, one by one."
+    "--gateways",
+    type=GatewayCounts(),
+    default="1,2,4,8",
+    show_default=True,
+    metavar="N,...",
+    help="Numbers of gateways, in turn.",
 )
 @click.option("--bus", "buses", type=click.Choice(BUSES), multiple=True, help="Only this bus.  [default: both]")
 @click.option("--kafka", metavar="HOST:PORT[,...]", default="", help="Use this Kafka instead of starting one.")
@@ -43,10 +49,17 @@ class Steps(click.ParamType[tuple[int, ...]]):
     "--rate", type=click.FloatRange(10, 20_000), default=200, show_default=True, metavar="N", help="Pushes a second."
 )
 @click.option(
-    "--seconds", type=click.FloatRange(0.2, 600), default=1.5, show_default=True, metavar="N", help="For each row."
+    "--seconds",
+    type=click.FloatRange(0.2, 600),
+    default=1.5,
+    show_default=True,
+    metavar="N",
+    help="Duration of each row.",
 )
-@click.option("--viewers", type=click.IntRange(1, 40), default=20, show_default=True, metavar="N", help="Of the file.")
-@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it there as well.")
+@click.option(
+    "--viewers", type=click.IntRange(1, 40), default=20, show_default=True, metavar="N", help="Viewers of the file."
+)
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also write a chart.")
 @options.as_json
 def compare(
     gateways: tuple[int, ...],
@@ -60,10 +73,10 @@ def compare(
 ) -> None:
     """Push to single users and to a file, in both modes, over Redis and over Kafka, while gateways are added.
 
-    Each row is the same open-loop load: so many pushes a second of 200 bytes to single users, then half as many to a
-    file whose viewers are spread over all gateways. Messages handled are what the gateways themselves have counted. A
-    row whose load fell behind, or of which something was lost, says that it is invalid. What is said of more gateways
-    than were started is a model, and says so. Takes two to three minutes on two cores.
+    Each row is the same open-loop load: --rate pushes a second of 200 bytes to single users, then half as many to a
+    file whose viewers are spread over all gateways. Messages handled are the gateways' own counters. A row is marked
+    invalid when the load generator fell behind or something was lost. Figures for more gateways than were started are
+    from a model, and marked so. Takes two to three minutes on two cores.
 
     \b
     Examples:
@@ -72,72 +85,67 @@ def compare(
       homing compare --bus redis --gateways 1,2 --json
     """
     try:
-        from bench.compare.compare import buses_here
+        from bench.compare.compare import available_buses
         from bench.compare.compare import compare as measure
-        from bench.compare.load import Load
+        from bench.compare.load import CompareLoad
     except ImportError as error:
-        raise CommandError(f"compare needs the whole of Homing: pip install 'homing[up]' ({error.name})") from None
-    from bench.compare.model import SENTENCE, curves
-    from bench.compare.picture import picture
-    from bench.compare.rows import HEAD, LEGEND, line
+        raise CommandError(f"compare needs all of Homing: pip install 'homing[up]' ({error.name} is missing)") from None
+    from bench.compare.chart import draw_chart
+    from bench.compare.model import DESCRIPTION, curves
+    from bench.compare.rows import HEADER, LEGEND, format_row
 
-    for number in (signal.SIGTERM, signal.SIGHUP):  # so that an ended run still stops its cluster
-        signal.signal(number, lambda got, _frame: sys.exit(128 + got))
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that a terminated run still stops its cluster
+        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     notes: list[str] = []
 
-    def note(text: str) -> None:
+    def on_missing(text: str) -> None:
         notes.append(text)
-        say(text)
+        report_progress(text)
 
-    def done(row: "Row") -> None:
+    def on_row(row: "Row") -> None:
         if not as_json:
-            click.echo(line(row))
+            click.echo(format_row(row))
 
-    here = buses_here(buses or BUSES, kafka, note)
+    available = available_buses(buses or BUSES, kafka, on_missing)
     if not as_json:
-        click.echo(HEAD)
-    rows = measure(here, gateways, Load(rate, seconds, viewers), kafka, say, done)
+        click.echo(HEADER)
+    rows = measure(available, gateways, CompareLoad(rate, seconds, viewers), kafka, report_progress, on_row)
     model = curves(rows, viewers)
     if as_json:
-        click.echo(json.dumps(_told(rows, model, SENTENCE, notes)))
+        click.echo(json.dumps(_json_result(rows, model, DESCRIPTION, notes)))
     else:
-        click.echo("\n".join(["", LEGEND, "", textwrap.fill(SENTENCE, 110), *_in_words(model)]))
+        click.echo("\n".join(["", LEGEND, "", textwrap.fill(DESCRIPTION, 110), *_model_lines(model)]))
     if svg is not None:
-        _write(svg, picture(rows, model))
+        _write_chart(svg, draw_chart(rows, model))
 
 
-def say(line: str) -> None:
-    """Progress."""
-    click.echo(line, err=True)
-
-
-def _told(rows: "list[Row]", model: "list[Curve]", sentence: str, notes: list[str]) -> dict[str, object]:
+def _json_result(rows: "list[Row]", model: "list[ModelCurve]", description: str, notes: list[str]) -> dict[str, object]:
     import msgspec
 
     return {
         "rows": msgspec.to_builtins(rows),
         "model": msgspec.to_builtins(model),
-        "model_says": sentence,
+        "model_description": description,
         "notes": notes,
     }
 
 
-def _in_words(model: "list[Curve]") -> list[str]:
-    """What the model says of the most gateways, a line for each curve."""
+def _model_lines(model: "list[ModelCurve]") -> list[str]:
+    """The model's figures for the most gateways, a line per curve."""
     lines = []
     for curve in model:
-        far = curve.points[-1]
-        what = f"{curve.mode}, {curve.bus}, {curve.target}"
+        last = curve.points[-1]
+        name = f"{curve.mode}, {curve.bus}, {curve.target}"
         lines.append(
-            f"  {what:26} {curve.a_us:.0f} + {curve.b_us:.1f} x handled: with {far.gateways:,} gateways "
-            f"{far.handled_per_push:,.0f} messages a push, {far.cpu_us_per_delivery:,.0f} us a delivered message"
+            f"  {name:26} {curve.a_us:.0f} + {curve.b_us:.1f} x handled: with {last.gateways:,} gateways "
+            f"{last.handled_per_push:,.0f} messages per push, {last.cpu_us_per_delivery:,.0f} us per delivered message"
         )
     return lines
 
 
-def _write(file: Path, text: str) -> None:
+def _write_chart(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise CommandError(f"cannot write {file}: {error.strerror}") from None
-    say(f"the picture is in {file}")
+    report_progress(f"the chart is in {file}")

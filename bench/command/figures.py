@@ -1,4 +1,4 @@
-"""What the scenarios of `homing bench` share: their options, how they are run, how their figures are shown."""
+"""Shared by the scenarios of `homing bench`: their options, their runs, and the output of their figures."""
 
 import functools
 import json
@@ -7,91 +7,72 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bench.cluster.scenario import Figures
 from homing.command import options
 
 if TYPE_CHECKING:
-    from bench.cluster.rig import Cluster
+    from bench.cluster.bench_cluster import BenchCluster
 
 F = TypeVar("F", bound=Callable[..., Any])
-Figures = dict[str, Any]
-Runs = dict[str, Callable[["Cluster"], Figures]]
+Scenarios = dict[str, Callable[["BenchCluster"], Figures]]
 
 
-def sized(clients: int, gateways: int, rate: float = 0.0, seconds: float = 8.0) -> Callable[[F], F]:
-    """--clients, --gateways, --rate and --seconds (unless 0), with these defaults."""
-    listed = [
-        click.option(
-            "--clients",
-            type=click.IntRange(1, 100_000),
-            default=clients,
-            show_default=True,
-            metavar="N",
-            help="Connections.",
-        ),
-        click.option(
-            "--gateways",
-            type=click.IntRange(1, 64),
-            default=gateways,
-            show_default=True,
-            metavar="N",
-            help="How many gateways.",
-        ),
+def size_options(clients: int, gateways: int, rate: float = 0.0, seconds: float = 8.0) -> Callable[[F], F]:
+    """--clients, --gateways, --rate and --seconds, with these defaults; 0: without the option."""
+    decorators = [
+        _option("--clients", click.IntRange(1, 100_000), clients, "Connections."),
+        _option("--gateways", click.IntRange(1, 64), gateways, "Number of gateways."),
+        *([_option("--rate", click.FloatRange(1, 100_000), rate, "Pushes a second.")] if rate else []),
+        *([_option("--seconds", click.FloatRange(1, 600), seconds, "Duration of the load.")] if seconds else []),
         options.as_json,
     ]
-    if seconds:
-        asked = click.FloatRange(1, 600)
-        listed.insert(
-            2,
-            click.option(
-                "--seconds", type=asked, default=seconds, show_default=True, metavar="N", help="How long it runs."
-            ),
-        )
-    if rate:
-        asked = click.FloatRange(1, 100_000)
-        listed.insert(
-            2, click.option("--rate", type=asked, default=rate, show_default=True, metavar="N", help="Pushes a second.")
-        )
 
     def decorate(function: F) -> F:
-        return functools.reduce(lambda made, option: option(made), reversed(listed), function)
+        return functools.reduce(lambda decorated, option: option(decorated), reversed(decorators), function)
 
     return decorate
 
 
-def say(line: str) -> None:
-    """Progress."""
+def _option(name: str, kind: click.ParamType[Any], default: float, text: str) -> Callable[[F], F]:
+    return click.option(name, type=kind, default=default, show_default=True, metavar="N", help=text)
+
+
+def report_progress(line: str) -> None:
+    """Print a line of progress to stderr."""
     click.echo(line, err=True)
 
 
-def run(runs: Runs, clients: int, gateways: int, as_json: bool, settings: str = "") -> None:
-    """Each on a cluster of its own."""
-    from bench.cluster import limits, rig
+def run(scenarios: Scenarios, clients: int, gateways: int, as_json: bool, settings: str = "") -> None:
+    """Run each scenario on a cluster of its own, and print the figures."""
+    from bench.cluster import limits
+    from bench.cluster.bench_cluster import start_cluster
 
-    limits.judge(clients, gateways)
+    limits.check_file_limit(clients, gateways)
     figures = {}
-    for name, work in runs.items():
-        say(f"{name}: {clients} clients, {gateways} gateways ...")
-        with rig.cluster(gateways, settings=settings) as cluster:
-            figures[name] = {"clients": clients, "gateways": gateways, **work(cluster)}
-    show(figures, as_json)
+    for name, scenario in scenarios.items():
+        report_progress(f"{name}: {clients} clients, {gateways} gateways ...")
+        with start_cluster(gateways, settings=settings) as cluster:
+            figures[name] = {"clients": clients, "gateways": gateways, **scenario(cluster)}
+    print_figures(figures, as_json)
 
 
-def show(figures: dict[str, Figures], as_json: bool) -> None:
-    """The figures of each run, for programs or in words."""
-    click.echo(json.dumps(figures) if as_json else "\n".join(describe(name, told) for name, told in figures.items()))
+def print_figures(figures: dict[str, Figures], as_json: bool) -> None:
+    """Print the figures of each scenario, as JSON or in words."""
+    text = json.dumps(figures) if as_json else "\n".join(describe(name, result) for name, result in figures.items())
+    click.echo(text)
 
 
-def describe(name: str, told: Figures) -> str:
-    """One run's figures in words."""
-    lines = [f"{name}: {told['clients']} clients, {told['gateways']} gateways"]
-    if told.get("valid") is False:
-        lines.append("  INVALID: the generator fell behind, or something was lost")
-    for key, value in told.items():
+def describe(name: str, figures: Figures) -> str:
+    """One scenario's figures in words."""
+    lines = [f"{name}: {figures['clients']} clients, {figures['gateways']} gateways"]
+    if figures.get("valid") is False:
+        lines.append("  INVALID: the load generator fell behind, or something was lost")
+    for key, value in figures.items():
         if key.startswith("cpu_us"):
             shares = ", ".join(f"{kind} {us}" for kind, us in value.items())
-            lines.append(f"  CPU us {'a connect' if key.endswith('connect') else 'an operation'}: {shares}")
+            lines.append(f"  CPU us per {'connect' if key.endswith('connect') else 'operation'}: {shares}")
         elif isinstance(value, dict):
-            lines.append(f"  {key}: {', '.join(f'{kind} {one}' for kind, one in value.items()) or 'none'}")
+            lines.append(f"  {key}: {', '.join(f'{kind} {item}' for kind, item in value.items()) or 'none'}")
         elif key not in ("clients", "gateways", "valid"):
             lines.append(f"  {key}: {value}")
     return "\n".join(lines)

@@ -1,1 +1,1 @@
-"""`homing compare`: routed delivery against broadcast on this machine, measured at the gateways, beside a model."""
+"""`homing compare`: routed delivery against broadcast, measured on this machine and extended by a model."""

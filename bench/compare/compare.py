@@ -1,4 +1,4 @@
-"""Both modes over the buses that are here, from the fewest gateways to the most."""
+"""Both delivery modes over the available buses, from the fewest gateways to the most."""
 
 import asyncio
 import contextlib
@@ -8,62 +8,62 @@ from typing import Any
 import grpc.aio
 
 from bench.compare import load
-from bench.compare.growing import growing
-from bench.compare.load import Load
+from bench.compare.growing_cluster import growing_cluster
+from bench.compare.load import CompareLoad
 from bench.compare.rows import Row
-from homing.cluster import kafka as our_kafka
-from homing.cluster.trouble import CommandError
+from homing.cluster import kafka as local_kafka
+from homing.cluster.errors import CommandError
 
 MODES = ("routed", "broadcast")
 
 
-def buses_here(wanted: Sequence[str], kafka: str, note: Callable[[str], None]) -> list[str]:
-    """The wanted buses that can be had; `note` hears why one cannot. `kafka`: a broker that runs already, or "".
+def available_buses(requested: Sequence[str], kafka: str, on_missing: Callable[[str], None]) -> list[str]:
+    """The requested buses that can be used; `on_missing` receives the reason for each other one.
 
-    Trouble: none of them can.
+    `kafka`: host:port of a running Kafka, or "". CommandError: no bus can be used.
     """
-    here = []
-    for bus in wanted:
+    available = []
+    for bus in requested:
         if bus == "kafka" and not kafka:
             try:
-                our_kafka.find_java(), our_kafka.find_libs()
-            except CommandError as trouble:
-                note(f"not compared over Kafka: {trouble}")
+                local_kafka.find_java(), local_kafka.find_libs()
+            except CommandError as error:
+                on_missing(f"not compared over Kafka: {error}")
                 continue
-        here.append(bus)
-    if not here:
-        raise CommandError("there is no bus to compare over")
-    return here
+        available.append(bus)
+    if not available:
+        raise CommandError("there is no bus to compare over: use --bus redis, or install Kafka (`make kafka`)")
+    return available
 
 
 def compare(
     buses: Sequence[str],
-    steps: Sequence[int],
-    wanted: Load,
+    gateway_counts: Sequence[int],
+    requested: CompareLoad,
     kafka: str,
-    say: Callable[[str], None],
-    done: Callable[[Row], None],
+    report_progress: Callable[[str], None],
+    on_row: Callable[[Row], None],
 ) -> list[Row]:
-    """Measure everything; `done` hears each row as it is there. Trouble: a part did not start."""
+    """Measure everything; `on_row` receives each row when it is measured. CommandError: a process did not start."""
     rows: list[Row] = []
 
-    def hear(row: Row) -> None:
+    def add_row(row: Row) -> None:
         rows.append(row)
-        done(row)
+        on_row(row)
 
     for bus in buses:
         for mode in MODES:
-            say(f"{mode} over {bus}: starting a cluster ...")
-            with growing(mode, bus, kafka) as cluster:
-                for gateways in steps:
-                    cluster.grow(gateways)
-                    say(f"{mode} over {bus}: {gateways} gateway{'s' * (gateways > 1)} ...")
-                    _run(load.step(cluster, mode, bus, wanted, hear))
+            report_progress(f"{mode} over {bus}: starting a cluster ...")
+            with growing_cluster(mode, bus, kafka) as cluster:
+                for gateways in gateway_counts:
+                    cluster.grow_to(gateways)
+                    report_progress(f"{mode} over {bus}: {gateways} gateway{'s' * (gateways > 1)} ...")
+                    _run(load.measure(cluster, mode, bus, requested, add_row))
     return rows
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Trouble: the cluster refused the load, or broke under it."""
+    """Run with uvloop where it is installed. CommandError: the cluster refused the load, or failed under it."""
     run: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run
     with contextlib.suppress(ImportError):
         import uvloop
@@ -72,4 +72,4 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         run(work)
     except* (OSError, grpc.aio.AioRpcError) as errors:
-        raise CommandError(f"the cluster did not bear the load: {errors.exceptions[0]}") from None
+        raise CommandError(f"the cluster failed under the load: {errors.exceptions[0]}") from None

@@ -1,1 +1,1 @@
-"""Measurements, one file a scenario; each is run with `python -m bench.micro.NAME`."""
+"""Benchmarks of single parts, one module each: `python -m bench.micro.NAME`."""

@@ -1,46 +1,45 @@
-"""What the hop's transport costs: CPU and latency of a push and its answer, per candidate and rate, in one run.
+"""The cost of the hop's transport: CPU and latency of a push and its answer, by candidate and rate, in one run.
 
-    python bench/hop.py [--json] [--seconds 2.5] [--rates 500,2000,8000,30000] [--only streams,grpclib]
+    python -m bench.micro.hop [--json] [--seconds 2.5] [--rates 500,2000,8000,30000] [--only grpc_wire,grpclib]
 
-Open loop: a timer of the kernel says when each push is due, and latency counts from then. Each candidate has a client
-and a server process, alive through the whole run; each counts its own CPU, and the server tells its count at the edges
-of a row only. A row is invalid when the generator handed pushes over late; `generator alone` is what it costs itself.
+Open loop: a kernel timer decides when each push is due, and its latency counts from then. Each candidate has a client
+and a server process for the whole run; each process measures its own CPU, and the server reports its CPU only before
+and after a row. A row is invalid when the generator sent pushes late; `generator alone` is the generator's own cost.
 """
 
 import argparse
 import asyncio
 import ctypes
 import json
-import multiprocessing as mp
+import multiprocessing
 import os
 import sys
 import time
-from multiprocessing.connection import Http2Connection as Pipe
+from multiprocessing.connection import Connection
 from typing import Any
 
 import uvloop
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # grpcio would log every normal end of a stream
 
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # a goodbye is no news
-
-from bench.micro.hop_transports import CANDIDATES, Gather
+from bench.micro.hop_transports import CANDIDATES, MessageBatcher
 from homing.internal.v1 import node_pb2
 
 DATA = b"x" * 200
 WARM_UP = 0.5  # seconds
-LATE = 0.010  # seconds: a row whose generator's p99 is later is no measurement
-OPEN = 8192  # calls a hop carries at a time
+MAX_LATE_P99 = 0.010  # seconds; with a later p99 of the generator a row is invalid
+MAX_OPEN_CALLS = 8192  # as in a hop
+DRAIN_TIMEOUT = 2.0  # seconds
 
 
-class Ticks:
-    """A timerfd, since a loop's timers know only whole milliseconds."""
+class TimerFd:
+    """A timerfd: periods of some ten microseconds, where a loop's timers are rounded to a millisecond."""
 
     def __init__(self, period: float) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         self.fd = libc.timerfd_create(1, os.O_NONBLOCK)  # CLOCK_MONOTONIC
-        every = (int(period), int(period % 1 * 1e9))
-        libc.timerfd_settime(self.fd, 0, (ctypes.c_long * 4)(*every, *every), None)
+        interval = (int(period), int(period % 1 * 1e9))
+        libc.timerfd_settime(self.fd, 0, (ctypes.c_long * 4)(*interval, *interval), None)
 
     def read(self) -> None:
         os.read(self.fd, 8)
@@ -49,22 +48,24 @@ class Ticks:
         os.close(self.fd)
 
 
-class Load:
-    """Pushes at one rate over one transport, and what came of them."""
+class HopLoad:
+    """Pushes at a rate over one transport, and their figures."""
 
     def __init__(self) -> None:
-        self.gather: Gather
-        self._due: dict[int, float] = {}
-        self._calls = 0
-        self.begin()
+        self.batcher: MessageBatcher
+        self._due: dict[int, float] = {}  # open calls
+        self._last_call = 0
+        self.lost = 0
+        self.reset()
 
-    def begin(self) -> None:
-        """Count from here."""
+    def reset(self) -> None:
+        """Empty the figures."""
         self.latencies: list[float] = []
-        self.lateness: list[float] = []
+        self.delays: list[float] = []  # of the generator: from due to sent
         self.refused = 0
 
-    def answered(self, message: node_pb2.NodeMessage) -> None:
+    def on_answers(self, message: node_pb2.NodeMessage) -> None:
+        """Record the latencies of answered pushes."""
         now = time.perf_counter()
         for answer in message.pushes:
             due = self._due.pop(answer.call, None)
@@ -72,130 +73,132 @@ class Load:
                 self.latencies.append(now - due)
 
     def push(self, due: float, now: float) -> None:
-        self.lateness.append(now - due)
-        if len(self._due) >= OPEN:
+        """Send a push, or refuse it when too many calls are open."""
+        self.delays.append(now - due)
+        if len(self._due) >= MAX_OPEN_CALLS:
             self.refused += 1
             return
-        self._calls += 1
-        self._due[self._calls] = due
-        push = node_pb2.Push(call=self._calls, epoch=7, event="doc.changed", data=DATA, push_id="p-1", ttl_ms=30000)
+        self._last_call += 1
+        self._due[self._last_call] = due
+        push = node_pb2.Push(call=self._last_call, epoch=7, event="doc.changed", data=DATA, push_id="p-1", ttl_ms=30000)
         push.receivers.sessions.sids.append(1 << 60)
-        self.gather.add(push)
+        self.batcher.add(push)
 
     async def run(self, rate: float, seconds: float) -> None:
-        """Push for so long."""
+        """Push at this rate for so many seconds."""
         loop = asyncio.get_running_loop()
         due = time.perf_counter() + 0.01
         end = due + seconds
-        done = loop.create_future()
-        ticks = Ticks(1 / rate)
+        finished = loop.create_future()
+        timer = TimerFd(1 / rate)
 
-        def tick() -> None:
+        def on_tick() -> None:
             nonlocal due
-            ticks.read()
+            timer.read()
             now = time.perf_counter()
             while due <= now and due < end:
                 self.push(due, now)
                 due += 1 / rate
-            if due >= end and not done.done():
-                done.set_result(None)
+            if due >= end and not finished.done():
+                finished.set_result(None)
 
-        loop.add_reader(ticks.fd, tick)
-        await done
-        loop.remove_reader(ticks.fd)
-        ticks.close()
+        loop.add_reader(timer.fd, on_tick)
+        await finished
+        loop.remove_reader(timer.fd)
+        timer.close()
 
-    async def drained(self) -> None:
-        """Until all is answered, or 2 s have passed; what is then open counts as lost."""
-        until = time.perf_counter() + 2
-        while self._due and time.perf_counter() < until:
-            await asyncio.sleep(0.001)  # an event would cost each answer something
+    async def drain(self) -> None:
+        """Wait until every push is answered, or the timeout; pushes still open count as lost."""
+        deadline = time.perf_counter() + DRAIN_TIMEOUT
+        while self._due and time.perf_counter() < deadline:
+            await asyncio.sleep(0.001)  # polling: an event would add to the cost of each answer
         self.lost = len(self._due)
         self._due.clear()
 
 
-async def serve(name: str, port: Pipe, pipe: Pipe) -> None:
-    """The server process: answers pushes, and its CPU seconds when asked."""
+async def serve(name: str, port_pipe: Connection, cpu_pipe: Connection) -> None:
+    """The server process: answers pushes, and sends its CPU seconds for every True that it receives."""
     candidate = CANDIDATES[name]()
-    port.send(await candidate.serve())
-    done = asyncio.Event()
+    port_pipe.send(await candidate.serve())
+    stopped = asyncio.Event()
 
-    def asked() -> None:
-        if pipe.recv():
-            pipe.send(time.process_time())
+    def on_request() -> None:
+        if cpu_pipe.recv():
+            cpu_pipe.send(time.process_time())
         else:
-            done.set()
+            stopped.set()
 
-    asyncio.get_running_loop().add_reader(pipe.fileno(), asked)
-    await done.wait()
+    asyncio.get_running_loop().add_reader(cpu_pipe.fileno(), on_request)
+    await stopped.wait()
     await candidate.close()
 
 
-async def drive(name: str, port: int, server: Pipe, orders: Pipe) -> None:
-    """The client process: one row for each order."""
-    load = Load()
-    load.gather = await CANDIDATES[name]().connect(port, load.answered)
-    while (order := orders.recv()) is not None:  # nothing else is to be done meanwhile
-        orders.send(await measure(name, load, server, *order))
+async def run_rows(name: str, port: int, server: Connection, commands: Connection) -> None:
+    """The client process: measures a row per command (rate, seconds), until None."""
+    load = HopLoad()
+    load.batcher = await CANDIDATES[name]().connect(port, load.on_answers)
+    while (command := commands.recv()) is not None:  # blocking: the loop has no other work between rows
+        commands.send(await measure(name, load, server, *command))
     server.send(False)
 
 
-async def measure(name: str, load: Load, server: Pipe, rate: float, seconds: float) -> dict[str, Any]:
+async def measure(name: str, load: HopLoad, server: Connection, rate: float, seconds: float) -> dict[str, Any]:
     """One row."""
     await load.run(rate, WARM_UP)
-    await load.drained()
-    load.begin()
-    messages = load.gather.messages
+    await load.drain()
+    load.reset()
+    messages_before = load.batcher.messages
     server.send(True)
-    far, near = server.recv(), time.process_time()
+    server_before, client_before = server.recv(), time.process_time()
     await load.run(rate, seconds)
-    await load.drained()
-    near = time.process_time() - near
+    await load.drain()
+    client_cpu = time.process_time() - client_before
     server.send(True)
-    far = server.recv() - far
-    sent = len(load.lateness)
-    ordered, late = sorted(load.latencies) or [float("inf")], sorted(load.lateness)[int(sent * 0.99)]
+    server_cpu = server.recv() - server_before
+    sent = len(load.delays)
+    latencies = sorted(load.latencies) or [float("inf")]
+    late_p99 = sorted(load.delays)[int(sent * 0.99)]
     return {
         "candidate": name,
         "rate": rate,
-        "client_us": near / sent * 1e6,
-        "server_us": far / sent * 1e6,
-        "p50_ms": ordered[len(ordered) // 2] * 1e3,
-        "p99_ms": ordered[int(len(ordered) * 0.99)] * 1e3,
-        "pushes_per_message": sent / max(load.gather.messages - messages, 1),
+        "client_us": client_cpu / sent * 1e6,
+        "server_us": server_cpu / sent * 1e6,
+        "p50_ms": latencies[len(latencies) // 2] * 1e3,
+        "p99_ms": latencies[int(len(latencies) * 0.99)] * 1e3,
+        "pushes_per_message": sent / max(load.batcher.messages - messages_before, 1),
         "refused": load.refused,
         "lost": load.lost,
-        "late_p99_ms": late * 1e3,
-        "valid": late <= LATE and not load.refused and not load.lost,
+        "late_p99_ms": late_p99 * 1e3,
+        "valid": late_p99 <= MAX_LATE_P99 and not load.refused and not load.lost,
     }
 
 
-def run_server(name: str, port: Pipe, pipe: Pipe) -> None:
-    """The server process."""
-    uvloop.run(serve(name, port, pipe))
+def run_server(name: str, port_pipe: Connection, cpu_pipe: Connection) -> None:
+    """The server process's main."""
+    uvloop.run(serve(name, port_pipe, cpu_pipe))
 
 
-def run_client(name: str, port: int, server: Pipe, orders: Pipe) -> None:
-    """The client process."""
-    uvloop.run(drive(name, port, server, orders))
+def run_client(name: str, port: int, server: Connection, commands: Connection) -> None:
+    """The client process's main."""
+    uvloop.run(run_rows(name, port, server, commands))
 
 
-def start(name: str) -> tuple[Pipe, list[Any]]:
-    """A pair of processes; the pipe takes orders and gives rows."""
-    context = mp.get_context("spawn")
-    port_here, port_there = context.Pipe()
-    at_server, at_client = context.Pipe()
-    server = context.Process(target=run_server, args=(name, port_there, at_server), daemon=True)
+def start(name: str) -> tuple[Connection, list[Any]]:
+    """Start a candidate's two processes. Returns the client's pipe (commands in, rows out), and the processes."""
+    context = multiprocessing.get_context("spawn")
+    port_pipe, server_port_pipe = context.Pipe()
+    server_cpu_pipe, client_cpu_pipe = context.Pipe()
+    server = context.Process(target=run_server, args=(name, server_port_pipe, server_cpu_pipe), daemon=True)
     server.start()
-    port = port_here.recv()
-    here, there = context.Pipe()
-    client = context.Process(target=run_client, args=(name, port, at_client, there), daemon=True)
+    port = port_pipe.recv()
+    commands, client_commands = context.Pipe()
+    client = context.Process(target=run_client, args=(name, port, client_cpu_pipe, client_commands), daemon=True)
     client.start()
-    return here, [server, client]
+    return commands, [server, client]
 
 
-def line(row: dict[str, Any]) -> str:
-    """A row in words."""
+def format_row(row: dict[str, Any]) -> str:
+    """A row as a line of the table."""
     text = (
         f"{row['rate']:>7.0f}  {row['candidate']:<16}{row['client_us']:>8.1f}{row['server_us']:>8.1f}"
         f"{row['p50_ms']:>9.2f}{row['p99_ms']:>9.2f}{row['pushes_per_message']:>9.1f}"
@@ -213,20 +216,19 @@ def main() -> None:
     parser.add_argument("--rates", default="500,2000,8000,30000")
     parser.add_argument("--only", default=",".join(CANDIDATES))
     arguments = parser.parse_args()
-    names = arguments.only.split(",")
-    pairs = {name: start(name) for name in names}
+    candidates = {name: start(name) for name in arguments.only.split(",")}
     if not arguments.json:
         print(f"{'rate':>7}  {'':<16}{'client':>8}{'server':>8}{'p50':>9}{'p99':>9}{'pushes/':>9}")
         print(f"{'/s':>7}  {'':<16}{'us/push':>8}{'us/push':>8}{'ms':>9}{'ms':>9}{'message':>9}")
     rows = []
     for rate in map(float, arguments.rates.split(",")):
-        for orders, _ in pairs.values():
-            orders.send((rate, arguments.seconds))
-            rows.append(orders.recv())
+        for commands, _ in candidates.values():
+            commands.send((rate, arguments.seconds))
+            rows.append(commands.recv())
             if not arguments.json:
-                print(line(rows[-1]), flush=True)
-    for orders, processes in pairs.values():
-        orders.send(None)
+                print(format_row(rows[-1]), flush=True)
+    for commands, processes in candidates.values():
+        commands.send(None)
         for process in processes:
             process.join(5)
             process.kill()

@@ -1,256 +1,266 @@
-"""The candidates for the hop's transport, each as a pair: a server that answers pushes, a client that hands them over.
+"""The candidates for the hop's transport: each has a server that answers pushes, and a client that sends pushes.
 
-All of them gather in the same way: what is handed over while the previous message is being written goes into the next
-one. Where a write can be awaited (grpclib, grpc.aio) a task awaits it; where the kernel's buffer is seen directly (TCP,
-ours) a message leaves at the end of the loop's turn unless the last one is still there.
+All of them batch alike: items added during a write leave in the next message. Where a write can be awaited (grpclib,
+grpc.aio) a task awaits it; where the kernel's buffer is visible (TCP, runtime.grpc_wire) a message leaves at the end of
+the loop's turn, unless the previous message is still in the buffer.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc.aio
 import grpclib.client
 import grpclib.const
 import grpclib.exceptions
 import grpclib.server
-from google.protobuf.message import Message
 
 from homing.internal.v1 import node_pb2, node_pb2_grpc
 from runtime.grpc_wire.call import Call
 from runtime.grpc_wire.client import dial
-from runtime.grpc_wire.server import Server
+from runtime.grpc_wire.server import GrpcServer
 from runtime.grpc_wire.status import StreamEnded
 
 PATH = "/homing.internal.v1.Node/Stream"
-Context = grpc.aio.ServicerContext
-Make = Callable[[], Any]  # a RouterMessage or a NodeMessage
-Answers = Callable[[node_pb2.NodeMessage], None]
+ServicerContext: TypeAlias = "grpc.aio.ServicerContext[node_pb2.RouterMessage, node_pb2.NodeMessage]"
+NewMessage = Callable[[], Any]  # a RouterMessage or a NodeMessage
+OnAnswers = Callable[[node_pb2.NodeMessage], None]
 
 
-class Gather:
-    """What waits to be written, as one message."""
+class MessageBatcher:
+    """Collects items for the next message. Subclasses decide when it is written."""
 
-    def __init__(self, make: Make) -> None:
-        self.make = make
-        self.out = make()
-        self.messages = 0
+    def __init__(self, new_message: NewMessage) -> None:
+        self.new_message = new_message
+        self.message = new_message()
+        self.messages = 0  # taken so far
 
     def add(self, item: node_pb2.Push | node_pb2.PushAnswer) -> None:
-        """A push or a push's answer."""
-        self.out.pushes.append(item)
-        self.touched()
+        """Add a push, or the answer to a push."""
+        self.message.pushes.append(item)
+        self.request_write()
 
-    def taken(self) -> Message:
-        out, self.out = self.out, self.make()
+    def take(self) -> Any:  # noqa: ANN401 - what `new_message` makes
+        """The collected message; a new one begins."""
+        message, self.message = self.message, self.new_message()
         self.messages += 1
-        return out
+        return message
 
-    def touched(self) -> None:
+    def request_write(self) -> None:
         raise NotImplementedError
 
 
-class SoonGather(Gather):
-    """Writes at the end of the loop's turn, unless the previous write is still under way."""
+class TurnBatcher(MessageBatcher):
+    """Writes at the end of the loop's turn, unless the previous message is still in the buffer."""
 
-    def __init__(self, make: Make, write: Callable[[bytes], None], writable: Callable[[], bool]) -> None:
-        super().__init__(make)
-        self._write, self._writable = write, writable
-        self._soon = False
+    def __init__(
+        self, new_message: NewMessage, write: Callable[[bytes], None], is_writable: Callable[[], bool]
+    ) -> None:
+        super().__init__(new_message)
+        self._write, self._is_writable = write, is_writable
+        self._scheduled = False
         self._loop = asyncio.get_running_loop()
 
-    def touched(self) -> None:
-        if not self._soon and self._writable():
-            self._soon = True
+    def request_write(self) -> None:
+        if not self._scheduled and self._is_writable():
+            self._scheduled = True
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        self._soon = False
-        self._write(self.taken().SerializeToString())
+        self._scheduled = False
+        self._write(self.take().SerializeToString())
 
     def on_writable(self) -> None:
-        if self.out.pushes:
-            self.touched()
+        if self.message.pushes:
+            self.request_write()
 
 
-class AwaitGather(Gather):
+class TaskBatcher(MessageBatcher):
     """A task awaits each write."""
 
-    def __init__(self, make: Make, write: Callable[[Any], Any]) -> None:
-        super().__init__(make)
+    def __init__(self, new_message: NewMessage, write: Callable[[Any], Any]) -> None:
+        super().__init__(new_message)
         self._write = write
-        self._some = asyncio.Event()
+        self._requested = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
-    def touched(self) -> None:
-        self._some.set()
+    def request_write(self) -> None:
+        self._requested.set()
 
     async def _run(self) -> None:
         while True:
-            await self._some.wait()
-            self._some.clear()
-            await self._write(self.taken())
+            await self._requested.wait()
+            self._requested.clear()
+            await self._write(self.take())
 
     def close(self) -> None:
         self._task.cancel()
 
 
-def answer(message: node_pb2.RouterMessage, gather: Gather) -> None:
-    """What a gateway answers to each push: done, one session, written."""
+def answer_pushes(message: node_pb2.RouterMessage, batcher: MessageBatcher) -> None:
+    """Answer each push as a gateway does: done, one session, written."""
     for push in message.pushes:
-        done = node_pb2.PushAnswer(call=push.call, verdict=node_pb2.DONE)
-        done.counts.add(outcome=2, sessions=1)
-        done.deliveries.add(session=push.receivers.sessions.sids[0], user="user-1", outcome=2, latency_us=400)
-        gather.add(done)
+        answer = node_pb2.PushAnswer(call=push.call, verdict=node_pb2.DONE)
+        answer.counts.add(outcome=2, sessions=1)
+        answer.deliveries.add(session=push.receivers.sessions.sids[0], user="user-1", outcome=2, latency_us=400)
+        batcher.add(answer)
 
 
-class Candidate:
+class TransportCandidate:
     """One transport."""
 
     name: str
 
     async def serve(self) -> int:
-        """Listen; the answer is the port."""
+        """Listen. Returns the port."""
         raise NotImplementedError
 
-    async def connect(self, port: int, answers: Answers) -> Gather:
-        """One long-lived stream."""
+    async def connect(self, port: int, on_answers: OnAnswers) -> MessageBatcher:
+        """Open one long-lived stream. Returns the batcher of its pushes."""
         raise NotImplementedError
 
     async def close(self) -> None:
         """Stop serving."""
 
 
-# Nothing at all: what the generator itself costs ---------------------------------------------------------------------
+# No transport: the cost of the load generator itself -----------------------------------------------------------------
 
 
-class NothingGather(Gather):
-    def __init__(self, answers: Answers) -> None:
+class ImmediateBatcher(MessageBatcher):
+    """Answers each push at once."""
+
+    def __init__(self, on_answers: OnAnswers) -> None:
         super().__init__(node_pb2.RouterMessage)
-        self._answers = answers
+        self._on_answers = on_answers
 
-    def touched(self) -> None:
-        call = self.taken().pushes[0].call
-        self._answers(node_pb2.NodeMessage(pushes=[node_pb2.PushAnswer(call=call)]))
+    def request_write(self) -> None:
+        call = self.take().pushes[0].call
+        self._on_answers(node_pb2.NodeMessage(pushes=[node_pb2.PushAnswer(call=call)]))
 
 
-class Nothing(Candidate):
-    """The generator alone."""
+class NoTransport(TransportCandidate):
+    """The load generator alone."""
 
     name = "generator alone"
 
     async def serve(self) -> int:
         return 0
 
-    async def connect(self, port: int, answers: Answers) -> Gather:
-        return NothingGather(answers)
+    async def connect(self, port: int, on_answers: OnAnswers) -> MessageBatcher:
+        return ImmediateBatcher(on_answers)
 
 
-# The floor ----------------------------------------------------------------------------------------------------------
+# The baseline --------------------------------------------------------------------------------------------------------
 
 
-class LengthPrefixed(asyncio.Protocol):
-    """Four bytes of length, the message."""
+class LengthPrefixedProtocol(asyncio.Protocol):
+    """Messages with a length of four bytes before each."""
 
-    def __init__(self, make: Make, hear: Callable[["LengthPrefixed", bytes], None]) -> None:
-        self._make, self._hear = make, hear
-        self._rest = b""
-        self._full = False
+    def __init__(self, new_message: NewMessage, on_message: Callable[["LengthPrefixedProtocol", bytes], None]) -> None:
+        self._new_message, self._on_message = new_message, on_message
+        self._partial = b""
+        self._paused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         transport.set_write_buffer_limits(high=0)
         self._transport = transport
-        self.gather = SoonGather(self._make, self._write, lambda: not self._full)
+        self.batcher = TurnBatcher(self._new_message, self._write, lambda: not self._paused)
 
     def _write(self, message: bytes) -> None:
         self._transport.write(len(message).to_bytes(4, "big") + message)
 
     def pause_writing(self) -> None:
-        self._full = True
+        self._paused = True
 
     def resume_writing(self) -> None:
-        self._full = False
-        self.gather.writable()
+        self._paused = False
+        self.batcher.on_writable()
 
     def data_received(self, data: bytes) -> None:
-        data, at = self._rest + data, 0
+        data, at = self._partial + data, 0
         while len(data) - at >= 4 and len(data) >= (end := at + 4 + int.from_bytes(data[at : at + 4], "big")):
-            self._hear(self, data[at + 4 : end])
+            self._on_message(self, data[at + 4 : end])
             at = end
-        self._rest = data[at:]
+        self._partial = data[at:]
 
 
-class Tcp(Candidate):
-    """Bare TCP: what no transport can go below."""
+class TcpTransport(TransportCandidate):
+    """Plain TCP: the least that any transport costs."""
 
     name = "bare TCP"
 
     async def serve(self) -> int:
-        def hear(wire: LengthPrefixed, message: bytes) -> None:
-            answer(node_pb2.RouterMessage.FromString(message), wire.gather)
+        def on_message(protocol: LengthPrefixedProtocol, message: bytes) -> None:
+            answer_pushes(node_pb2.RouterMessage.FromString(message), protocol.batcher)
 
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: LengthPrefixed(node_pb2.NodeMessage, hear), "127.0.0.1", 0)
+        new_message = node_pb2.NodeMessage
+        server = await loop.create_server(lambda: LengthPrefixedProtocol(new_message, on_message), "127.0.0.1", 0)
         return int(server.sockets[0].getsockname()[1])
 
-    async def connect(self, port: int, answers: Answers) -> Gather:
-        def hear(_wire: LengthPrefixed, message: bytes) -> None:
-            answers(node_pb2.NodeMessage.FromString(message))
+    async def connect(self, port: int, on_answers: OnAnswers) -> MessageBatcher:
+        def on_message(_protocol: LengthPrefixedProtocol, message: bytes) -> None:
+            on_answers(node_pb2.NodeMessage.FromString(message))
 
         loop = asyncio.get_running_loop()
-        make = node_pb2.RouterMessage
-        _, wire = await loop.create_connection(lambda: LengthPrefixed(make, hear), "127.0.0.1", port)
-        return wire.gather
+        new_message = node_pb2.RouterMessage
+        _, protocol = await loop.create_connection(
+            lambda: LengthPrefixedProtocol(new_message, on_message), "127.0.0.1", port
+        )
+        return protocol.batcher
 
 
-# Ours ---------------------------------------------------------------------------------------------------------------
+# Homing's own gRPC ---------------------------------------------------------------------------------------------------
 
 
-class RecordingHandler:
-    """Hears one of our streams, either side."""
+class BatchingStreamHandler:
+    """The handler of a stream of runtime.grpc_wire, on either side."""
 
-    def __init__(self, hear: Callable[[bytes, Gather], None]) -> None:
-        self._hear = hear
-        self.gather: SoonGather
+    def __init__(self, on_message: Callable[[bytes, MessageBatcher], None]) -> None:
+        self._on_message = on_message
+        self.batcher: TurnBatcher
 
-    def speak(self, call: Call, make: Make) -> None:
-        self.gather = SoonGather(make, call.send, lambda: call.writable)
+    def start(self, call: Call, new_message: NewMessage) -> None:
+        """Batch the messages to this call."""
+        self.batcher = TurnBatcher(new_message, call.send, lambda: call.writable)
 
     def on_message(self, message: bytes) -> None:
-        self._hear(message, self.gather)
+        self._on_message(message, self.batcher)
 
     def on_writable(self) -> None:
-        self.gather.writable()
+        self.batcher.on_writable()
 
     def on_half_close(self) -> None: ...
     def on_end(self, how: StreamEnded) -> None: ...
 
 
-class Streams(Candidate):
-    """`streams/`: gRPC over HTTP/2 of our own."""
+class GrpcWireTransport(TransportCandidate):
+    """`runtime/grpc_wire/`: gRPC over HTTP/2 by Homing's own code."""
 
-    name = "streams"
+    name = "grpc_wire"
 
     async def serve(self) -> int:
-        def taken(call: Call) -> RecordingHandler:
-            ear = RecordingHandler(lambda message, gather: answer(node_pb2.RouterMessage.FromString(message), gather))
-            ear.speak(call, node_pb2.NodeMessage)
-            return ear
+        def on_call(call: Call) -> BatchingStreamHandler:
+            handler = BatchingStreamHandler(
+                lambda message, batcher: answer_pushes(node_pb2.RouterMessage.FromString(message), batcher)
+            )
+            handler.start(call, node_pb2.NodeMessage)
+            return handler
 
-        self._server = Server({PATH: taken})
+        self._server = GrpcServer({PATH: on_call})
         return await self._server.listen("127.0.0.1", 0)
 
-    async def connect(self, port: int, answers: Answers) -> Gather:
-        ear = RecordingHandler(lambda message, _gather: answers(node_pb2.NodeMessage.FromString(message)))
-        ear.speak(await dial(f"127.0.0.1:{port}", PATH, ear), node_pb2.RouterMessage)
-        return ear.gather
+    async def connect(self, port: int, on_answers: OnAnswers) -> MessageBatcher:
+        handler = BatchingStreamHandler(lambda message, _batcher: on_answers(node_pb2.NodeMessage.FromString(message)))
+        handler.start(await dial(f"127.0.0.1:{port}", PATH, handler), node_pb2.RouterMessage)
+        return handler.batcher
 
 
-# Libraries ----------------------------------------------------------------------------------------------------------
+# Libraries -----------------------------------------------------------------------------------------------------------
 
 
-class Grpclib(Candidate):
+class GrpclibTransport(TransportCandidate):
     """grpclib on h2."""
 
     name = "grpclib"
@@ -261,17 +271,17 @@ class Grpclib(Candidate):
         return {PATH: grpclib.const.Handler(self._stream, cardinality, *types)}
 
     async def _stream(self, stream: "grpclib.server.Stream[node_pb2.RouterMessage, node_pb2.NodeMessage]") -> None:
-        gather = AwaitGather(node_pb2.NodeMessage, stream.send_message)
+        batcher = TaskBatcher(node_pb2.NodeMessage, stream.send_message)
         async for message in stream:
-            answer(message, gather)
-        gather.close()
+            answer_pushes(message, batcher)
+        batcher.close()
 
     async def serve(self) -> int:
         self._server = grpclib.server.Server([self])
         await self._server.start("127.0.0.1", 0)
         return int(self._server._server.sockets[0].getsockname()[1])  # type: ignore[union-attr]
 
-    async def connect(self, port: int, answers: Answers) -> Gather:
+    async def connect(self, port: int, on_answers: OnAnswers) -> MessageBatcher:
         channel = grpclib.client.Channel("127.0.0.1", port)
         types = (node_pb2.RouterMessage, node_pb2.NodeMessage)
         method = grpclib.client.StreamStreamMethod(channel, PATH, *types)
@@ -281,26 +291,26 @@ class Grpclib(Candidate):
         async def read() -> None:
             with contextlib.suppress(grpclib.exceptions.StreamTerminatedError):
                 while (message := await stream.recv_message()) is not None:
-                    answers(message)
+                    on_answers(message)
 
-        self._reading = asyncio.get_running_loop().create_task(read())
-        return AwaitGather(node_pb2.RouterMessage, stream.send_message)
+        self._reader = asyncio.get_running_loop().create_task(read())
+        return TaskBatcher(node_pb2.RouterMessage, stream.send_message)
 
 
-class GrpcAio(node_pb2_grpc.NodeServicer, Candidate):
+class GrpcAioTransport(node_pb2_grpc.NodeServicer, TransportCandidate):
     """grpcio's asyncio API."""
 
     name = "grpc.aio"
 
-    async def Stream(self, request_iterator: AsyncIterator[node_pb2.RouterMessage], context: Context) -> None:
-        gather = AwaitGather(node_pb2.NodeMessage, context.write)
+    async def Stream(self, request_iterator: AsyncIterator[node_pb2.RouterMessage], context: ServicerContext) -> None:
+        batcher = TaskBatcher(node_pb2.NodeMessage, context.write)
         async for message in request_iterator:
-            answer(message, gather)
-        gather.close()
+            answer_pushes(message, batcher)
+        batcher.close()
 
     async def serve(self) -> int:
         self._server = grpc.aio.server()
-        node_pb2_grpc.add_NodeServicer_to_server(self, self._server)
+        node_pb2_grpc.add_NodeServicer_to_server(self, self._server)  # type: ignore[no-untyped-call]
         port = self._server.add_insecure_port("127.0.0.1:0")
         await self._server.start()
         return port
@@ -308,16 +318,19 @@ class GrpcAio(node_pb2_grpc.NodeServicer, Candidate):
     async def close(self) -> None:
         await self._server.stop(0)
 
-    async def connect(self, port: int, answers: Answers) -> Gather:
+    async def connect(self, port: int, on_answers: OnAnswers) -> MessageBatcher:
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
-        stream = node_pb2_grpc.NodeStub(self._channel).Stream()
+        stream = node_pb2_grpc.NodeStub(self._channel).Stream()  # type: ignore[no-untyped-call]
 
         async def read() -> None:
             while isinstance(message := await stream.read(), node_pb2.NodeMessage):
-                answers(message)
+                on_answers(message)
 
-        self._reading = asyncio.get_running_loop().create_task(read())
-        return AwaitGather(node_pb2.RouterMessage, stream.write)
+        self._reader = asyncio.get_running_loop().create_task(read())
+        return TaskBatcher(node_pb2.RouterMessage, stream.write)
 
 
-CANDIDATES: dict[str, type[Candidate]] = {one.name: one for one in (Nothing, Tcp, Streams, Grpclib, GrpcAio)}
+CANDIDATES: dict[str, type[TransportCandidate]] = {
+    candidate.name: candidate
+    for candidate in (NoTransport, TcpTransport, GrpcWireTransport, GrpclibTransport, GrpcAioTransport)
+}

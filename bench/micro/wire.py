@@ -1,38 +1,41 @@
-"""What the wire costs a gateway, in CPU time: a request head, a message, an echo, a connect without a registry.
+"""The CPU cost of a gateway's WebSocket layer: a request head, a message, an echo, a connect without a registry.
 
-    python bench/wire.py            measure and print (--json for machines)
-    python bench/wire.py --serve    only run the echo gateway, for conformance suites (17 MiB, no fragment budget)
+    python -m bench.micro.wire            measure and print (--json for programs)
+    python -m bench.micro.wire --serve    only run the echo gateway, for conformance suites (17 MiB, no fragment limit)
 
-The server is a process of its own, asked for its CPU time over a pipe; the client's CPU is printed beside it, so that a
-client that was the limit can be seen.
+The server is a process of its own that reports its CPU time over a pipe; the client's CPU is printed too, to show
+whether the client was the bottleneck.
 """
 
 import argparse
 import asyncio
 import json
-import multiprocessing as mp
+import multiprocessing
 import os
 import socket
-import sys
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Http2Connection as Pipe
+from multiprocessing.connection import Connection
 
 import uvloop
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
 from gateway.door.admission import Origins
+from gateway.door.handshake import HandshakeLimits
 from gateway.door.head import Head, HeadReader
-from gateway.door.listener import ClientListener, DoorSettings
-from gateway.door.upgrade import judge_upgrade
+from gateway.door.listener import ClientListener
+from gateway.door.routes import Routes
+from gateway.door.upgrade import check_upgrade
 from gateway.door.values import Arrival
+from gateway.door.websocket_endpoint import WebSocketEndpoint
 from gateway.identity.identity import Identity
+from gateway.wire.bare import Bare
 from gateway.wire.frames import binary_frame, text_frame, unmask
-from gateway.wire.messages import Http2Limits, receive
-from gateway.wire.ports import Http2Connection
+from gateway.wire.messages import MessageLimits, receive
+from gateway.wire.ports import ClientTransport
+from gateway.wire.unfinished import UnfinishedMessages
+from gateway.wire.uploads import UploadRules
 
-HEAD = (
+HANDSHAKE = (
     b"GET /ws?token=" + b"e" * 180 + b" HTTP/1.1\r\nHost: gateway.example.com\r\nConnection: Upgrade\r\n"
     b"Pragma: no-cache\r\nCache-Control: no-cache\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) "
     b"AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36\r\nUpgrade: websocket\r\n"
@@ -40,69 +43,79 @@ HEAD = (
     b"Accept-Language: en-GB,en-US;q=0.9,en;q=0.8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
 )
-WHOLE = Http2Limits(17 * 1024 * 1024, 0)
+UNFINISHED_BYTES = 1 << 30  # of unfinished messages of all clients: no limit in these measurements
+CONFORMANCE_LIMITS = MessageLimits(17 * 1024 * 1024, 0)
 
 
-class Echo:
-    """A peer that sends back what it hears."""
+class EchoHandler:
+    """A transport's handler that sends back every message."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_transport",)
 
-    def opened(self, connection: Http2Connection) -> None:
-        self._connection = connection
+    def on_open(self, transport: ClientTransport) -> None:
+        self._transport = transport
 
-    def message(self, text: bool, payload: bytes) -> None:
-        self._connection.send(text_frame(payload) if text else binary_frame(payload))
+    def on_message(self, text: bool, payload: bytes) -> None:
+        self._transport.send(text_frame(payload) if text else binary_frame(payload))
 
-    def pong(self) -> None: ...
-    def writable(self) -> None: ...
-    def closed(self, code: int, reason: str) -> None:
-        del self._connection
-
-
-class EchoHouse:
-    """Admits everybody."""
-
-    async def enter(self, arrival: Arrival) -> Echo:
-        return Echo()
+    def on_too_large(self, size: int) -> None: ...
+    def on_pong(self) -> None: ...
+    def on_partial(self) -> None: ...
+    def on_blocked(self) -> None: ...
+    def on_writable(self) -> None: ...
+    def on_close(self, code: int, reason: str) -> None:
+        del self._transport
 
 
-def know_everybody(token: str, now: float) -> Identity:
-    """A verify without a signature."""
+class EchoAdmission:
+    """Admits every client, with an echo."""
+
+    async def enter(self, arrival: Arrival) -> EchoHandler:
+        return EchoHandler()
+
+
+def accept_any_token(token: str, now: float) -> Identity:
+    """A token check without a signature."""
     return Identity("u", (), "bench", now + 3600)
 
 
-async def serve(pipe: Pipe | None, port: int, limits: Http2Limits) -> None:
-    """Run the echo gateway; over the pipe: its port, then its CPU time each time it is asked."""
-    settings = DoorSettings(limits=limits, origins=Origins(local=True))
-    doorway = ClientListener(settings, EchoHouse(), know_everybody)
-    _, port = await doorway.listen("127.0.0.1", port)
+def echo_listener(limits: MessageLimits) -> ClientListener:
+    """A gateway's client listener that echoes."""
+    uploads = UploadRules(limits, UnfinishedMessages(UNFINISHED_BYTES), lambda _transport, _seconds: None)
+    endpoint = WebSocketEndpoint(Origins(local=True), uploads, EchoAdmission(), accept_any_token, [Bare()])
+    return ClientListener(Routes({"/ws": endpoint}), HandshakeLimits())
+
+
+async def serve(pipe: Connection | None, port: int, limits: MessageLimits) -> None:
+    """Run the echo gateway. Sends its port over the pipe, then its CPU time for every True that it receives."""
+    listener = echo_listener(limits)
+    _, port = await listener.listen("127.0.0.1", port)
     if pipe is None:
         print(f"ws://127.0.0.1:{port}/ws?token=x", flush=True)
         await asyncio.Event().wait()
         return
     pipe.send(port)
     loop = asyncio.get_running_loop()
-    done = asyncio.Event()
+    stopped = asyncio.Event()
 
-    def asked() -> None:
+    def on_request() -> None:
         if pipe.recv():
             pipe.send(time.process_time())
         else:
-            done.set()
+            stopped.set()
 
-    loop.add_reader(pipe.fileno(), asked)
-    await done.wait()
-    await doorway.close()
+    loop.add_reader(pipe.fileno(), on_request)
+    await stopped.wait()
+    await listener.close()
 
 
-def run_server(pipe: Pipe) -> None:
+def run_server(pipe: Connection) -> None:
     """The server process."""
-    uvloop.run(serve(pipe, 0, Http2Limits()))
+    uvloop.run(serve(pipe, 0, MessageLimits()))
 
 
-def mask(payload: bytes) -> bytes:
-    """A client's text frame."""
+def masked_text_frame(payload: bytes) -> bytes:
+    """A client's text frame, with a random mask."""
     key = os.urandom(4)
     size = len(payload)
     head = bytes((0x81, 0x80 | size)) if size < 126 else bytes((0x81, 0xFE)) + size.to_bytes(2, "big")
@@ -110,92 +123,92 @@ def mask(payload: bytes) -> bytes:
 
 
 def connect(port: int) -> socket.socket:
-    """One open WebSocket."""
+    """An open WebSocket."""
     sock = socket.create_connection(("127.0.0.1", port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.sendall(HEAD)
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        answer += sock.recv(4096)
-    assert answer.startswith(b"HTTP/1.1 101"), answer
+    sock.sendall(HANDSHAKE)
+    response = b""
+    while b"\r\n\r\n" not in response:
+        response += sock.recv(4096)
+    assert response.startswith(b"HTTP/1.1 101"), response
     return sock
 
 
-def time_of(call: Callable[[], object], times: int = 50_000) -> float:
-    """us of CPU a call, the best of three."""
+def cpu_us(call: Callable[[], object], times: int = 50_000) -> float:
+    """Microseconds of CPU per call, the lowest of three repetitions."""
     best = float("inf")
     for _ in range(3):
-        begin = time.process_time()
+        started_at = time.process_time()
         for _ in range(times):
             call()
-        best = min(best, time.process_time() - begin)
+        best = min(best, time.process_time() - started_at)
     return best / times * 1e6
 
 
 def measure_core() -> dict[str, float]:
     """The parts without a socket."""
 
-    def judge() -> None:
-        head = HeadReader().feed(HEAD)
+    def check_head() -> None:
+        head = HeadReader().feed(HANDSHAKE)
         assert isinstance(head, Head)
-        judge_upgrade(head, "/ws", ())
+        check_upgrade(head, ())
 
-    limits = Http2Limits()
-    small, large = mask(b"x" * 200), mask(b"x" * 65_000)
+    limits = MessageLimits()
+    small, large = masked_text_frame(b"x" * 200), masked_text_frame(b"x" * 65_000)
     return {
-        "request head judged, us": time_of(judge, 10_000),
-        "200 B text frame read, us": time_of(lambda: receive(small, None, limits)),
-        "65 kB text frame read, us": time_of(lambda: receive(large, None, limits), 500),
+        "request head checked, us": cpu_us(check_head, 10_000),
+        "200 B text frame read, us": cpu_us(lambda: receive(small, None, limits)),
+        "65 kB text frame read, us": cpu_us(lambda: receive(large, None, limits), 500),
     }
 
 
 def measure_server(echoes: int, connects: int) -> dict[str, float]:
-    """A real gateway's wire: CPU a echo, one at a time, and a connect with its goodbye."""
-    ours, theirs = mp.Pipe()
-    server = mp.Process(target=run_server, args=(theirs,), daemon=True)
+    """A gateway's sockets: CPU per echo, one at a time, and per connect with its end."""
+    pipe, server_pipe = multiprocessing.Pipe()
+    server = multiprocessing.Process(target=run_server, args=(server_pipe,), daemon=True)
     server.start()
-    port = ours.recv()
+    port = pipe.recv()
 
-    def spent() -> tuple[float, float]:
-        ours.send(True)
-        return ours.recv(), time.process_time()
+    def cpu_seconds() -> tuple[float, float]:
+        pipe.send(True)
+        return pipe.recv(), time.process_time()
 
     sock = connect(port)
-    frame = mask(b"x" * 200)
-    want = len(text_frame(b"x" * 200))
-    begin = spent()
+    frame = masked_text_frame(b"x" * 200)
+    response_size = len(text_frame(b"x" * 200))
+    start = cpu_seconds()
     for _ in range(echoes):
         sock.sendall(frame)
-        sock.recv(want, socket.MSG_WAITALL)
-    end = spent()
+        sock.recv(response_size, socket.MSG_WAITALL)
+    after_echoes = cpu_seconds()
     for _ in range(connects):
         connect(port).close()
-    last = spent()
-    ours.send(False)
+    after_connects = cpu_seconds()
+    pipe.send(False)
     server.join()
     return {
-        "echo of 200 B, us": (end[0] - begin[0]) / echoes * 1e6,
-        "echo of 200 B, client's us": (end[1] - begin[1]) / echoes * 1e6,
-        "connect and loss, us": (last[0] - end[0]) / connects * 1e6,
+        "echo of 200 B, us": (after_echoes[0] - start[0]) / echoes * 1e6,
+        "echo of 200 B, client's us": (after_echoes[1] - start[1]) / echoes * 1e6,
+        "connect and loss, us": (after_connects[0] - after_echoes[0]) / connects * 1e6,
     }
 
 
 def main() -> None:
-    """Parse what is wanted and do it."""
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--serve", action="store_true")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    if args.serve:
-        uvloop.run(serve(None, args.port, WHOLE))
+    arguments = parser.parse_args()
+    if arguments.serve:
+        uvloop.run(serve(None, arguments.port, CONFORMANCE_LIMITS))
         return
     figures = measure_core() | measure_server(20_000, 3_000)
-    if args.json:
+    if arguments.json:
         print(json.dumps(figures))
     else:
-        for what, figure in figures.items():
-            print(f"{what:32} {figure:8.2f}")
+        for name, figure in figures.items():
+            print(f"{name:32} {figure:8.2f}")
 
 
 if __name__ == "__main__":

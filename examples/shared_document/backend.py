@@ -1,11 +1,11 @@
-"""The backend of a shared document: every edit that a client sends goes to everybody who has the file open.
+"""The backend of a shared document: every edit of a client is pushed to all clients that have joined the file.
 
-It reads the clients' events from the Redis Stream that the gateways write, and answers through the router:
+The backend reads the clients' events from the Redis Stream of the gateways, and pushes through the router:
 
 * `edit` is pushed to the file. The push's report is awaited before the same file's next push, so all viewers get
   all edits in one order: the order of the stream.
-* `open` is answered with the text so far, pushed to that one session, in its place between two edits. So a viewer
-  that has joined and then asks misses nothing and gets nothing twice.
+* `open` is answered with the current text, pushed to that one session, in order with the edits. So a viewer
+  that has joined and then sends `open` misses no edit and gets none twice.
 
 Run by run.py; alone: python backend.py --run-dir .homing
 """
@@ -28,27 +28,27 @@ from homing.v1.router_pb2 import Delivery, PushRequest, Target
 from homing.v1.router_pb2_grpc import RouterStub
 
 Event = dict[bytes, bytes]  # a record's headers, and `value`
-Read = list[tuple[bytes, list[tuple[bytes, Event]]]]  # what XREAD answers
+StreamRead = list[tuple[bytes, list[tuple[bytes, Event]]]]  # the response of XREAD
 STREAM = "homing.events"
-WAITING_LIMIT = 10_000  # events of one file that may wait; then reading the stream pauses
+MAX_QUEUED_EVENTS = 10_000  # of one file; with more, reading the stream pauses
 
 
 class Document:
-    """One file: its text, its edits in order, one push at a time."""
+    """One file: its text, and its events in order, one push at a time."""
 
     def __init__(self, file: str, router: RouterStub) -> None:
         self.file = file
         self.text = ""
         self.edits = 0
-        self.events: asyncio.Queue[Event] = asyncio.Queue(WAITING_LIMIT)
+        self.events: asyncio.Queue[Event] = asyncio.Queue(MAX_QUEUED_EVENTS)
         self.outcomes: Counter[str] = Counter()
         self._router = router
 
     async def run(self) -> None:
         while True:
-            await self._answer(await self.events.get())
+            await self._handle(await self.events.get())
 
-    async def _answer(self, event: Event) -> None:
+    async def _handle(self, event: Event) -> None:
         if event[b"X-Name"] == b"open":
             snapshot = json.dumps({"edits": self.edits, "text": self.text}).encode()
             await self._push(Target(session=int(event[b"X-ID"])), "snapshot", snapshot)
@@ -62,22 +62,22 @@ class Document:
 
     async def _push(self, target: Target, event: str, data: bytes) -> None:
         push_id = f"{random.getrandbits(64):016x}"
-        # max_deliveries 0: how many were written is enough, who they were need not be listed.
+        # max_deliveries 0: the counts are enough.
         request = PushRequest(target=target, event=event, data=data, push_id=push_id, max_deliveries=0)
-        answer = await self._router.Push(request)
-        self.outcomes.update(answer.report.counts)
-        if answer.report.counts.get(Delivery.Outcome.Name(Delivery.UNREACHABLE)):
-            print(f"push {push_id}: a gateway did not answer", file=sys.stderr)
+        response = await self._router.Push(request)
+        self.outcomes.update(response.report.counts)
+        if response.report.counts.get(Delivery.Outcome.Name(Delivery.UNREACHABLE)):
+            print(f"push {push_id}: a gateway did not response", file=sys.stderr)
 
 
 async def follow(stream: redis.asyncio.Redis) -> AsyncIterator[Event]:
-    """Every client event from now on, for ever."""
-    newest: dict[bytes, int] = {}  # per session: a gateway may write a record twice, with the same X-Seq
-    answer = await stream.xinfo_stream(STREAM) if await stream.exists(STREAM) else {"last-generated-id": b"0"}
-    position = answer["last-generated-id"]
+    """All later client events, without an end."""
+    newest: dict[bytes, int] = {}  # X-Seq by session: a gateway may write a record twice
+    response = await stream.xinfo_stream(STREAM) if await stream.exists(STREAM) else {"last-generated-id": b"0"}
+    position = response["last-generated-id"]
     print(json.dumps({"ready": "backend"}), flush=True)
     while True:
-        for _, records in cast("Read", await stream.xread({STREAM: position}, count=500, block=1000)):
+        for _, records in cast("StreamRead", await stream.xread({STREAM: position}, count=500, block=1000)):
             for _, event in records:
                 if int(event.get(b"X-Seq", -1)) > newest.get(event[b"X-ID"], -1):
                     newest[event[b"X-ID"]] = int(event[b"X-Seq"])
@@ -86,7 +86,7 @@ async def follow(stream: redis.asyncio.Redis) -> AsyncIterator[Event]:
 
 
 async def serve(cluster: dict[str, Any], new_document: Callable[[str, RouterStub], Document] = Document) -> None:
-    """Answer what the clients do, for ever."""
+    """Handle the clients' events, without an end."""
     documents: dict[str, Document] = {}
     async with (
         grpc.aio.insecure_channel(cluster["routers"][0]["grpc"]) as channel,
@@ -111,14 +111,14 @@ def main() -> None:
 
 
 def run(serving: Coroutine[Any, Any, None]) -> None:
-    """Serve; when the router or Redis goes away, end with a line that says so."""
+    """Serve; exit with a message when the router or Redis fails."""
     try:
         asyncio.run(serving)
     except* grpc.aio.AioRpcError as group:
-        refusals = [error.details() for error in group.exceptions if isinstance(error, grpc.aio.AioRpcError)]
-        sys.exit(f"backend: the router refuses or is gone: {refusals}")
+        errors = [error.details() for error in group.exceptions if isinstance(error, grpc.aio.AioRpcError)]
+        sys.exit(f"backend: a push failed at the router: {errors}")
     except* redis.RedisError as group:
-        sys.exit(f"backend: Redis is gone: {group.exceptions[0]}")
+        sys.exit(f"backend: Redis failed: {group.exceptions[0]}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The backend with a fault on purpose: once, an edit overtakes the one before it. The viewers' check must then fail.
+"""The backend with a deliberate fault: once, an edit overtakes the previous edit. The viewers' check must then fail.
 
-Only where several edits are in flight: who waits for an edit before typing the next cannot be overtaken.
+Needs several edits in flight: a writer that waits for each push before the next edit cannot be overtaken.
 """
 
 import argparse
@@ -13,24 +13,24 @@ from traces import Patch, apply
 from homing.v1.router_pb2_grpc import RouterStub
 
 
-class Swapping(Document):
-    """Swaps the first two neighbours after `swap_at` edits whose order matters."""
+class SwappingDocument(Document):
+    """Swaps the first two consecutive edits after `swap_at` edits whose order matters."""
 
     swap_at = 0
     done = False
 
-    async def _answer(self, event: Event) -> None:
+    async def _handle(self, event: Event) -> None:
         if self.done or self.edits < self.swap_at or event[b"X-Name"] != b"edit":
-            return await super()._answer(event)
+            return await super()._handle(event)
         later = await self.events.get()
         if later[b"X-Name"] != b"edit" or not self._order_matters(event, later):
-            await super()._answer(event)
-            return await self._answer(later)
+            await super()._handle(event)
+            return await self._handle(later)
         self.done = True
         self.text = apply(apply(self.text, json.loads(event[b"value"])), json.loads(later[b"value"]))
         self.edits += 2
-        for one in (later, event):
-            await self._push_edit(one)
+        for swapped in (later, event):
+            await self._push_edit(swapped)
         return None
 
     def _order_matters(self, event: Event, later: Event) -> bool:
@@ -43,17 +43,17 @@ class Swapping(Document):
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--run-dir", type=Path, default=Path(".homing"))
-    arguments.add_argument("--swap-at", type=int, required=True, metavar="N")
-    given = arguments.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run-dir", type=Path, default=Path(".homing"))
+    parser.add_argument("--swap-at", type=int, required=True, metavar="N")
+    arguments = parser.parse_args()
 
     def new_document(file: str, router: RouterStub) -> Document:
-        document = Swapping(file, router)
-        document.swap_at = given.swap_at
+        document = SwappingDocument(file, router)
+        document.swap_at = arguments.swap_at
         return document
 
-    run(serve(json.loads((given.run_dir / "cluster.json").read_text()), new_document))
+    run(serve(json.loads((arguments.run_dir / "cluster.json").read_text()), new_document))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The recordings, and what one edit does to a text. Strict: an edit that does not fit is an error, never clipped."""
+"""The recordings, and the application of edits to a text. Strict: an edit outside the text is an error."""
 
 import gzip
 import json
@@ -12,7 +12,7 @@ Patch = tuple[int, int, str]  # position and length to delete, in code points; t
 
 
 class Recording(NamedTuple):
-    """A document as it was typed: its edits in order, and the text they must lead to."""
+    """A recorded document: its edits in order, and the final text."""
 
     name: str
     edits: list[list[Patch]]
@@ -20,12 +20,12 @@ class Recording(NamedTuple):
 
 
 def load(name: str, limit: int | None = None) -> Recording:
-    """A recording, or its first `limit` edits; the text they lead to is then worked out here."""
-    whole = json.loads(gzip.decompress((DATA / f"{name}_flat.json.gz").read_bytes()))
-    assert whole["startContent"] == "", "every document here starts empty"
-    edits = [transaction["patches"] for transaction in whole["txns"]]
+    """A recording, or its first `limit` edits with the text that they lead to."""
+    content = json.loads(gzip.decompress((DATA / f"{name}_flat.json.gz").read_bytes()))
+    assert content["startContent"] == "", "every document here starts empty"
+    edits = [transaction["patches"] for transaction in content["txns"]]
     if limit is None or limit >= len(edits):
-        return Recording(name, edits, whole["endContent"])
+        return Recording(name, edits, content["endContent"])
     text = ""
     for edit in edits[:limit]:
         text = apply(text, edit)
@@ -33,7 +33,7 @@ def load(name: str, limit: int | None = None) -> Recording:
 
 
 def apply(text: str, edit: list[Patch]) -> str:
-    """The text after one edit. ValueError: the edit was made on another text than this one.
+    """The text after one edit. ValueError: the edit is outside the text.
 
     Three slices of a 20 KB string take about 2 us, so 50 viewers of 26,000 edits cost some 3 s of CPU in all.
     """

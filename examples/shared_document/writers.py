@@ -1,4 +1,4 @@
-"""Those who type: send a recording's edits as events, and keep to the pace that the recording allows."""
+"""The writers: they send a recording's edits as events, with a limited number of edits in flight."""
 
 import asyncio
 import time
@@ -8,22 +8,24 @@ import aiohttp
 from client import Client
 from traces import Patch
 
-PATIENCE = 15.0  # seconds without any push before a writer gives up
+PUSH_TIMEOUT = 15.0  # seconds without any push before a writer gives up
 
-Checkpoint = Callable[[int], Awaitable[None]]  # called before each edit with its number; may hold the writers up
+Checkpoint = Callable[
+    [int], Awaitable[None]
+]  # called with the number of each edit before it is sent; may delay the writers
 
 
 class Writer:
-    """One person who types. It has the file open, so it sees everybody's edits, its own too."""
+    """One writer. A writer has joined the file, so it receives all edits, its own too."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._seen = 0
-        self._moved = asyncio.Event()
+        self._received = 0
+        self._changed = asyncio.Event()
 
     @classmethod
     async def open(cls, http: aiohttp.ClientSession, url: str, token: str, file: str) -> "Writer":
-        """Joined, with the document still empty."""
+        """Connect and join the file, whose document is still empty."""
         client = await Client.connect(http, url, token)
         await client.join(file)
         return cls(client)
@@ -32,24 +34,24 @@ class Writer:
         """Count the pushes that arrive, until the connection ends."""
         async for message in self._client.pushes():
             if message["event"] == "edit":
-                self._seen += 1
-                self._moved.set()
+                self._received += 1
+                self._changed.set()
 
-    async def wait_seen(self, count: int) -> None:
-        """Until the pushes of the first `count` edits have reached this writer. TimeoutError: they stopped coming."""
-        while self._seen < count:
-            self._moved.clear()
-            async with asyncio.timeout(PATIENCE):
-                await self._moved.wait()
+    async def wait_received(self, count: int) -> None:
+        """Wait until the pushes of the first `count` edits have arrived. TimeoutError: no push for PUSH_TIMEOUT."""
+        while self._received < count:
+            self._changed.clear()
+            async with asyncio.timeout(PUSH_TIMEOUT):
+                await self._changed.wait()
 
     async def type(self, file: str, edit: list[Patch]) -> float:
-        """Send one edit; the answer is when, by the monotonic clock that all processes of a machine share."""
+        """Send one edit. Returns the time, on the monotonic clock that all processes of a machine share."""
         now = time.monotonic()
         await self._client.send("edit", file, edit)
         return now
 
     async def close(self) -> None:
-        """Go."""
+        """Close the connection."""
         await self._client.close()
 
 
@@ -61,14 +63,14 @@ async def write(
     checkpoint: Checkpoint,
     sent: list[float],
 ) -> None:
-    """Type everything: edit i by writer i mod n, once all but the last `in_flight` before it have reached that writer.
+    """Send all edits: edit i by writer i mod n, once the writer has received all but `in_flight` of the edits before i.
 
-    `sent` gets the moment of each, as they go.
+    `sent` receives the time of each edit.
     """
     for number, edit in enumerate(edits):
         await checkpoint(number)
         writer = writers[number % len(writers)]
-        await writer.wait_seen(number - in_flight + 1)
+        await writer.wait_received(number - in_flight + 1)
         sent.append(await writer.type(file, edit))
     for writer in writers:
-        await writer.wait_seen(len(edits))
+        await writer.wait_received(len(edits))

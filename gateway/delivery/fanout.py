@@ -2,9 +2,10 @@
 
 A push is encoded at most once per codec and shared, its ack number included: that comes from one counter per node. A
 large fan-out is written in slices, so that other pushes interleave; two pushes to the same target never overtake each
-other, because the later one waits for the earlier one's last slice (design §3, §5 "Order"). Outcomes that are not known
-at once are owed: a connection whose kernel buffer is full tells later, a client's ack comes when it comes, and what is
-still owed when the report is due is QUEUED, or stays WRITTEN without an ack (api.md, "Outcomes").
+other, because the later one waits for the earlier one's last slice (docs/design.md, "Order, healing, deadlines,
+dedup"). Outcomes that are not known at once are pending: a blocked connection settles its pushes when the kernel has
+taken them, an ack arrives later, and what is pending when the report is due is QUEUED, or stays WRITTEN without an ack
+(docs/api.md, "Outcomes").
 """
 
 from collections import deque
@@ -14,9 +15,9 @@ from operator import length_hint
 from typing import NamedTuple
 
 from gateway.outcome import ACKED, DROPPED_SLOW, EXPIRED, OFFLINE, QUEUED, UNREACHABLE, WRITTEN
-from gateway.sessions.budget import Budget
 from gateway.sessions.session import Session
-from gateway.wire.ports import Codec, Pushed
+from gateway.wire.encoding import Encoding
+from gateway.wire.values import PushedMessage
 from homing.internal.v1 import node_pb2
 from observability.counters import Counters
 
@@ -46,6 +47,7 @@ class PushJob:
         "push",
         "received_at_ns",
         "receivers",
+        "size",
         "tally",
         "target",
         "unacked",
@@ -66,14 +68,15 @@ class PushJob:
         self.target = target_of(push.receivers)
         excepted = frozenset(push.except_sessions)
         self.receivers = iter([session for session in receivers if session.sid not in excepted])
-        self.frames: dict[str, bytes] = {}
+        self.frames: dict[Encoding, bytes] = {}
+        self.size = len(push.data)
         self.clock = clock
         self.answer = answer
         self.received_at_ns = clock() - age_ns  # the router's receipt, on this node's clock
         self.expires_ns = self.received_at_ns + push.ttl_ms * 1_000_000
         self.tally: dict[int, int] = {}
         self.deliveries: list[Delivery] = []
-        self.owing: set[Session] = set()  # whose frame is not with the kernel yet
+        self.owing: set[Session] = set()  # whose frames the kernel has not taken yet
         self.unacked: dict[Session, int] = {}  # who was written to, and when, and has not answered
         self.absent = False  # a receiver turned out not to be there
         self.written_all = False
@@ -86,7 +89,7 @@ class PushJob:
             self._answer_if_complete()
 
     def acked(self, session: Session, data: bytes, content_type: str) -> None:
-        """The client has answered. Its frame may still be owed: an ack proves more than the kernel's word."""
+        """The client has answered. Its frame may still be pending: an ack proves more than a write."""
         if session in self.owing or session in self.unacked:
             self.owing.discard(session)
             self.unacked.pop(session, None)
@@ -94,27 +97,27 @@ class PushJob:
             self._answer_if_complete()
 
     def due_ns(self) -> int:
-        """When the report is due, however many still owe something, on this node's clock."""
+        """When the report is due, however many have no outcome yet, on this node's clock."""
         return (
             self.received_at_ns + self.push.ack_timeout_ms * 1_000_000
             if self.ack is not None
             else self.clock() + DUE_NS
         )
 
-    def step(self, budget: Budget, counters: Counters) -> list[Session]:
+    def step(self, counters: Counters) -> list[Session]:
         """Write one slice. The answer lists receivers that were over their budget: they must be closed."""
-        slow = self._write_slice(budget, counters)
+        slow = self._write_slice(counters)
         if length_hint(self.receivers) == 0:
             self.written_all = True
             self._answer_if_complete()
         return slow
 
-    def _write_slice(self, budget: Budget, counters: Counters) -> list[Session]:
-        """The hot path of a fan-out: the usual case, written at once and no ack wanted, is counted here and not by
+    def _write_slice(self, counters: Counters) -> list[Session]:
+        """The hot path of a fan-out: the usual case, written at once and no ack requested, is counted here and not by
         `_settled`, which saves a set, two clocks and four calls a receiver (docs/performance.md)."""
         slow: list[Session] = []
         expired = self.clock() >= self.expires_ns
-        plain, room, frames = self.ack is None, self.push.max_deliveries, self.frames
+        plain, room = self.ack is None, self.push.max_deliveries
         written = 0
         try:
             for session in islice(self.receivers, SLICE):
@@ -122,7 +125,7 @@ class PushJob:
                     counters.expired += 1
                     self._record(session, EXPIRED, self.clock())
                     continue
-                outcome = session.write(frames.get(session.codec.name) or self._frame(session.codec), self, budget)
+                outcome = session.write(self)
                 if outcome == WRITTEN and plain and len(self.deliveries) >= room:
                     written += 1
                 elif not outcome:
@@ -154,7 +157,7 @@ class PushJob:
         self.finalize()
 
     def finalize(self) -> None:
-        """The report is due: who still owes a verdict is QUEUED, who has not answered stays WRITTEN."""
+        """The report is due: a session without an outcome is QUEUED, who has not answered stays WRITTEN."""
         now = self.clock()
         for session in self.owing:
             self._record(session, QUEUED, now)
@@ -165,15 +168,17 @@ class PushJob:
         self.written_all = True
         self._answer_if_complete()
 
-    def _frame(self, codec: Codec) -> bytes:
-        frame = self.frames.get(codec.name)
+    def frame(self, encoding: Encoding) -> bytes:
+        """This push as finished frames: made at the first receiver with this encoding, then shared."""
+        frame = self.frames.get(encoding)
         if frame is None:
-            push = self.push
-            receivers = push.receivers
-            file = receivers.file if receivers.WhichOneof("to") == "file" else ""
-            pushed = Pushed(push.event, push.data, push.content_type, push.push_id, file, self.ack, push.traceparent)
-            frame = self.frames[codec.name] = codec.push(pushed)
+            frame = self.frames[encoding] = encoding.push(self._pushed())
         return frame
+
+    def _pushed(self) -> PushedMessage:
+        push = self.push
+        file = push.receivers.file if push.receivers.WhichOneof("to") == "file" else ""
+        return PushedMessage(push.event, push.data, push.content_type, push.push_id, file, self.ack, push.traceparent)
 
     def _settled(self, session: Session, outcome: int) -> None:
         if outcome == WRITTEN and self.ack is not None and session.codec.acks:
@@ -208,8 +213,8 @@ class PushJob:
         return message
 
 
-class Turn(NamedTuple):
-    """What one slice did: whose job it was, whom it found over budget, and what failed."""
+class SliceResult(NamedTuple):
+    """What one slice did: its job, the receivers it found over budget, and what failed."""
 
     job: PushJob
     slow: list[Session]
@@ -220,41 +225,44 @@ class Fanout:
     """All pushes that are being written on this node, in an order that keeps each target's."""
 
     def __init__(self) -> None:
-        self._running: dict[object, deque[PushJob]] = {}  # per target: the job being written, then those behind it
-        self._turns: deque[PushJob] = deque()  # who writes the next slice
+        self._by_target: dict[object, deque[PushJob]] = {}  # the job being written, then those behind it
+        self._round_robin: deque[PushJob] = deque()  # the jobs whose next slice is due, in this order
 
     def add(self, job: PushJob) -> None:
-        """A new push; it is written by `turn`."""
-        line = self._running.get(job.target)
-        if line is None:
-            self._running[job.target] = deque((job,))
-            self._turns.append(job)
+        """A new push; `write_slice` writes it."""
+        queue = self._by_target.get(job.target)
+        if queue is None:
+            self._by_target[job.target] = deque((job,))
+            self._round_robin.append(job)
         else:
-            line.append(job)
+            queue.append(job)
 
-    def turn(self, budget: Budget, counters: Counters) -> Turn | None:
+    def write_slice(self, counters: Counters) -> SliceResult | None:
         """Write one slice of the next job. None when there is none left.
 
         A job that fails is answered and taken out: it must not hold up what comes behind it.
         """
-        if not self._turns:
+        if not self._round_robin:
             return None
-        job = self._turns.popleft()
+        job = self._round_robin.popleft()
         try:
-            turn = Turn(job, job.step(budget, counters), None)
+            result = SliceResult(job, job.step(counters), None)
         except Exception as error:
             job.abandon()
-            turn = Turn(job, [], error)
-        if not job.written_all:
-            self._turns.append(job)
-            return turn
-        line = self._running[job.target]
-        line.popleft()
-        if line:
-            self._turns.append(line[0])
+            result = SliceResult(job, [], error)
+        if job.written_all:
+            self._start_next(job.target)
         else:
-            del self._running[job.target]
-        return turn
+            self._round_robin.append(job)
+        return result
+
+    def _start_next(self, target: object) -> None:
+        queue = self._by_target[target]
+        queue.popleft()
+        if queue:
+            self._round_robin.append(queue[0])
+        else:
+            del self._by_target[target]
 
 
 def target_of(receivers: node_pb2.Receivers) -> object:

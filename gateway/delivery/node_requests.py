@@ -1,87 +1,88 @@
-"""What routers ask beside pushes: join, leave, disconnect, reply, who is in a file. One answer each."""
+"""What routers request beside pushes: join, leave, disconnect, reply, who is in a file. One response each."""
 
-import asyncio
 import heapq
-from collections.abc import Callable, Collection
 
+from gateway.client_commands import reply_or_close
 from gateway.close_codes import DRAINING, FORBIDDEN
+from gateway.delivery.push_writer import PushWriter
+from gateway.membership import FileMembership
 from gateway.outcome import DROPPED_SLOW, OFFLINE, QUEUED, WRITTEN
-from gateway.service import Gateway
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session
-from gateway.wire.ports import ErrorReply
+from gateway.wire.values import ErrorReply, Messages
 from homing.internal.v1 import node_pb2
 
 MAX_REASON = 123  # bytes that a close frame holds (RFC 6455 §5.5)
 
 
 class NodeRequestHandler:
-    """Carries questions out on this node's sessions."""
+    """Carries requests out on this node's sessions."""
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        index: Index[Session],
-        receivers: Callable[[node_pb2.Receivers], Collection[Session]],
-    ) -> None:
-        self._gateway = gateway
+    def __init__(self, index: Index[Session], membership: FileMembership, writer: PushWriter) -> None:
         self._index = index
-        self._receivers = receivers
+        self._membership = membership
+        self._receivers = writer.receivers
 
-    async def answer(self, ask: node_pb2.NodeRequest) -> node_pb2.NodeResponse:
-        """The answer to one question; NOT_MINE when nobody here is meant."""
-        answer = node_pb2.NodeResponse(call=ask.call, verdict=node_pb2.DONE)
-        match ask.WhichOneof("what"):
+    async def carry_out(self, request: node_pb2.NodeRequest) -> node_pb2.NodeResponse:
+        """The response to one request; NOT_MINE when nobody here is meant."""
+        response = node_pb2.NodeResponse(call=request.call, verdict=node_pb2.DONE)
+        match request.WhichOneof("what"):
             case "membership":
-                answer.sessions = await self._change_membership(ask.membership)
+                response.sessions = await self._change_membership(request.membership)
             case "disconnect":
-                answer.sessions = self._disconnect(ask.disconnect)
+                response.sessions = self._disconnect(request.disconnect)
             case "reply":
-                answer.outcome = self._reply(ask.reply)
-                answer.sessions = answer.outcome != OFFLINE
+                response.outcome = self._reply(request.reply)
+                response.sessions = int(response.outcome != OFFLINE)
             case "presence":
-                self._list_present(ask.presence, answer)
-        if not answer.sessions:
-            answer.verdict = node_pb2.NOT_MINE
-        return answer
+                self._list_present(request.presence, response)
+        if not response.sessions:
+            response.verdict = node_pb2.NOT_MINE
+        return response
 
-    async def _change_membership(self, wanted: node_pb2.Membership) -> int:
-        sessions = list(self._receivers(wanted.receivers))
-        if wanted.leave:
+    async def _change_membership(self, change: node_pb2.Membership) -> int:
+        sessions = list(self._receivers(change.receivers))
+        if change.leave:
             for session in sessions:
-                self._gateway.leave(session, wanted.file)
+                self._membership.leave_for_backend(session, change.file)
         else:
-            sessions = [session for session in sessions if self._gateway.has_room(session, wanted.file)]
-            await asyncio.gather(*(self._gateway.join(session, wanted.file) for session in sessions))
+            sessions = [session for session in sessions if self._membership.has_room(session, change.file)]
+            commits = [
+                commit for session in sessions for commit in self._membership.join_for_backend(session, change.file)
+            ]
+            await self._membership.wait_reachable(commits)
         return len(sessions)
 
-    def _disconnect(self, wanted: node_pb2.Disconnect) -> int:
-        sessions = list(self._receivers(wanted.receivers))
-        closing = DRAINING if wanted.allow_reconnect else FORBIDDEN
-        reason = wanted.reason.encode()[:MAX_REASON].decode(errors="ignore") or "removed"
+    def _disconnect(self, request: node_pb2.Disconnect) -> int:
+        sessions = list(self._receivers(request.receivers))
+        why = DRAINING if request.allow_reconnect else FORBIDDEN
+        reason = request.reason.encode()[:MAX_REASON].decode(errors="ignore") or "removed"
         for session in sessions:
-            session.close(closing.code, reason)
+            if session.connection is not None:
+                session.connection.close(why, reason)
         return len(sessions)
 
     def _reply(self, reply: node_pb2.Reply) -> int:
         session = self._index.sessions.get(reply.session)
-        if session is None or session.connection is None:
+        connection = session.connection if session is not None else None
+        if session is None or connection is None:
             return OFFLINE
-        if reply.error_code:
-            retry = reply.retry_ms or None
-            complaint = ErrorReply(reply.error_code, reply.error_message, reply.ack, reply.error_field, retry)
-            frame = session.codec.error(complaint)
-        else:
-            frame = session.codec.reply(reply.ack, reply.data, reply.content_type)
-        if not self._gateway.tell(session, frame):
+        if not reply_or_close(connection, _reply_messages(session, reply)):
             return DROPPED_SLOW
-        return QUEUED if session.connection is not None and session.connection.unsent() else WRITTEN
+        return QUEUED if connection.unsent() else WRITTEN
 
-    def _list_present(self, wanted: node_pb2.FilePresence, answer: node_pb2.NodeResponse) -> None:
-        joined = self._index.file(wanted.file)
-        answer.sessions = len(joined)
-        rest = (session for session in joined if session.sid > wanted.after)
-        for session in heapq.nsmallest(wanted.limit, rest, key=lambda session: session.sid):
-            answer.present.add(
+    def _list_present(self, request: node_pb2.FilePresence, response: node_pb2.NodeResponse) -> None:
+        joined = self._index.file(request.file)
+        response.sessions = len(joined)
+        rest = (session for session in joined if session.sid > request.after)
+        for session in heapq.nsmallest(request.limit, rest, key=lambda session: session.sid):
+            response.present.add(
                 session=session.sid, user=session.user, namespace="/", connected_at_ms=session.connected_at
             )
+
+
+def _reply_messages(session: Session, reply: node_pb2.Reply) -> Messages:
+    if not reply.error_code:
+        return session.codec.reply(reply.ack, reply.data, reply.content_type)
+    retry = reply.retry_ms or None
+    return session.codec.error(ErrorReply(reply.error_code, reply.error_message, reply.ack, reply.error_field, retry))

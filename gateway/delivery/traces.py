@@ -1,6 +1,6 @@
 """Shell: the spans that one traced push leaves on this node: its delivery, and the acks of a few of its clients.
 
-Everything is on this node's own clock, so durations hold whatever the router's clock says. A push that is not sampled
+Everything is on this node's own clock, so durations do not depend on the router's clock. A push that is not sampled
 is a plain `PushJob` and comes through none of this.
 """
 
@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from gateway.delivery.fanout import PushJob
-from gateway.sessions.budget import Budget
 from gateway.sessions.session import Session
 from homing.internal.v1 import node_pb2
 from homing.v1.router_pb2 import Delivery
@@ -30,9 +29,9 @@ class TracedJob(PushJob):
     last_ns: int
     acks: list[tuple[int, int, int]]  # sid, written at, acked at
 
-    def _write_slice(self, budget: Budget, counters: Counters) -> list[Session]:
+    def _write_slice(self, counters: Counters) -> list[Session]:
         self.first_ns = self.first_ns or self.clock()
-        slow = super()._write_slice(budget, counters)
+        slow = super()._write_slice(counters)
         self.last_ns = self.clock()
         return slow
 
@@ -84,9 +83,9 @@ class DeliveryTrace:
         for count in message.counts:
             attributes[spans.OUTCOMES + Delivery.Outcome.Name(count.outcome)] = count.sessions
         for sid, written_ns, acked_ns in job.acks:
-            place = self._tracer.below(self._context)
-            told: dict[str, Value] = {spans.SESSION: str(sid)}
-            self._tracer.record(place, spans.CLIENT_ACK, spans.CLIENT, written_ns, acked_ns, told)
+            place = self._tracer.child_of(self._context)
+            attributes_of_ack: dict[str, Value] = {spans.SESSION: str(sid)}
+            self._tracer.record(place, spans.CLIENT_ACK, spans.CLIENT, written_ns, acked_ns, attributes_of_ack)
         self._end(attributes)
         answer(message)
 

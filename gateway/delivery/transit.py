@@ -1,4 +1,4 @@
-"""Core: how long a message was under way, without a common clock (design §5, "Deadlines").
+"""Core: how long a message was under way, without a common clock (docs/design.md, "Order, healing, deadlines, dedup").
 
 Sender and receiver have clocks with an unknown offset. The fastest message ever seen fixes the best guess of it: what a
 later one took beyond that was spent waiting in a buffer. Clocks drift, so the guess is the best of the current and the

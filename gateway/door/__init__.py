@@ -1,1 +1,1 @@
-"""One port for all: every request head is judged here, then the transport is handed on."""
+"""One port for all: every request head is checked here, then its path's handler serves it."""

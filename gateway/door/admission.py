@@ -1,7 +1,7 @@
 """Core: who may come in. Origin, credential and files of a good handshake become an arrival or a refusal.
 
 A credential stands in `Authorization: Bearer` or in `?token=`. Cookies are never read: a browser sends them along to
-whoever asks, which is how a page elsewhere would open a connection in its visitor's name (reliability.md row 20).
+whoever asks, which is how a page elsewhere would open a connection in its visitor's name (docs/promises.md, row 20).
 """
 
 import re
@@ -24,7 +24,7 @@ _FORBIDDEN_FILE = Refusal(403, "forbidden", "no grant for this file")
 
 
 class Origins(msgspec.Struct, frozen=True):
-    """Which pages may connect. A client that sends no Origin is no browser and is judged by its token alone."""
+    """Which pages may connect. A client that sends no Origin is no browser and is checked by its token alone."""
 
     allowed: frozenset[str] = frozenset()  # scheme://host[:port], lower case, exactly as browsers say it
     local: bool = False  # any port of this very machine: for development
@@ -36,10 +36,12 @@ class Origins(msgspec.Struct, frozen=True):
         return self.local and _match_local(origin) is not None
 
 
-def judge_arrival(
+def check_arrival(
     head: Head, codec: Codec, origins: Origins, verify: Verify, address: str, now: float
 ) -> Arrival | Refusal:
-    """Judge who comes with this head; `now` in seconds since the Unix epoch, `address` the client's host:port."""
+    """Check the client that comes with this head; `now` in seconds since the Unix epoch, `address` the client's
+    host:port.
+    """
     if not origins.allow(head.headers.get("origin")):
         return _FOREIGN_ORIGIN
     token = find_token(head)
@@ -53,7 +55,7 @@ def judge_arrival(
             return _unauthorized(error.code, str(error))
     elif not codec.name:
         return _unauthorized("unauthorized", "a token is needed: Authorization: Bearer, or ?token=")
-    files = _judge_files(head, identity)
+    files = _check_files(head, identity)
     if isinstance(files, Refusal):
         return files
     traceparent = from_headers(head.headers.get("traceparent", ""), head.headers.get("x-trace-id", ""))
@@ -74,16 +76,16 @@ def find_token(head: Head) -> str | Refusal | None:
     return found[0] if found else None
 
 
-def _judge_files(head: Head, identity: Identity | None) -> tuple[str, ...] | Refusal:
-    """The files to join at once, each named once. One answer for all that is wrong: it tells nothing.
+def _check_files(head: Head, identity: Identity | None) -> tuple[str, ...] | Refusal:
+    """The files to join at once, each named once. One answer for all that is wrong: it reveals nothing.
 
-    Without an identity the grants cannot be judged yet; whoever reads the client's `auth` must.
+    Without an identity the grants cannot be checked yet; the reader of the client's `auth` does.
     """
-    wanted = tuple(dict.fromkeys(value for name, value in head.query if name == "file"))
-    for file in wanted:
+    requested = tuple(dict.fromkeys(value for name, value in head.query if name == "file"))
+    for file in requested:
         if not 0 < len(file.encode()) <= MAX_FILE or not (identity is None or identity.may_join(file)):
             return _FORBIDDEN_FILE
-    return wanted
+    return requested
 
 
 def _unauthorized(code: str, message: str) -> Refusal:

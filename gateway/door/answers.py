@@ -1,5 +1,6 @@
 """Core: what the door writes, as bytes: the 101, and refusals in plain HTTP with our JSON."""
 
+from email.utils import formatdate
 from http import HTTPStatus
 
 import msgspec
@@ -17,17 +18,21 @@ def switching(handshake: Handshake) -> bytes:
     ).encode()
 
 
-def refused(refusal: Refusal, request_id: str) -> bytes:
-    """A whole HTTP answer, after which the connection is closed: `{"error":{"code","message","request_id"}}`."""
+def refused(refusal: Refusal, request_id: str, now: float, is_head: bool = False) -> bytes:
+    """A whole HTTP answer, after which the connection is closed: `{"error":{"code","message","request_id"}}`.
+
+    `now`: seconds since the Unix epoch. `is_head`: the answer to HEAD, which has no body (RFC 9110 §9.3.2).
+    """
     error = {"code": refusal.code, "message": refusal.message, "request_id": request_id}
     body = msgspec.json.encode({"error": error})
     # RFC 9110 §7.8: who sends Upgrade must name it in Connection too.
     connection = "close, Upgrade" if any(name == "Upgrade" for name, _ in refusal.headers) else "close"
     lines = [
         f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}",
+        f"Date: {formatdate(now, usegmt=True)}",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         f"Connection: {connection}",
         *(f"{name}: {value}" for name, value in refusal.headers),
     ]
-    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (b"" if is_head else body)

@@ -32,7 +32,7 @@ def is_page(path: str) -> bool:
     return path in FILES or path == TOKEN or _match_call(path) is not None
 
 
-def judge_page(head: Head) -> Refusal | None:
+def check_page(head: Head) -> Refusal | None:
     """Why this request is refused; None: it may be served."""
     host = head.headers.get("host", "")
     if not _match_local_host(host) or head.headers.get("origin", f"http://{host}") != f"http://{host}":
@@ -45,7 +45,7 @@ def judge_page(head: Head) -> Refusal | None:
 
 
 def canonical(head: Head) -> bytes:
-    """The head in its one form, for another parser. It ends the connection: each head here was judged by ours."""
+    """The head in its one form, for another parser. It ends the connection: each head was checked by our own parser."""
     query = f"?{urlencode(head.query)}" if head.query else ""
     lines = [f"{head.method} {head.path}{query} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in head.headers.items() if name not in _HOP_BY_HOP]

@@ -1,12 +1,12 @@
 """Core: the one strict parser of HTTP/1.1 request heads. What it refuses reaches no other parser.
 
-Two readers that disagree about where a head ends, or about what a header says, are how requests are smuggled. So
+Two readers that disagree about where a head ends, or about what a header means, are how requests are smuggled. So
 nothing is guessed here: lines end in CRLF, names are tokens that touch their colon, nothing is folded, and a length
-that could be read in two ways is refused (RFC 9112 §2.2, §5, §6.3; reliability.md rows 2, 3, 8-12).
+that could be read in two ways is refused (RFC 9112 §2.2, §5, §6.3; docs/promises.md, rows 2, 3, 8-12).
 
-The verdict depends on the bytes alone, never on how they were cut: each line is judged when its LF is there, or as soon
-as it is too long to become a good one. A line that the pattern matches is taken at once; only what it does not match is
-looked at closely.
+The verdict depends on the bytes alone, never on how they were cut: each line is checked when its LF is there, or as
+soon as it is too long to become a good one. A line that the pattern matches is taken at once; only what it does not
+match is looked at closely.
 """
 
 import re
@@ -17,15 +17,18 @@ import msgspec
 from gateway.door.values import Refusal
 
 MAX_HEADERS = 64
+MAX_PARAMETERS = 64  # of a query
 MAX_LINE = 8 * 1024  # bytes of one header line, and of the request's target
 MAX_HEAD = 64 * 1024  # bytes of the whole head
 _MAX_REQUEST_LINE = MAX_LINE + 64  # the longest target, a method and the version
 
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-# One repeated class and no alternatives: a line that does not match costs one pass over it, whatever it says.
+# One repeated class and no alternatives: a line that does not match costs one pass over it, whatever it holds.
 _match_header = re.compile(rf"({_TOKEN}):([\t\x20-\x7e\x80-\xff]*)\r\n").match
 _match_request = re.compile(rf"({_TOKEN}) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])\r\n").match
-_match_host = re.compile(r"[0-9A-Za-z._~%!$&'()*+,;=:\[\]\-]+").fullmatch
+_AUTHORITY = r"[0-9A-Za-z._~%!$&'()*+,;=:\[\]\-]+"
+_match_absolute = re.compile(rf"(?:https?|wss?)://({_AUTHORITY})([/?].*)?", re.IGNORECASE).fullmatch
+_match_host = re.compile(_AUTHORITY).fullmatch
 _find_bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 _match_digits = re.compile(r"[0-9]{1,18}").fullmatch
 
@@ -49,7 +52,7 @@ class Head(msgspec.Struct, frozen=True):
         return [] if value is None else [item for part in value.split(",") if (item := part.strip(" \t"))]
 
     def has_body(self) -> bool:
-        """Whether the request says that something follows its head."""
+        """Whether the head announces a body."""
         return "transfer-encoding" in self.headers or int(self.headers.get("content-length", "0")) > 0
 
 
@@ -90,6 +93,9 @@ class HeadReader:
             self._partial = buffer
             return self._judge_unfinished(text)
         if self._request is None:
+            if not self._seen and text.startswith("\r\n"):  # RFC 9112 §2.2: one empty line before a request is ignored
+                self._seen = 2
+                return self._go_on(buffer[2:])
             at, refusal = self._read_request_line(text)
             if refusal or not at:
                 self._partial = buffer
@@ -103,6 +109,11 @@ class HeadReader:
         self._partial = buffer[at:]
         return self._judge_unmatched(text, at, MAX_LINE, _HEADER_TOO_LONG)
 
+    def _go_on(self, rest: bytes) -> Head | Refusal | None:
+        """Read on behind what was skipped."""
+        self._partial = b""
+        return self.feed(rest) if rest else None
+
     def _read_request_line(self, text: str) -> tuple[int, Refusal | None]:
         """Where the headers begin (0: the line is not complete), or why it is refused."""
         match = _match_request(text)
@@ -114,7 +125,7 @@ class HeadReader:
         if major != "1" or minor not in "01":
             return 0, _BAD_VERSION
         self._request = (method, target, int(minor))
-        self._seen = match.end()
+        self._seen += match.end()
         return match.end(), None
 
     def _read_headers(self, text: str, at: int) -> tuple[int, Refusal | None]:
@@ -169,7 +180,7 @@ class HeadReader:
         return _BAD_REQUEST_LINE if self._request is None else _explain_header(content)
 
     def _finish(self) -> Head | Refusal:
-        """The head is whole: judge what only all of it can show."""
+        """The head is complete: check what only the whole can show."""
         assert self._request is not None
         method, target, minor = self._request
         headers = self._headers
@@ -179,13 +190,19 @@ class HeadReader:
         refusal = _judge_length(headers)
         if refusal:
             return refusal
+        absolute = _match_absolute(target)
+        if absolute:  # RFC 9112 §3.2.2: its host counts, and not the Host header's
+            headers["host"], target = absolute[1], absolute[2] or "/"
         path, _, question = target.partition("?")
-        if path[0] != "/" or "#" in target:
-            return bad_request("the request target must be a path")
+        if (path or "/")[0] != "/" or "#" in target:
+            return bad_request("the request target must be a path, or http://host/path")
+        if question.count("&") >= MAX_PARAMETERS:
+            return bad_request(f"more than {MAX_PARAMETERS} query parameters")
         try:
             query = _parse_query(question) if question else ()
         except ValueError:
             return bad_request("the query is malformed")
+        path = path or "/"
         return Head(method, path, query, minor, headers)
 
 
@@ -214,7 +231,7 @@ def _judge_length(headers: dict[str, str]) -> Refusal | None:
 
 
 def _parse_query(question: str) -> tuple[tuple[str, str], ...]:
-    """Decoded name and value pairs; raises ValueError for bad escapes, bad UTF-8 and more than 64 of them."""
+    """Decoded name and value pairs; raises ValueError for bad escapes and bad UTF-8."""
     if _find_bad_escape(question):
         raise ValueError("bad escape")
-    return tuple(parse_qsl(question, keep_blank_values=True, errors="strict", max_num_fields=MAX_HEADERS))
+    return tuple(parse_qsl(question, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS))

@@ -1,9 +1,8 @@
 """Shell: the page to try it, `/homing.js`, tokens for development and calls to a router: only with `--dev`.
 
-The door has judged the head and lends the transport; aiohttp serves one request on it and closes.
+The request head was checked by our own parser; aiohttp serves this one request on its transport and closes.
 """
 
-import asyncio
 import logging
 import time
 from pathlib import Path
@@ -12,9 +11,9 @@ import aiohttp
 import jwt
 from aiohttp import web
 
-from gateway.door.development import FILES, TOKEN, canonical, is_page, judge_page
+from gateway.door.development import FILES, TOKEN, canonical, check_page
 from gateway.door.head import Head
-from gateway.door.values import Refusal
+from gateway.door.ports import PendingRequest
 from gateway.identity.tokens import Issuer
 
 STATIC = Path(__file__).with_name("static")
@@ -29,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class DevelopmentPages:
-    """Serves what `--dev` adds to the front door."""
+    """Serves what `--dev` adds to the client port (a `gateway.door.ports.PathHandler`)."""
 
     def __init__(self, issuer: Issuer, router: str) -> None:
         """`issuer` signs the tokens; `router`: host:port of a router's HTTP address, "" for none."""
@@ -39,16 +38,15 @@ class DevelopmentPages:
         self._server = web.Server(self._serve, access_log=None)
         self._client: aiohttp.ClientSession | None = None
 
-    def owns(self, path: str) -> bool:
-        """Whether a request for this path is the page's."""
-        return is_page(path)
-
-    def judge(self, head: Head) -> Refusal | None:
-        """Why such a request is refused, before anything else reads it."""
-        return judge_page(head)
-
-    def take(self, transport: asyncio.Transport, head: Head, behind: bytes) -> None:
-        """Answer this request on its transport, and close that."""
+    def serve(self, request: PendingRequest, head: Head, behind: bytes) -> None:
+        """Refuse the request, or answer it on its transport and close that."""
+        refusal = check_page(head)
+        if refusal is not None:
+            request.refuse(refusal)
+            return
+        transport = request.release()
+        if transport is None:
+            return
         protocol = self._server()
         transport.set_protocol(protocol)
         protocol.connection_made(transport)

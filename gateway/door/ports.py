@@ -1,34 +1,49 @@
-"""What the door asks of what stands behind it."""
+"""The contracts between the client port, what serves its paths, and the admission behind it."""
 
 import asyncio
 from typing import Protocol
 
 from gateway.door.head import Head
 from gateway.door.values import Arrival, Refusal
-from gateway.wire.ports import Peer
+from gateway.wire.ports import TransportHandler
+
+
+class PendingRequest(Protocol):
+    """One client connection whose request head is read and not answered yet (`gateway.door.handshake`)."""
+
+    address: str  # host:port, for logs
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer in plain HTTP and end."""
+        ...
+
+    def wait_for(self, answering: "asyncio.Task[None]") -> None:
+        """Read nothing more; `answering` refuses or releases the client. When it takes too long it is cancelled and
+        the client gets 503; when the client has sent too much meanwhile it gets 413."""
+        ...
+
+    def release(self) -> asyncio.Transport | None:
+        """Give the transport away, its reading paused after `wait_for`. None: the client is gone, or was refused."""
+        ...
+
+
+class PathHandler(Protocol):
+    """Serves one path, or several, of the client port."""
+
+    def serve(self, request: PendingRequest, head: Head, behind: bytes) -> None:
+        """Refuse the request, or release its transport, now or from a task. `behind`: bytes received after the head."""
+        ...
+
+    async def close(self) -> None:
+        """End what is being served and was not released."""
+        ...
 
 
 class AdmissionPort(Protocol):
-    """The gateway behind the door."""
+    """Decides who may come in (`gateway.authentication.Authentication`)."""
 
-    async def enter(self, arrival: Arrival) -> Peer | Refusal:
-        """Admit one client: a session that is registered and reachable, an unidentified one, or a refusal (503 while
-        draining or lapsed). The 101 is written after this returns. If the client goes away meanwhile, the door still
-        calls the peer's `closed(1006, ...)`."""
-        ...
-
-
-class DevelopmentPages(Protocol):
-    """What else the front door serves, over plain HTTP. The door judges every head first, and lends the transport."""
-
-    def owns(self, path: str) -> bool:
-        """Whether a request for this path is theirs."""
-        ...
-
-    def judge(self, head: Head) -> Refusal | None:
-        """Why such a request is refused; None: `take` may follow."""
-        ...
-
-    def take(self, transport: asyncio.Transport, head: Head, behind: bytes) -> None:
-        """Answer this one request and close; `behind` is what came behind its head. The transport is theirs now."""
+    async def enter(self, arrival: Arrival) -> TransportHandler | Refusal:
+        """Admit one client: a connection whose session is registered and reachable, one without a session whose client
+        must authenticate, or a refusal (503 while draining or lapsed). The 101 is written after this returns. If the
+        client goes away meanwhile, the listener still calls the connection's `on_close(1006, "")`."""
         ...

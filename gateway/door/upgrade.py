@@ -1,4 +1,4 @@
-"""Core: is a good head also a good WebSocket handshake (RFC 6455 §4.2; reliability.md rows 1-8, 17, 18)?
+"""Core: is a good head also a good WebSocket handshake (RFC 6455 §4.2; docs/promises.md, rows 1-8, 17, 18)?
 
 Extensions are declined for now by not mentioning them: then no string of theirs is ever parsed.
 """
@@ -17,10 +17,10 @@ _MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 _match_key = re.compile(r"[A-Za-z0-9+/]{22}==").fullmatch  # 16 bytes in base64
 _match_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 
-_NOT_FOUND = Refusal(404, "not_found", "there is nothing at this path")
 _GET_ONLY = Refusal(405, "method_not_allowed", "a WebSocket is opened with GET", (("Allow", "GET"),))
-_UPGRADE = Refusal(426, "upgrade_required", "this path speaks WebSocket", (("Upgrade", "websocket"),))
-_VERSION = Refusal(426, "upgrade_required", "WebSocket version 13 only", (("Sec-WebSocket-Version", "13"),))
+_UPGRADE_HEADERS = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))  # RFC 9110 §15.5.22, RFC 6455 §4.4
+_UPGRADE = Refusal(426, "upgrade_required", "this path speaks WebSocket", _UPGRADE_HEADERS)
+_VERSION = Refusal(426, "upgrade_required", "WebSocket version 13 only", _UPGRADE_HEADERS)
 
 
 class Handshake(msgspec.Struct, frozen=True):
@@ -30,14 +30,14 @@ class Handshake(msgspec.Struct, frozen=True):
     subprotocol: str  # "" when none was agreed on: the answer then has no such header
 
 
-def judge_upgrade(head: Head, path: str, known: Container[str]) -> Handshake | Refusal:
-    """Judge a head that came for the WebSocket at `path`; `known` are the subprotocols spoken here.
+def check_upgrade(head: Head, known: Container[str]) -> Handshake | Refusal:
+    """Check a head that came for a WebSocket; `known` are the subprotocols spoken here.
 
     When a client offers only subprotocols that are unknown here, none is agreed on and the connection is bare, as
-    RFC 6455 §4.2.2 (step 5, /subprotocol/ null) has it: the header's absence tells the client, who decides whether it
-    can live with that. Browsers cannot and close; a refusal would tell them no more.
+    RFC 6455 §4.2.2 (step 5, /subprotocol/ null) has it: the client learns it from the header's absence, and
+    decides. Browsers close; a refusal would give them no more information.
     """
-    refusal = _judge_request(head, path)
+    refusal = _check_request(head)
     if refusal:
         return refusal
     headers = head.headers
@@ -53,10 +53,8 @@ def judge_upgrade(head: Head, path: str, known: Container[str]) -> Handshake | R
     return Handshake(accept_for(key), chosen)
 
 
-def _judge_request(head: Head, path: str) -> Refusal | None:
-    """Path, method, version, body and the two upgrade headers, in the order in which an answer helps most."""
-    if head.path != path:
-        return _NOT_FOUND
+def _check_request(head: Head) -> Refusal | None:
+    """Method, version, body and the two upgrade headers, in the order in which an answer helps most."""
     if head.method != "GET":
         return _GET_ONLY
     if head.has_body():

@@ -1,4 +1,4 @@
-"""Core: what passes through the door: a client that was judged good, or an answer in plain HTTP."""
+"""Core: a client whose request was accepted, or an answer in plain HTTP."""
 
 import msgspec
 
@@ -7,11 +7,11 @@ from gateway.wire.ports import Codec
 
 
 class Arrival(msgspec.Struct, frozen=True):
-    """A client whose request head and identity were judged good."""
+    """A client whose request head and identity were accepted."""
 
     codec: Codec
     identity: Identity | None  # None: homing.* without a token; it must say `auth` within 5 s
-    files: tuple[str, ...]  # to join at once (`?file=`), each already granted; without an identity not judged yet
+    files: tuple[str, ...]  # to join at once (`?file=`), each already granted; without an identity not checked yet
     address: str  # the client's host:port
     traceparent: str = ""
 
@@ -20,6 +20,6 @@ class Refusal(msgspec.Struct, frozen=True):
     """An answer in plain HTTP: status, our JSON error, extra headers."""
 
     status: int
-    code: str  # protocol.md's word for it, e.g. unauthorized, forbidden, unavailable, not_found, bad_request
+    code: str  # docs/protocol.md's word for it, e.g. unauthorized, forbidden, unavailable, not_found, bad_request
     message: str
     headers: tuple[tuple[str, str], ...] = ()

@@ -7,7 +7,7 @@ from gateway.events.port import EventSettings, Record
 
 
 class Buffer:
-    """A queue of records, bounded in number and in bytes of values. Who takes some says what became of them."""
+    """A queue of records, bounded in number and in bytes of values. The taker reports what became of them."""
 
     def __init__(self, settings: EventSettings) -> None:
         self._most = settings.buffer

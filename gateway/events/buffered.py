@@ -3,7 +3,7 @@
 One write is under way at a time, of what has gathered meanwhile, up to `[events] batch`: that keeps the order of every
 key. Writes begin at least `[events] gather` apart: the first event of a quiet time leaves at once, and under load a
 write, which costs a client library some 200 us whatever is in it, carries several. A write whose answer was lost is
-tried again, so a record may arrive twice; `X-Seq` tells consumers.
+tried again, so a record may arrive twice; consumers detect that by `X-Seq`.
 """
 
 import asyncio
@@ -119,7 +119,7 @@ class BufferedSink(ABC):
                 try:
                     await self._write(batch)
                 except self.failures as error:
-                    self._say_away(error)
+                    self._log_away(error)
                     pause = min(LONGEST_PAUSE, pause * 2 or 0.05)
                     await asyncio.sleep(pause)
         finally:
@@ -127,7 +127,7 @@ class BufferedSink(ABC):
 
     def _taken(self, records: list[Record]) -> None:
         """The bus has these."""
-        self._say_back()
+        self._log_back()
         self._let_go(records)
         self._counters.events_published += len(records)
         for record in records:
@@ -138,13 +138,13 @@ class BufferedSink(ABC):
         self._buffer.done(records)
         self._room.set()
 
-    def _say_away(self, why: object) -> None:
+    def _log_away(self, why: object) -> None:
         """Once, until it is back."""
         if not self._away:
             log.warning("%s is away, client events wait: %s", self._bus_name, str(why) or type(why).__name__)
         self._away = True
 
-    def _say_back(self) -> None:
+    def _log_back(self) -> None:
         if self._away:
             log.info("%s is back", self._bus_name)
         self._away = False

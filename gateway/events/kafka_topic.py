@@ -1,4 +1,5 @@
-"""Client events through a Kafka topic: keyed by file name, else uid, the headers beside the value (design §8).
+"""Client events through a Kafka topic: keyed by file name, else uid, the headers beside the value (docs/design.md,
+"Events upstream").
 
 Kafka's idempotent producer writes each batch once, however often it has to send it. In one round every partition gets
 one batch, and the next round begins when all have answered: so a partition without a leader holds up the others for as
@@ -22,7 +23,7 @@ from runtime.bus.settings import BusSection
 
 log = logging.getLogger(__name__)
 
-BATCH_BYTES = 512 * 1024  # of one batch; brokers take 1 MiB unless told otherwise
+BATCH_BYTES = 512 * 1024  # of one batch; brokers take 1 MiB by default
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 Sent = tuple[int, list[Record], "asyncio.Future[object]"]
@@ -39,10 +40,10 @@ class KafkaTopic(BufferedSink):
         self._bus = bus
         self._producer: AIOKafkaProducer | None = None
         self._most = settings.batch  # records in one batch; fewer while the broker finds batches too large
-        kafka_client.quiet()
+        kafka_client.silence_client_log()
 
     async def open(self) -> None:
-        """Raises BusAway. Who names a Kafka that is not there has made a mistake, and should hear of it."""
+        """Raises BusUnavailable. A Kafka that is configured and not there is a mistake of the configuration."""
         await kafka_client.wait_broker(self._bus)
 
     async def _write(self, batch: list[Record]) -> None:
@@ -51,7 +52,7 @@ class KafkaTopic(BufferedSink):
         try:
             sent = [await self._send(producer, partition, records) for partition, records in lanes.items()]
             await self._wait_answers(sent)
-            await self._hear_answers(sent, lanes)
+            await self._collect_results(sent, lanes)
         finally:
             batch[:] = [record for records in lanes.values() for record in records]
 
@@ -79,10 +80,10 @@ class KafkaTopic(BufferedSink):
         answers = [future for _, _, future in sent]
         _, silent = await asyncio.wait(answers, timeout=self._bus.timeout)
         if silent:
-            self._say_away(f"no answer for {self._bus.timeout:g} s")
+            self._log_away(f"no answer for {self._bus.timeout:g} s")
             await asyncio.wait(silent)
 
-    async def _hear_answers(self, sent: list[Sent], lanes: dict[int, list[Record]]) -> None:
+    async def _collect_results(self, sent: list[Sent], lanes: dict[int, list[Record]]) -> None:
         """What was taken leaves its lane. Raises what a broker has refused."""
         failed: BaseException | None = None
         for partition, records, future in sent:
@@ -117,7 +118,7 @@ class KafkaTopic(BufferedSink):
     async def _disconnect(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            await kafka_client.end_producer(producer)
+            await kafka_client.close_producer(producer)
 
 
 @lru_cache(maxsize=16_384)

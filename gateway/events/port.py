@@ -12,29 +12,32 @@ class Record(msgspec.Struct, frozen=True):
     key: str  # file name, else uid: records with the same key keep their order
     headers: Mapping[str, str]
     value: bytes  # the client's bytes, untouched
-    on_taken: Callable[[], None] | None = None  # hears that the bus has it
+    on_taken: Callable[[], None] | None = None  # called when the bus has it
 
 
 class EventSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[events]`: what happens to client events on their way to the bus (`[bus]` says which)."""
 
-    name: str = "homing.events"  # the stream, or the topic
-    keep: int = 1_000_000  # records a Redis Stream is trimmed to, about; Kafka's topics have their own retention
-    buffer: int = 10_000  # records held while the bus is away; then clients hear `busy`
-    buffer_bytes: int = 16 * 1024 * 1024  # of their values
-    batch: int = 500  # records in one write
-    gather: float = 0.01  # seconds between the beginnings of two writes at least
+    name: str = "homing.events"  # The Redis Stream, or the Kafka topic, of client events.
+    # Records that a Redis Stream is trimmed to, approximately. A Kafka topic has a retention of its own.
+    keep: int = 1_000_000
+    buffer: int = 10_000  # Records buffered while the bus is unavailable; then clients are answered `busy`.
+    buffer_bytes: int = 16 * 1024 * 1024  # Bytes of the values of buffered records; then clients are answered `busy`.
+    batch: int = 500  # Records in one write.
+    gather: float = 0.01  # Seconds between the starts of two writes at least.
 
 
 class EventSink(Protocol):
     """An event bus, at least once, in order per key. It is buffered here, within bounds, while the bus is away."""
 
     async def open(self) -> None:
-        """Before the first record. Raises BusAway when this bus must be there at a start, and is not."""
+        """Before the first record. Raises BusUnavailable when this bus must be there at a start, and is not."""
         ...
 
     def publish(self, record: Record) -> bool:
-        """Take a record, without waiting. False: the buffer is full, nothing was taken; the client must hear `busy`."""
+        """Take a record, without waiting. False: the buffer is full, nothing was taken; the client must be answered
+        `busy`.
+        """
         ...
 
     def publish_own(self, record: Record) -> None:
@@ -62,5 +65,5 @@ class EventSink(Protocol):
         ...
 
     async def close(self) -> None:
-        """Send what is left (at most 2 s), then let go of the connection. Says in the log what could not be sent."""
+        """Send what is left (at most 2 s), then let go of the connection. What could not be sent is logged."""
         ...

@@ -1,26 +1,26 @@
-"""Core: a client's doing as an event record (protocol.md, "Events upstream")."""
+"""Core: a client's doing as an event record (docs/protocol.md, "Events upstream")."""
 
 from collections.abc import Callable
 
 from gateway.events.port import Record
 from gateway.sessions.session import Session
-from gateway.wire.ports import ClientEvent
+from gateway.wire.values import ClientEvent
 from observability.traceparent import trace_id_of
 
 JSON = "application/json"
 
 
 def connected(session: Session) -> Record:
-    """The client was told "connected"."""
+    """The client is connected."""
     return _record(session, "connect")
 
 
-def said(
+def sent(
     session: Session, event: ClientEvent, traceparent: str = "", on_taken: Callable[[], None] | None = None
 ) -> Record:
     """The client sent an event; the value is its payload's bytes, untouched.
 
-    `traceparent`: the gateway's span, below which the consumer continues; "": what the client has said.
+    `traceparent`: the gateway's span, below which the consumer continues; "": the client's own.
     """
     extra = {"Content-Type": event.content_type or JSON}
     if event.event:

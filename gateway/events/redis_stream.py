@@ -1,4 +1,5 @@
-"""Client events through a Redis Stream: each header a field, the value in field `value` (design §8).
+"""Client events through a Redis Stream: each header a field, the value in field `value` (docs/design.md, "Events
+upstream").
 
 A batch is one call of a script, its records one msgpack argument. As a pipeline of XADDs each record would be packed,
 and its answer read, by redis-py: a seventh of what a connect cost (docs/performance.md, "A connect").

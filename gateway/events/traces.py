@@ -11,7 +11,7 @@ from functools import partial
 from gateway.events import record
 from gateway.events.port import EventSink
 from gateway.sessions.session import Session
-from gateway.wire.ports import ClientEvent
+from gateway.wire.values import ClientEvent
 from observability import spans
 from observability.spans import Context, Value
 from observability.tracing import Tracer
@@ -24,15 +24,15 @@ class ClientTraces:
         self._tracer = tracer
         self._node = node
 
-    def coming(self, session: Session) -> Callable[[], None] | None:
+    def begin_connect(self, session: Session) -> Callable[[], None] | None:
         """A client is being admitted; the answer is called when it is connected. None: it came without a trace.
 
         What the session does from now on is below its connect.
         """
         given = session.traceparent
-        context = self._tracer.continued(given)
+        context = self._tracer.begin_if_traced(given)
         if context is None:
-            session.traceparent = self._tracer.passed_on(given)
+            session.traceparent = self._tracer.propagated(given)
             return None
         session.traceparent = context.traceparent
         attributes: dict[str, Value] = {spans.NODE: self._node, spans.SESSION: str(session.sid)}
@@ -43,7 +43,7 @@ class ClientTraces:
         given = event.traceparent or session.traceparent
         context = self._tracer.begin(given)
         if context is None:
-            return sink.publish(record.said(session, event, self._tracer.passed_on(given)))
+            return sink.publish(record.sent(session, event, self._tracer.propagated(given)))
         attributes: dict[str, Value] = {
             spans.OPERATION: "send",
             spans.BODY_SIZE: len(event.data),
@@ -51,7 +51,7 @@ class ClientTraces:
             spans.SESSION: str(session.sid),
         }
         end = partial(self._end, context, spans.EVENT, spans.PRODUCER, time.monotonic_ns(), attributes)
-        taken = sink.publish(record.said(session, event, context.traceparent, partial(end, "")))
+        taken = sink.publish(record.sent(session, event, context.traceparent, partial(end, "")))
         if not taken:
             attributes[spans.ERROR_TYPE] = "busy"
             end("busy")

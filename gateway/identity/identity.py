@@ -1,4 +1,4 @@
-"""Core: who a client is, as its token says."""
+"""Core: who a client is, by its token."""
 
 import msgspec
 

@@ -6,7 +6,7 @@ from gateway.identity.identity import Identity
 
 
 class Unauthorized(Exception):
-    """A token that is not good. `code` is what clients are told; the message never holds any of the token."""
+    """A token that is not good. `code` is for clients; the message never holds any of the token."""
 
     def __init__(self, message: str, code: str = "invalid_token") -> None:
         super().__init__(message)
@@ -14,6 +14,6 @@ class Unauthorized(Exception):
 
 
 class Verify(Protocol):
-    """Judges a token at `now` (seconds since the Unix epoch); raises Unauthorized. Does no I/O."""
+    """Verifies a token at `now` (seconds since the Unix epoch); raises Unauthorized. Does no I/O."""
 
     def __call__(self, token: str, now: float) -> Identity: ...

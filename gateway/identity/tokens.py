@@ -1,9 +1,9 @@
 """JWTs become identities: several named issuers, each with one key, one algorithm, one `iss` and one `aud`.
 
 The algorithm belongs to the key, never to the token (RFC 8725 §3.1). The issuer is looked up by the token's own,
-unverified `iss`; everything is then judged by what that issuer's row says, so a token can only choose who must have
-signed it. Nothing a token says makes us fetch anything: headers that name or carry keys are refused outright
-(reliability.md rows 22-29).
+unverified `iss`; everything else is checked against that issuer's row, so a token can only choose who must have
+signed it. No content of a token causes a fetch: headers that name or carry keys are refused outright
+(docs/promises.md, rows 22-29).
 """
 
 import binascii
@@ -41,8 +41,8 @@ class Issuer(msgspec.Struct, frozen=True):
     name: str  # what backends see as X-Auth-Type
     algorithm: Literal["HS256", "ES256"]
     key: bytes = b""  # HS256: the secret, at least 32 bytes; ES256: the public key as PEM
-    iss: str = ""  # exactly what the claim says
-    aud: str = ""  # exactly what the claim says
+    iss: str = ""  # the exact value of the claim
+    aud: str = ""  # the exact value of the claim
 
     def __repr__(self) -> str:
         return f"Issuer({self.name!r}, {self.algorithm}, iss={self.iss!r}, aud={self.aud!r})"  # never the key
@@ -90,12 +90,14 @@ class Tokens:
 
     def verify(self, token: str, now: float) -> Identity:
         """Who this token stands for at `now` (seconds since the Unix epoch); raises Unauthorized."""
-        if len(token) > MAX_TOKEN or not _match_compact(token):
+        if len(token) > MAX_TOKEN:
+            raise Unauthorized(f"the token is longer than {MAX_TOKEN} bytes")
+        if not _match_compact(token):
             raise Unauthorized("this is not a JWT")
         mark = hashlib.sha256(token.encode()).digest()
         identity = self._known.get(mark)
         if identity is None:
-            identity = self._judge(token, now)
+            identity = self._check(token, now)
             self._remember(mark, identity)
         else:
             self._known.move_to_end(mark)
@@ -109,7 +111,7 @@ class Tokens:
         if len(self._known) > self._remembered:
             self._known.popitem(last=False)
 
-    def _judge(self, token: str, now: float) -> Identity:
+    def _check(self, token: str, now: float) -> Identity:
         head, body, signature = token.split(".")
         try:
             payload = _decode_part(body)
@@ -142,7 +144,7 @@ class Tokens:
 
 def _verifier(issuer: Issuer) -> Verifies:
     """Checks a signature (RFC 7515 §5.2) with this issuer's one algorithm and key; what else a header may say has been
-    judged by then. The key is prepared once: for each token that costs more than the HMAC itself."""
+    checked by then. The key is prepared once: for each token that costs more than the HMAC itself."""
     algorithm = jwt.get_algorithm_by_name(issuer.algorithm)
     key = algorithm.prepare_key(_load_key(issuer))
     return lambda signed, signature: algorithm.verify(signed, key, signature)

@@ -1,7 +1,7 @@
-"""Connected means reachable: who waits until every router's table holds a batch (design §4).
+"""Connected means reachable: waits until every router's table holds a batch (docs/design.md).
 
-A router says on its stream the newest batch of this node's incarnation that its table holds. A client hears "connected"
-only when all routers on the node's streams have said at least its batch, or after a quarter of a second.
+A router sends on its stream the newest batch of this incarnation that its table holds. A client gets "connected" only
+when all routers with a stream have acknowledged its batch, or after a quarter of a second.
 """
 
 import asyncio
@@ -11,29 +11,30 @@ ACK_LIMIT = 0.25  # seconds; a router that lags longer is counted, and its misse
 
 
 class RouteAckBarrier:
-    """What each router's table holds, and who waits for it. Lives on the loop."""
+    """What each router's table holds, and who waits for it. A router is known by its stream."""
 
     def __init__(self, limit: float = ACK_LIMIT) -> None:
+        """`limit`: seconds that one waits at most."""
         self._limit = limit
         self._held: dict[Hashable, int] = {}
         self._waiting: dict[asyncio.Future[bool], int] = {}
         self._linked = asyncio.Event()
-        self.timeouts = 0  # waits that were over before every router had said it
+        self.timeouts = 0  # waits that ended before every router had acknowledged
 
-    def opened(self, link: Hashable, batch: int) -> None:
-        """A router's stream is there; its table holds `batch`."""
-        self._held[link] = batch
+    def opened(self, stream: Hashable, batch: int) -> None:
+        """A router's stream is open; its table holds `batch`."""
+        self._held[stream] = batch
         self._linked.set()
 
-    def acknowledged(self, link: Hashable, batch: int) -> None:
+    def acknowledged(self, stream: Hashable, batch: int) -> None:
         """A router's table holds `batch` and everything before it."""
-        if link in self._held and batch > self._held[link]:
-            self._held[link] = batch
+        if stream in self._held and batch > self._held[stream]:
+            self._held[stream] = batch
             self._wake()
 
-    def closed(self, link: Hashable) -> None:
+    def closed(self, stream: Hashable) -> None:
         """A router's stream is gone: nobody waits for it any more."""
-        if self._held.pop(link, None) is not None:
+        if self._held.pop(stream, None) is not None:
             self._wake()
 
     def forget_all(self) -> None:
@@ -55,13 +56,13 @@ class RouteAckBarrier:
         return len(self._waiting)
 
     async def wait_reachable(self, batch: int) -> bool:
-        """Until every router's table holds `batch`; False when patience was over first."""
+        """Until every router's table holds `batch`; False when the limit came first."""
         if self.holds(batch):
             return True
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()  # whether it was in time
         self._waiting[future] = batch
-        timer = loop.call_later(self._limit, _too_late, future)
+        timer = loop.call_later(self._limit, _expire, future)
         try:
             in_time = await future
         finally:
@@ -77,6 +78,6 @@ class RouteAckBarrier:
                 future.set_result(True)
 
 
-def _too_late(future: "asyncio.Future[bool]") -> None:
+def _expire(future: "asyncio.Future[bool]") -> None:
     if not future.done():
         future.set_result(False)

@@ -1,8 +1,8 @@
-"""A gateway's incarnations in the registry, one after the other.
+"""One incarnation of this gateway after the other.
 
-An incarnation is over when its lease is gone or its batch guard has failed: then everything it registered counts no
-more, so its sessions are forgotten at once, their clients are closed, paced, with 1012, and a new incarnation begins
-under a new epoch (design §4, "Lapsed": FENCED). The registry is never written by an incarnation that is over: its guard
+An incarnation is over when its lease is gone or its batch guard has failed. Everything it registered counts no more:
+its sessions are closed at once, their clients are disconnected, paced, with 1012, and a new incarnation begins under a
+new epoch (docs/design.md, "Dead, paused, cut off"). An incarnation that is over never writes to the registry: its guard
 forbids it.
 """
 
@@ -10,123 +10,134 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from gateway.close_codes import DRAINING
 from gateway.registration.barrier import RouteAckBarrier
-from gateway.registration.registering import SessionRegistration
-from gateway.sessions.budget import Budget
 from gateway.sessions.index import Index
-from gateway.sessions.session import Session
+from gateway.sessions.pacing import close_paced
+from gateway.sessions.session import Session, SessionConnection
 from observability.counters import Counters
-from registry.lapse import FencingAnswer, LeaseState
+from registry.lease_state import FencingAnswer, LeaseState
 from registry.model import Incarnation
-from registry.registrar import StoreRegistrar, boottime
-from registry.store import LeaseGone, StoreAway
+from registry.ports import Registrar, Registration
+from registry.registrar import boottime
+from registry.store import LeaseNotFound, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-AFTER_MS = 1000  # within which clients of a draining gateway should come back, at a random moment
-FIRST_ROUTER = 1.0  # seconds
-PACE = 200  # clients closed before others get a turn
+FIRST_ROUTER = 1.0  # seconds to wait for a router's stream in a new incarnation
+
+
+class NotRegistered(Exception):
+    """This gateway has no incarnation yet: `start` has not returned."""
 
 
 class RegistrationLoop:
-    """Keeps this node alive in the registry. It is the `LocalIncarnation` of the node port."""
+    """Owns the current registration, and replaces it when it is over."""
 
     def __init__(
         self,
-        make_registrar: Callable[[], StoreRegistrar],
+        registrar: Registrar,
         index: Index[Session],
-        registering: SessionRegistration,
-        first: StoreRegistrar,
-        reach: RouteAckBarrier,
+        barrier: RouteAckBarrier,
         counters: Counters,
+        clock: Callable[[], float] = boottime,
     ) -> None:
-        self._reach = reach
-        self._make_registrar = make_registrar
+        """`clock`: seconds, the registrar's own clock."""
+        self._registrar = registrar
         self._index = index
-        self._registering = registering
-        self._registrar = first
+        self._barrier = barrier
         self._counters = counters
-        self._settling = False  # between two incarnations: nobody may come in
+        self._clock = clock
+        self._registration: Registration | None = None
+        self._replacing = False  # between two incarnations: nobody is admitted
         self._ended = False
+
+    # What the node may do now ---------------------------------------------------------------------------------------
+
+    @property
+    def registration(self) -> Registration:
+        """The current incarnation's registration. Raises NotRegistered before `start` has returned."""
+        if self._registration is None:
+            raise NotRegistered("this gateway has not begun its first incarnation")
+        return self._registration
 
     @property
     def incarnation(self) -> Incarnation | None:
-        """This node's incarnation now; None before the first has begun."""
-        return getattr(self._registrar, "incarnation", None)
+        """The current incarnation; None before the first one."""
+        return self._registration.incarnation if self._registration is not None else None
 
     def lease_state(self) -> LeaseState:
-        return LeaseState.FENCED if self._settling else self._registrar.lapse.lease_state(boottime())
+        """What this node may do now. FENCED before the first incarnation and between two."""
+        if self._replacing or self._registration is None:
+            return LeaseState.FENCED
+        return self._registration.lease.state(self._clock())
 
     def clock(self) -> float:
-        return boottime()
+        """Now, in seconds, on the clock of `on_fencing_answer`."""
+        return self._clock()
 
-    def on_fencing_answer(self, answer: FencingAnswer, asked: float) -> None:
-        self._registrar.lapse.answered(answer, asked)
+    def on_fencing_answer(self, answer: FencingAnswer, queried: float) -> None:
+        """A router has answered a fencing query that was sent at `queried`."""
+        self.registration.lease.on_fencing_answer(answer, queried)
 
     def unregistered(self) -> bool:
-        return self._registrar.unregistered()
+        """Whether sessions or files have waited for the registry for too long: routers must scatter here."""
+        return self._registration is not None and self._registration.unregistered()
+
+    # The loop -------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> Registration:
+        """Begin the first incarnation. Raises StoreError and RegistryError, as `Registrar.begin`."""
+        self._registration = await self._registrar.begin()
+        return self._registration
 
     async def run(self) -> None:
-        """One incarnation after the other, until `end`. The first one has begun already."""
+        """Keep the current incarnation, and begin the next one when it is over, until `end`."""
         while True:
-            await self._registrar.run()
+            await self.registration.run()
             if self._ended:
                 return
             self._counters.incarnations_lost += 1
             log.warning("this node was fenced: its lease is gone; clients are closed and a new incarnation begins")
-            self._settling = True
-            closing = self._forget_all()
-            fresh = await self._begin_another()
-            self._registrar = self._registering.registrar = fresh
-            self._reach.forget_all()
-            await wait_linked(self._reach)
-            self._settling = False
+            self._replacing = True
+            connections = self._close_all()
+            fresh = self._registration = await self._begin_another()
+            self._barrier.forget_all()
+            await self.wait_linked()
+            self._replacing = False
             log.info("a new incarnation has begun", extra={"epoch": fresh.incarnation.epoch})
-            await close_paced(closing)
+            await close_paced(connections)
 
-    async def _begin_another(self) -> StoreRegistrar:
-        """Clients are refused until it has begun, however long the registry is away."""
-        while True:
-            fresh = self._make_registrar()
-            try:
-                await fresh.begin()
-            except (StoreAway, LeaseGone) as error:
-                log.warning("no new incarnation yet: %s", error)
-            else:
-                return fresh
+    async def wait_linked(self) -> None:
+        """Until a router's stream is there, at most a second: so that the first clients are reachable."""
+        try:
+            async with asyncio.timeout(FIRST_ROUTER):
+                await self._barrier.wait_linked()
+        except TimeoutError:
+            log.info("no router has come within %.0f s; going on without", FIRST_ROUTER)
 
     async def drain(self) -> None:
-        """Say in the registry that this node takes no new clients."""
-        await self._registrar.drain()
+        """Mark this node as draining in the registry."""
+        await self.registration.drain()
 
     async def end(self) -> None:
         """Give the incarnation back: node, machine and batch keys go at once, and `run` returns."""
         self._ended = True
-        await self._registrar.end()
+        await self.registration.end()
 
-    def _forget_all(self) -> list[Session]:
-        """No push and no client finds these sessions any more."""
-        sessions = list(self._index.sessions.values())
-        for session in sessions:
-            session.gone = True
+    async def _begin_another(self) -> Registration:
+        """The next incarnation, however long the registry is away."""
+        while True:
+            try:
+                return await self._registrar.begin()
+            except (StoreUnavailable, LeaseNotFound) as error:
+                log.warning("no new incarnation yet: %s", error)
+
+    def _close_all(self) -> list[SessionConnection]:
+        """Close every session: no push and no client finds one any more. The answer: the connections they had."""
+        connections: dict[SessionConnection, None] = {}
+        for session in list(self._index.sessions.values()):
+            if session.connection is not None:
+                connections[session.connection] = None
             self._index.remove(session)
-        return sessions
-
-
-async def wait_linked(reach: RouteAckBarrier) -> None:
-    """Until a router's stream is there, at most a second: so that the first clients of an incarnation are reachable."""
-    try:
-        async with asyncio.timeout(FIRST_ROUTER):
-            await reach.wait_linked()
-    except TimeoutError:
-        log.info("no router has come within %.0f s; going on without", FIRST_ROUTER)
-
-
-async def close_paced(sessions: list[Session], per_second: float | None = None) -> None:
-    """Close clients with 1012, a few at a time, so that they do not all come back in one instant."""
-    for start in range(0, len(sessions), PACE):
-        for session in sessions[start : start + PACE]:
-            session.tell(session.codec.reconnect(AFTER_MS, DRAINING.reason), Budget())
-            session.close(DRAINING.code, DRAINING.reason)
-        await asyncio.sleep(PACE / per_second if per_second else 0)
+            session.close()
+        return list(connections)

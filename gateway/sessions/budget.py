@@ -1,4 +1,4 @@
-"""Core: what one connection may leave unread, and for how long (design §3, "Slow consumers")."""
+"""Core: what one connection may leave unread, and for how long (docs/design.md, "Slow consumers")."""
 
 import msgspec
 
@@ -6,8 +6,8 @@ import msgspec
 class Budget(msgspec.Struct, frozen=True):
     """Past either bound the client is closed with 4408 `slow`."""
 
-    unsent_bytes: int = 256 * 1024  # a push that would pass this is DROPPED_SLOW
-    behind_s: float = 10.0  # seconds a client may be behind at all
+    unsent_bytes: int = 256 * 1024  # Bytes that one connection may leave unsent; a push beyond is DROPPED_SLOW.
+    stalled_s: float = 10.0  # Seconds in which some of the waiting bytes must reach the client.
 
     def allows(self, unsent: int, frame: int) -> bool:
         """Whether a frame may still be queued. One that alone is over the budget may go to an empty buffer."""

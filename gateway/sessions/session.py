@@ -1,200 +1,129 @@
-"""A client that is not identified yet, and a session: one type per stage of an incarnation.
+"""Core: a session, the client that a backend can address.
 
-Both are what sits behind a connection (`gateway.wire.ports.Peer`). They hold state and write frames; what a client's
-words *do* is decided by the `SessionHandler` behind them (`gateway.service`). A session exists, and is found by pushes,
-from the moment its registration begins; what arrives before the handshake is written is held and written right after
-it, so that nothing is lost and nothing is pushed before "connected" (protocol.md, "The door").
+It holds what belongs to the client whatever carries it: id, user, files, codec, the sequence of its events, and its
+stage (`gateway.sessions.stage`). What belongs to the carrier (transport, budget, heartbeat, unwritten pushes) is the
+connection's (`gateway.sessions.connection`). Pushes find a session from the moment its registration begins; those that
+arrive while no connection is attached are held, and written in their order when one is.
 """
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from gateway.close_codes import CloseCode
 from gateway.identity.identity import Identity
-from gateway.outcome import DROPPED_SLOW, OFFLINE, WRITTEN
-from gateway.sessions.budget import Budget
-from gateway.wire.ports import Codec, Connection
+from gateway.outcome import DROPPED_SLOW, OFFLINE
+from gateway.sessions.stage import Move, Stage, stage_after
+from gateway.wire.encoding import Encoding, encoding_of
+from gateway.wire.ports import Codec, Framing
+from gateway.wire.values import Messages
 
-if TYPE_CHECKING:
-    from gateway.door.values import Arrival
+HELD_BYTES = 256 * 1024  # of push data, for a session without a connection
 
 
 class OutcomeSink(Protocol):
-    """A push that still waits for the verdict on some sessions."""
+    """A push that waits for the outcome of some sessions."""
 
     def settle(self, session: "Session", outcome: int) -> None:
-        """Tell the outcome for one session; more than one telling, or one after the report, is ignored."""
+        """Take the outcome of one session; a second one for the same session is ignored."""
         ...
 
 
-class SessionHandler(Protocol):
-    """What clients' doings are handed to. Called on the loop; must not block or raise."""
+class SharedPush(OutcomeSink, Protocol):
+    """One push that many sessions write."""
 
-    def newcomer_opened(self, newcomer: "UnauthenticatedClient") -> None: ...
-    def newcomer_said(self, newcomer: "UnauthenticatedClient", text: bool, payload: bytes) -> None: ...
-    def newcomer_gone(self, newcomer: "UnauthenticatedClient") -> None: ...
-    def session_opened(self, session: "Session") -> None: ...
-    def session_said(self, session: "Session", text: bool, payload: bytes) -> None: ...
-    def session_behind(self, session: "Session") -> None: ...
-    def session_gone(self, session: "Session", code: int, reason: str) -> None: ...
+    size: int  # bytes of its data
+
+    def frame(self, encoding: Encoding) -> bytes:
+        """Its finished frames in this encoding; made once and shared by all sessions with the same encoding."""
+        ...
 
 
-class UnauthenticatedClient:
-    """A homing.* client whose handshake carried no token: its first message must be `auth`, within 5 s."""
+class SessionConnection(Protocol):
+    """The connection that carries a session, as the session and its users see it (`gateway.sessions.connection`)."""
 
-    __slots__ = ("arrival", "connection", "desk", "identifying", "ticket")
-
-    def __init__(self, desk: SessionHandler, arrival: "Arrival") -> None:
-        self.desk = desk
-        self.arrival = arrival
-        self.connection: Connection | None = None
-        self.identifying = False  # its token is good and the session is being registered
-        self.ticket = 0  # of the 5 s, on the desk's deadlines
-
-    def opened(self, connection: Connection) -> None:
-        self.connection = connection
-        self.desk.newcomer_opened(self)
-
-    def message(self, text: bool, payload: bytes) -> None:
-        self.desk.newcomer_said(self, text, payload)
-
-    def pong(self) -> None:
-        """Nothing was asked of it."""
-
-    def writable(self) -> None:
-        """Nothing is owed to it."""
-
-    def closed(self, code: int, reason: str) -> None:
-        self.connection = None
-        self.desk.newcomer_gone(self)
+    @property
+    def framing(self) -> Framing: ...
+    def write(self, frame: bytes, session: "Session", sink: OutcomeSink) -> int: ...
+    def send(self, messages: Messages) -> bool: ...
+    def unsent(self) -> int: ...
+    def close(self, why: CloseCode, reason: str = "") -> None: ...
+    def request_reconnect(self) -> None: ...
 
 
 class Session:
-    """One client that a backend can address."""
+    """One addressable client."""
 
     __slots__ = (
-        "asked",
-        "bad_in_a_row",
+        "backend_files",
         "codec",
         "connected_at",
         "connection",
-        "desk",
+        "encoding",
+        "expiry_timer",
         "files",
-        "gone",
         "held",
         "identity",
-        "owed",
-        "paused",
-        "pinged",
         "registered",
         "seq",
         "sid",
-        "ticket",
+        "stage",
         "traceparent",
         "user",
     )
 
-    def __init__(
-        self, desk: SessionHandler, sid: int, arrival: "Arrival", identity: Identity, connected_at: int
-    ) -> None:
-        self.desk = desk
+    def __init__(self, sid: int, identity: Identity, codec: Codec, connected_at: int, traceparent: str = "") -> None:
+        """`connected_at`: ms since the Unix epoch."""
         self.sid = sid
         self.user = identity.user
         self.identity = identity
-        self.codec: Codec = arrival.codec
-        self.traceparent = arrival.traceparent
-        self.connected_at = connected_at  # ms since the Unix epoch
-        self.files: tuple[str, ...] = ()  # kept by the index
-        self.connection: Connection | None = None
-        self.gone = False
-        self.registered = False
-        self.held: list[tuple[bytes, OutcomeSink]] | None = []  # None once frames may flow
-        self.owed: list[OutcomeSink] | None = None  # pushes whose frames are not with the kernel yet
-        self.paused = False  # not read from, because the event bus is full: no sign of life can be seen
-        self.asked = False  # a ping is out, and no sign of life since
-        self.pinged = False  # the last thing the heartbeat did was to ask
-        self.ticket = 0  # of the heartbeat
-        self.bad_in_a_row = 0
-        self.seq = 0  # X-Seq of the last event
+        self.codec = codec
+        self.connected_at = connected_at
+        self.traceparent = traceparent  # of the client's handshake; "" when not traced
+        self.files: tuple[str, ...] = ()  # written by the index alone
+        self.backend_files: tuple[str, ...] = ()  # of these, joined by the backend and not by the token's grant
+        self.expiry_timer = 0  # the ticket of the token's end
+        self.stage = Stage.REGISTERING
+        self.connection: SessionConnection | None = None  # the attached one; only while CONNECTED
+        self.encoding: Encoding | None = None  # how pushes are encoded on it
+        self.held: list[SharedPush] | None = []  # pushes that wait for a connection; None while CONNECTED and CLOSED
+        self.registered = False  # whether the registry has committed it
+        self.seq = 0  # X-Seq of its last event record; 0: no record was published
 
-    # What the connection says ---------------------------------------------------------------------------------------
-
-    def opened(self, connection: Connection) -> None:
+    def attach(self, connection: SessionConnection) -> None:
+        """A connection carries this session from now on; the held pushes are written first."""
+        self.stage = stage_after(self.stage, Move.ATTACH)
         self.connection = connection
-        self.desk.session_opened(self)
-
-    def message(self, text: bool, payload: bytes) -> None:
-        self.asked = False
-        self.desk.session_said(self, text, payload)
-
-    def pong(self) -> None:
-        self.asked = False
-
-    def writable(self) -> None:
-        owed, self.owed = self.owed, None
-        for debt in owed or ():
-            debt.settle(self, WRITTEN)
-
-    def closed(self, code: int, reason: str) -> None:
-        self.connection = None
-        self.gone = True
-        owed, self.owed = self.owed, None
+        self.encoding = encoding_of(self.codec, connection.framing)
         held, self.held = self.held, None
-        self.desk.session_gone(self, code, reason)
-        for debt in owed or ():
-            debt.settle(self, OFFLINE)
-        for _, debt in held or ():
-            debt.settle(self, OFFLINE)
-
-    # What goes to the client ----------------------------------------------------------------------------------------
-
-    def write(self, frame: bytes, debt: OutcomeSink, budget: Budget) -> int:
-        """Give one push's frame to the connection. The outcome, or 0: `debt` will be told."""
-        connection = self.connection
-        if self.held is not None:
-            return self._hold(frame, debt, budget)
-        if connection is None or not connection.is_open:
-            return OFFLINE
-        unsent = connection.unsent()
-        if unsent and not budget.allows(unsent, len(frame)):
-            return DROPPED_SLOW
-        if connection.send(frame):
-            return WRITTEN
-        if self.owed is None:
-            self.owed = []
-            self.desk.session_behind(self)
-        self.owed.append(debt)
-        return 0
-
-    def tell(self, frame: bytes | None, budget: Budget) -> bool:
-        """Send a message of the gateway's own (hello, ok, error, pong), where the protocol has it.
-
-        False when it does not fit into the budget: the client asks and asks, and never reads.
-        """
-        connection = self.connection
-        if frame is None or connection is None or not connection.is_open:
-            return True
-        if not budget.allows(connection.unsent(), len(frame)):
-            return False
-        if not connection.send(frame) and self.owed is None:
-            self.owed = []
-            self.desk.session_behind(self)
-        return True
-
-    def release(self, budget: Budget) -> None:
-        """The handshake is written: from now on frames flow; first those that were held, in their order."""
-        held, self.held = self.held, None
-        for frame, debt in held or ():
-            outcome = self.write(frame, debt, budget)
+        for push in held or ():
+            outcome = self.write(push)
             if outcome:
-                debt.settle(self, outcome)
+                push.settle(self, outcome)
 
-    def close(self, code: int, reason: str) -> None:
-        """Say goodbye; the desk hears `session_gone` when the connection has ended."""
-        if self.connection is not None:
-            self.connection.close(code, reason)
+    def detach(self) -> None:
+        """The connection is gone or carries this session no more; another one may attach."""
+        self.stage = stage_after(self.stage, Move.DETACH)
+        self.connection = self.encoding = None
+        self.held = []
 
-    def _hold(self, frame: bytes, debt: OutcomeSink, budget: Budget) -> int:
-        assert self.held is not None
-        if not budget.allows(sum(len(held) for held, _ in self.held), len(frame)):
+    def close(self) -> None:
+        """The session is over: held pushes were not delivered, later ones find nobody."""
+        self.stage = stage_after(self.stage, Move.CLOSE)
+        self.connection = self.encoding = None
+        held, self.held = self.held, None
+        for push in held or ():
+            push.settle(self, OFFLINE)
+
+    def write(self, push: SharedPush) -> int:
+        """Write one push. The outcome, or 0: it is not known yet, and `push.settle` follows."""
+        connection, encoding = self.connection, self.encoding
+        if connection is not None and encoding is not None:
+            return connection.write(push.frame(encoding), self, push)
+        return self._hold(push)
+
+    def _hold(self, push: SharedPush) -> int:
+        if self.held is None:
+            return OFFLINE
+        if self.held and sum(held.size for held in self.held) + push.size > HELD_BYTES:
             return DROPPED_SLOW
-        self.held.append((frame, debt))
+        self.held.append(push)
         return 0

@@ -34,6 +34,10 @@ class Timer(Generic[T]):
             self._arm(due)
         return ticket
 
+    def schedule_after(self, item: T, seconds: float) -> int:
+        """Make `item` due so many seconds from now; the answer is its ticket for `cancel`."""
+        return self.schedule(item, self._loop.time() + seconds)
+
     def cancel(self, item: T, ticket: int) -> None:
         """Forget it; one that has fired already is no error."""
         self._wheel.cancel(item, ticket)
@@ -47,9 +51,9 @@ class Timer(Generic[T]):
         if self._handle is not None:
             self._handle.cancel()
         self._due = due
-        self._handle = self._loop.call_at(due, self._turn)
+        self._handle = self._loop.call_at(due, self._fire_due)
 
-    def _turn(self) -> None:
+    def _fire_due(self) -> None:
         self._handle = None
         now = self._loop.time()
         for item in self._wheel.due(now):
@@ -57,3 +61,12 @@ class Timer(Generic[T]):
         due = self._wheel.next_due()
         if due is not None and self._handle is None:
             self._arm(due)
+
+
+Deadlines = Timer[Callable[[float], None]]
+"""One wheel for all deadlines of a process: each item is called with the time when it is due."""
+
+
+def make_deadlines(loop: Clock, width: float = 0.1) -> Deadlines:
+    """`width`: seconds; how late a deadline may be."""
+    return Deadlines(width, lambda deadline, now: deadline(now), loop)

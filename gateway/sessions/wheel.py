@@ -18,24 +18,25 @@ class Wheel(Generic[T]):
 
     def __init__(self, width: float) -> None:
         self._width = width
-        self._slots: dict[int, set[T]] = {}
+        self._slots: dict[int, tuple[int, set[T]]] = {}
         self._order: list[int] = []  # a heap of the slots that are there, or were emptied by cancels
 
     def schedule(self, item: T, at: float) -> int:
         """Make `item` due at `at`; the answer is its ticket."""
         slot = int(at / self._width) + 1
-        items = self._slots.get(slot)
-        if items is None:
-            items = self._slots[slot] = set()
+        found = self._slots.get(slot)
+        if found is None:
+            found = self._slots[slot] = slot, set()
             heapq.heappush(self._order, slot)
+        ticket, items = found  # one int object a slot, and not one an item: 32 bytes a connection
         items.add(item)
-        return slot
+        return ticket
 
     def cancel(self, item: T, ticket: int) -> None:
         """Forget `item`; one that has fired already is no error."""
-        items = self._slots.get(ticket)
-        if items is not None:
-            items.discard(item)
+        found = self._slots.get(ticket)
+        if found is not None:
+            found[1].discard(item)
 
     def next_due(self) -> float | None:
         """When the earliest slot is due; None when nothing is scheduled."""
@@ -45,8 +46,8 @@ class Wheel(Generic[T]):
         """Take out everything whose moment has come, earliest slot first."""
         fired: list[T] = []
         while self._order and self._order[0] * self._width <= now:
-            fired.extend(self._slots.pop(heapq.heappop(self._order)))
+            fired.extend(self._slots.pop(heapq.heappop(self._order))[1])
         return fired
 
     def __len__(self) -> int:
-        return sum(map(len, self._slots.values()))
+        return sum(len(items) for _, items in self._slots.values())

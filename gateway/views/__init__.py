@@ -1,1 +1,3 @@
-"""The article's Redis keys (design §7): who is connected, for people and other services to look at. Never the truth."""
+"""The article's Redis keys (docs/design.md, "Views"): who is connected, for people and other services to look at. Never
+the truth.
+"""

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from gateway.sessions.session import Session
+from gateway.sessions.stage import Stage
 
 Files = tuple[str, ...]
 
@@ -23,7 +24,7 @@ class Shown(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What its view says, and until when that need not be said again."""
+    """What its view holds, and until when it need not be written again."""
 
     files: Files
     until: float
@@ -44,7 +45,7 @@ class Due:
 
     def changed(self, session: Session) -> None:
         """Its view is not what the session is."""
-        if not session.gone:
+        if session.stage is not Stage.CLOSED:
             self._changed[session] = None
 
     def gone(self, session: Session) -> bool:
@@ -70,7 +71,7 @@ class Due:
         for one in taken:
             if one.gone:
                 continue
-            if one.session.gone:
+            if one.session.stage is Stage.CLOSED:
                 self._must_go(one.session, one.files)  # it left meanwhile
             else:
                 self._seen.pop(one.session, None)
@@ -80,7 +81,7 @@ class Due:
         """These may or may not have been written."""
         for one in taken:
             maybe = (*one.files, *one.left)
-            if one.session.gone:
+            if one.session.stage is Stage.CLOSED:
                 self._must_go(one.session, maybe)
             else:
                 self._seen.pop(one.session, None)

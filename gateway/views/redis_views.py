@@ -1,4 +1,4 @@
-"""Shell: the views in Redis (design §7), one script call for many sessions.
+"""Shell: the views in Redis (docs/design.md, "Views"), one script call for many sessions.
 
 `ws:client:<sid>` is a hash (user, files, node, codec, auth_type, connected_at in ms); `ws:user:clients:<uid>` and
 `ws:guid:clients:<guid>` are sorted sets of sids by when they were last seen, in ms. Whatever a gateway has written
@@ -93,20 +93,20 @@ class RedisViews:
                 await self._write(taken)
             except (RedisError, OSError, TimeoutError) as error:
                 self._due.failed(taken)
-                self._say(away=True, why=error)
+                self._log_availability(away=True, why=error)
                 return False
             except BaseException:
                 self._due.failed(taken)
                 raise
             self._due.written(taken, time.monotonic())
-            self._say(away=False)
+            self._log_availability(away=False)
         return True
 
     async def _write(self, taken: list[Shown]) -> None:
         now, ttl = round(time.time() * 1000), round(self._settings.ttl * 1000)
         await self._write_script(keys=[], args=[now, ttl, self._node, _encode([_row(one) for one in taken])])
 
-    def _say(self, away: bool, why: Exception | None = None) -> None:
+    def _log_availability(self, away: bool, why: Exception | None = None) -> None:
         if away and not self._away:
             log.warning("Redis is away, the views wait: %s", str(why) or type(why).__name__)
         elif self._away and not away:

@@ -1,35 +1,49 @@
-"""Core: no envelope. The data of a push is a frame, a frame from the client is an event without a name."""
+"""Core: no envelope. The data of a push is a message, a message from the client is an event without a name."""
 
-from gateway.wire.frames import binary_frame, text_frame
-from gateway.wire.ports import ClientEvent, ClientMessage, ErrorReply, Hello, Pushed
+from gateway.wire.values import (
+    NO_MESSAGES,
+    ClientEvent,
+    ClientMessage,
+    ErrorReply,
+    Hello,
+    Message,
+    Messages,
+    PushedMessage,
+)
 
 
 class Bare:
-    """The codec of a connection without a subprotocol: it hears pushes only."""
+    """The codec of a connection without a subprotocol: it receives pushes only."""
 
     name = ""
     acks = False
 
-    def push(self, pushed: Pushed) -> bytes:
-        return text_frame(pushed.data) if _is_text(pushed.content_type, pushed.data) else binary_frame(pushed.data)
+    def push(self, pushed: PushedMessage) -> Messages:
+        return (Message(_is_text(pushed.content_type, pushed.data), (pushed.data,)),)
 
-    def hello(self, hello: Hello) -> None:
-        return None
+    def hello(self, hello: Hello) -> Messages:
+        return NO_MESSAGES
 
-    def reply(self, id: int, data: bytes, content_type: str) -> None:
-        return None
+    def reply(self, id: int, data: bytes, content_type: str) -> Messages:
+        return NO_MESSAGES
 
-    def ok(self, id: int) -> None:
-        return None
+    def ok(self, id: int) -> Messages:
+        return NO_MESSAGES
 
-    def error(self, complaint: ErrorReply) -> None:
-        return None
+    def joined(self, file: str) -> Messages:
+        return NO_MESSAGES
 
-    def pong(self, id: int | None) -> None:
-        return None
+    def left(self, file: str) -> Messages:
+        return NO_MESSAGES
 
-    def reconnect(self, after_ms: int, reason: str) -> None:
-        return None
+    def error(self, error: ErrorReply) -> Messages:
+        return NO_MESSAGES
+
+    def pong(self, id: int | None) -> Messages:
+        return NO_MESSAGES
+
+    def reconnect(self, after_ms: int, reason: str) -> Messages:
+        return NO_MESSAGES
 
     def read(self, text: bool, payload: bytes) -> ClientMessage:
         content_type = "text/plain; charset=utf-8" if text else "application/octet-stream"

@@ -1,4 +1,5 @@
-"""Core: the envelope of `homing.json` and `homing.msgpack`: one object or map a message (protocol.md, "The envelope").
+"""Core: the envelope of `homing.json` and `homing.msgpack`: one object or map a message (docs/protocol.md, "The
+envelope").
 
 What the two have in common stands here: the messages, their rules, and which field is to blame. How bytes become
 messages and messages frames is theirs (`gateway.wire.envelope_json`, `envelope_msgpack`). A payload is only carried:
@@ -11,7 +12,7 @@ from typing import Annotated, Any, NoReturn, Protocol
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from gateway.wire.ports import (
+from gateway.wire.values import (
     Ack,
     Auth,
     BadMessage,
@@ -21,8 +22,10 @@ from gateway.wire.ports import (
     Hello,
     Join,
     Leave,
+    Message,
+    Messages,
     Ping,
-    Pushed,
+    PushedMessage,
 )
 from observability.traceparent import checked
 
@@ -69,6 +72,14 @@ class OkDown(Down, tag="ok"):
     id: int
 
 
+class JoinedDown(Down, tag="joined"):
+    file: str
+
+
+class LeftDown(Down, tag="left"):
+    file: str
+
+
 class ErrorDown(Down, tag="error"):
     code: str
     message: str
@@ -111,24 +122,24 @@ class EnvelopeFormat(Protocol):
     text: bool  # in text frames, else in binary ones
     event: type[Any]  # what `decode` makes of an event
 
-    def decode(self, payload: bytes) -> Any:  # noqa: ANN401 - its payload is the carrier's own affair
-        """One message that a client sent, or msgspec's error that names the field."""
+    def decode(self, payload: bytes) -> Any:  # noqa: ANN401 - its payload is the format's own affair
+        """One message that a client sent; else msgspec's error that names the field, ValueError or RecursionError."""
         ...
 
-    def refuse_repeated_keys(self, payload: bytes) -> None:
-        """BadMessage when a key stands twice: two readers may differ on which counts."""
+    def has_repeated_key(self, payload: bytes) -> bool:
+        """Whether a key stands twice: two readers may differ on which counts."""
         ...
 
     def find_id(self, payload: bytes) -> int | None:
-        """The `id` of a message that is otherwise not of the envelope, if that much can be read."""
+        """The `id` of a message that is otherwise not of the envelope; raises as `decode` does."""
         ...
 
     def payload(self, up: Any) -> tuple[bytes, str]:  # noqa: ANN401
-        """The payload of an event or an ack, and its type; BadMessage when it is not what the type says."""
+        """The payload of an event or an ack, and its type; BadMessage when it does not match the type."""
         ...
 
-    def frame(self, down: Down) -> bytes:
-        """A finished frame."""
+    def encode(self, down: Down) -> bytes:
+        """The payload of one message to the client."""
         ...
 
     def data(self, data: bytes, content_type: str) -> Raw | str | bytes:
@@ -141,37 +152,40 @@ class Envelope:
 
     acks = True  # its clients can answer a push
 
-    def __init__(self, carrier: EnvelopeFormat) -> None:
-        self._carrier = carrier
-        self._frame = carrier.frame
-        self._data = carrier.data
+    def __init__(self, format: EnvelopeFormat) -> None:
+        self._format = format
+        self._data = format.data
+
+    def _message(self, down: Down) -> Messages:
+        return (Message(self._format.text, (self._format.encode(down),)),)
 
     def read(self, text: bool, payload: bytes) -> ClientMessage:
-        carrier = self._carrier
-        if text is not carrier.text:
-            raise BadMessage(f"this subprotocol takes {'text' if carrier.text else 'binary'} frames")
+        format = self._format
+        if text is not format.text:
+            raise BadMessage(f"this subprotocol takes {'text' if format.text else 'binary'} frames")
         try:
-            up = carrier.decode(payload)
-            carrier.refuse_repeated_keys(payload)
+            up = format.decode(payload)
+            if format.has_repeated_key(payload):
+                raise BadMessage("a key stands twice in the message", "", _find_id(format, payload))
         except msgspec.ValidationError as error:
-            _refuse(str(error), carrier.find_id(payload))
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise _decode_error(error) from None
+            _refuse(str(error), _find_id(format, payload))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise BadMessage(_why_unreadable(error), "", _find_id(format, payload)) from None
         if isinstance(up, AuthUp | JoinUp | LeaveUp | PingUp):
-            return _judge_simple(up)
-        data, content_type = carrier.payload(up)
-        if isinstance(up, carrier.event):
-            return _judge_event(up, data, content_type)
+            return _check_simple(up)
+        data, content_type = format.payload(up)
+        if isinstance(up, format.event):
+            return _check_event(up, data, content_type)
         return Ack(up.ack, data, content_type)
 
-    def push(self, pushed: Pushed) -> bytes:
+    def push(self, pushed: PushedMessage) -> Messages:
         data = self._data(pushed.data, pushed.content_type)
         down = EventDown(
             pushed.event, data, pushed.push_id, pushed.content_type, pushed.file, pushed.ack, pushed.traceparent
         )
-        return self._frame(down)
+        return self._message(down)
 
-    def hello(self, hello: Hello) -> bytes:
+    def hello(self, hello: Hello) -> Messages:
         down = HelloDown(
             str(hello.session),
             hello.user,
@@ -181,52 +195,58 @@ class Envelope:
             hello.max_bytes,
             hello.registered,
         )
-        return self._frame(down)
+        return self._message(down)
 
-    def reply(self, id: int, data: bytes, content_type: str) -> bytes:
-        return self._frame(ReplyDown(id, self._data(data, content_type) if data else UNSET, content_type))
+    def reply(self, id: int, data: bytes, content_type: str) -> Messages:
+        return self._message(ReplyDown(id, self._data(data, content_type) if data else UNSET, content_type))
 
-    def ok(self, id: int) -> bytes:
-        return self._frame(OkDown(id))
+    def ok(self, id: int) -> Messages:
+        return self._message(OkDown(id))
 
-    def error(self, complaint: ErrorReply) -> bytes:
-        down = ErrorDown(complaint.code, complaint.message, complaint.id, complaint.field, complaint.retry_ms)
-        return self._frame(down)
+    def joined(self, file: str) -> Messages:
+        return self._message(JoinedDown(file))
 
-    def pong(self, id: int | None) -> bytes:
-        return self._frame(PongDown(id))
+    def left(self, file: str) -> Messages:
+        return self._message(LeftDown(file))
 
-    def reconnect(self, after_ms: int, reason: str) -> bytes:
-        return self._frame(ReconnectDown(after_ms, reason))
+    def error(self, error: ErrorReply) -> Messages:
+        down = ErrorDown(error.code, error.message, error.id, error.field, error.retry_ms)
+        return self._message(down)
+
+    def pong(self, id: int | None) -> Messages:
+        return self._message(PongDown(id))
+
+    def reconnect(self, after_ms: int, reason: str) -> Messages:
+        return self._message(ReconnectDown(after_ms, reason))
 
 
-def _judge_event(up: Any, data: bytes, content_type: str) -> ClientEvent:  # noqa: ANN401 - as its carrier has it
+def _check_event(up: Any, data: bytes, content_type: str) -> ClientEvent:  # noqa: ANN401 - as its carrier has it
     event, file, traceparent = up.event, up.file, up.traceparent
     id = None if up.id is UNSET else up.id
     if not 0 < len(event.encode()) <= MAX_EVENT:
         raise BadMessage(f"an event's name has 1 to {MAX_EVENT} bytes", "event", id)
-    joined = "" if file is UNSET else _judge_file(file, id)
+    joined = "" if file is UNSET else _check_file(file, id)
     # A malformed traceparent is as good as none (W3C Trace Context §3.2.2.3): it must not cost the client its event.
     return ClientEvent(event, data, content_type, joined, id, checked(traceparent))
 
 
-def _judge_file(file: str, id: int | None) -> str:
+def _check_file(file: str, id: int | None) -> str:
     """The rule of a file name."""
     if not 0 < len(file.encode()) <= MAX_FILE:
         raise BadMessage(f"a file's name has 1 to {MAX_FILE} bytes", "file", id)
     return file
 
 
-def _judge_simple(up: AuthUp | JoinUp | LeaveUp | PingUp) -> ClientMessage:
+def _check_simple(up: AuthUp | JoinUp | LeaveUp | PingUp) -> ClientMessage:
     """The messages that carry no payload."""
     id = None if up.id is UNSET else up.id
     match up:
         case AuthUp():
             return Auth(up.token, id)
         case JoinUp():
-            return Join(_judge_file(up.file, id), id)
+            return Join(_check_file(up.file, id), id)
         case LeaveUp():
-            return Leave(_judge_file(up.file, id), id)
+            return Leave(_check_file(up.file, id), id)
         case PingUp():
             return Ping(id)
 
@@ -237,6 +257,16 @@ def _refuse(message: str, id: int | None) -> NoReturn:
     raise BadMessage(message, (found[1] or found[2]) if found else "", id) from None
 
 
-def _decode_error(error: msgspec.MsgspecError | RecursionError) -> BadMessage:
-    """A message that cannot be read at all."""
-    return BadMessage("the message is nested too deeply" if isinstance(error, RecursionError) else str(error))
+def _find_id(format: EnvelopeFormat, payload: bytes) -> int | None:
+    """The `id` of a message that is refused, so that its sender does not wait for an answer; None: not to be known."""
+    try:
+        return format.find_id(payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _why_unreadable(error: Exception) -> str:
+    """In words, why a message cannot be read at all."""
+    if isinstance(error, RecursionError):
+        return "the message is nested too deeply"
+    return "a string is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)

@@ -7,13 +7,14 @@ all sense.
 import base64
 import binascii
 import json
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from gateway.wire.envelope import AuthUp, ContentType, Down, Envelope, Id, JoinUp, LeaveUp, PingUp
-from gateway.wire.frames import text_frame
-from gateway.wire.ports import BadMessage
+from gateway.wire.envelope import AuthUp, ContentType, Envelope, Id, JoinUp, LeaveUp, PingUp
+from gateway.wire.values import BadMessage
+from runtime.lone_surrogates import Mended, mend
 
 
 class _EventUp(Struct, tag_field="type", tag="event"):
@@ -36,6 +37,7 @@ class _OnlyId(Struct):
 
 
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(AuthUp | _EventUp | _AckUp | JoinUp | LeaveUp | PingUp).decode
 _decode_keys = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_id = msgspec.json.Decoder(_OnlyId).decode
 _decode_text = msgspec.json.Decoder(str).decode
@@ -44,10 +46,18 @@ _decode_text = msgspec.json.Decoder(str).decode
 class _Json:
     text = True
     event = _EventUp
-    decode = msgspec.json.Decoder(AuthUp | _EventUp | _AckUp | JoinUp | LeaveUp | PingUp).decode
+    encode = _encode
 
-    def frame(self, down: Down) -> bytes:
-        return text_frame(_encode(down))
+    def decode(self, payload: bytes) -> Any:  # noqa: ANN401 - one of the messages up
+        try:
+            return _decode(payload)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            mended = mend(payload)
+            if mended is None:
+                raise
+        return _restore(_decode(mended.text), mended)
 
     def data(self, data: bytes, content_type: str) -> Raw | str:
         return base64.b64encode(data).decode() if content_type else Raw(data)
@@ -67,10 +77,17 @@ class _Json:
         try:
             return _decode_id(payload).id
         except msgspec.DecodeError:
-            return None
+            mended = mend(payload)
+            return None if mended is None else _decode_id(mended.text).id
 
-    def refuse_repeated_keys(self, payload: bytes) -> None:
-        _refuse_repeated_keys(payload)
+    def has_repeated_key(self, payload: bytes) -> bool:
+        try:
+            return _has_repeated_key(payload)
+        except msgspec.DecodeError:
+            mended = mend(payload)
+            if mended is None:
+                raise
+            return _has_repeated_key(mended.text)
 
 
 class JsonEnvelope(Envelope):
@@ -82,7 +99,19 @@ class JsonEnvelope(Envelope):
         super().__init__(_Json())
 
 
-def _refuse_repeated_keys(payload: bytes) -> None:
+def _restore(up: Any, mended: Mended) -> Any:  # noqa: ANN401 - one of the messages up
+    """A message that was parsed from a mended text, its payload as it was sent. Names may not hold half a pair."""
+    for field in up.__struct_fields__:
+        value = getattr(up, field)
+        if isinstance(value, str) and mended.has_half(value):
+            id = getattr(up, "id", None)
+            raise BadMessage("half a surrogate pair in a name", field, id if isinstance(id, int) else None)
+        if isinstance(value, Raw):
+            setattr(up, field, Raw(mended.restore(bytes(value))))
+    return up
+
+
+def _has_repeated_key(payload: bytes) -> bool:
     """Two readers may differ on which of two equal keys counts, so there must not be two.
 
     The parser keeps one of them. Each key has a colon: where there are no more colons than it kept keys, it kept all.
@@ -91,18 +120,17 @@ def _refuse_repeated_keys(payload: bytes) -> None:
     """
     kept = _decode_keys(payload)
     if payload.count(b":") == len(kept):
-        return
+        return False
     pairs = [(key.encode(), value) for key, value in kept.items()]
     if payload in (
         b"{%b}" % b",".join([b'"%b":%b' % pair for pair in pairs]),
         b"{%b}" % b", ".join([b'"%b": %b' % pair for pair in pairs]),
     ):
-        return
+        return False
 
-    def judge(found: list[tuple[str, object]]) -> dict[str, object]:
+    def check(found: list[tuple[str, object]]) -> dict[str, object]:
         return {"repeated": len(dict(found)) != len(found)}
 
     # Numbers stay strings: a thousand digits are none of our business here.
-    again = json.loads(payload, object_pairs_hook=judge, parse_int=str, parse_float=str)
-    if again["repeated"]:
-        raise BadMessage("a key stands twice in the message")
+    again = json.loads(payload, object_pairs_hook=check, parse_int=str, parse_float=str)
+    return bool(again["repeated"])

@@ -1,14 +1,14 @@
 """Core: `homing.msgpack`, the envelope as one msgpack map a binary frame.
 
-The keys are homing.json's. A payload is always `bin`: its bytes, which are JSON unless `content_type` says otherwise.
+The keys are homing.json's. A payload is always `bin`: its bytes, which are JSON unless there is a `content_type`.
 """
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from gateway.wire.envelope import AuthUp, ContentType, Down, Envelope, Id, JoinUp, LeaveUp, PingUp
-from gateway.wire.frames import binary_frame
-from gateway.wire.ports import BadMessage
+from gateway.wire.envelope import AuthUp, ContentType, Envelope, Id, JoinUp, LeaveUp, PingUp
+from gateway.wire.values import BadMessage
+from runtime.lone_surrogates import is_json
 
 
 class _EventUp(Struct, tag_field="type", tag="event"):
@@ -40,8 +40,7 @@ class _Msgpack:
     event = _EventUp
     decode = msgspec.msgpack.Decoder(AuthUp | _EventUp | _AckUp | JoinUp | LeaveUp | PingUp).decode
 
-    def frame(self, down: Down) -> bytes:
-        return binary_frame(_encode(down))
+    encode = _encode
 
     def data(self, data: bytes, content_type: str) -> bytes:
         return data
@@ -51,22 +50,16 @@ class _Msgpack:
             return b"", ""
         if up.content_type is not UNSET:
             return up.data, up.content_type
-        try:
-            msgspec.json.decode(up.data)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        if not is_json(up.data):
             id = up.id if isinstance(up, _EventUp) and up.id is not UNSET else None
-            raise BadMessage("data without a content_type is JSON", "data", id) from None
+            raise BadMessage("data without a content_type is JSON", "data", id)
         return up.data, ""
 
     def find_id(self, payload: bytes) -> int | None:
-        try:
-            return _decode_id(payload).id
-        except msgspec.DecodeError:
-            return None
+        return _decode_id(payload).id
 
-    def refuse_repeated_keys(self, payload: bytes) -> None:
-        if len(_decode_keys(payload)) != _announced(payload):
-            raise BadMessage("a key stands twice in the message")
+    def has_repeated_key(self, payload: bytes) -> bool:
+        return len(_decode_keys(payload)) != _announced(payload)
 
 
 class MsgpackEnvelope(Envelope):
@@ -79,7 +72,7 @@ class MsgpackEnvelope(Envelope):
 
 
 def _announced(payload: bytes) -> int:
-    """How many pairs the map says that it has (msgpack's fixmap, map 16, map 32)."""
+    """The number of pairs that the map announces (msgpack's fixmap, map 16, map 32)."""
     if payload[0] == 0xDE:
         return int.from_bytes(payload[1:3], "big")
     if payload[0] == 0xDF:

@@ -2,6 +2,8 @@
 
 import struct
 
+from gateway.wire.values import Message, Messages
+
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 MAX_CONTROL = 125  # bytes in a control frame's payload (RFC 6455 §5.5)
 _FIN = 0x80
@@ -10,6 +12,26 @@ _FIN = 0x80
 # 1.7, 2.0, 10, 135.
 _LONG = 4096
 _XOR_TABLES = tuple(bytes(byte ^ mask for byte in range(256)) for mask in range(256))
+
+
+class WebSocketFraming:
+    """A frame per message, uncompressed (a `gateway.wire.ports.Framing`)."""
+
+    def frame(self, messages: Messages) -> bytes:
+        """Each message as one final frame; text must be UTF-8 (RFC 6455 §5.6)."""
+        if len(messages) == 1:
+            return message_frame(messages[0])
+        return b"".join(map(message_frame, messages))
+
+
+WEBSOCKET = WebSocketFraming()
+
+
+def message_frame(message: Message) -> bytes:
+    """One message as one final frame."""
+    parts = message.parts
+    payload = parts[0] if len(parts) == 1 else b"".join(parts)
+    return _frame(_FIN | TEXT if message.text else _FIN | BINARY, payload)
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -33,7 +55,7 @@ def pong_frame(payload: bytes) -> bytes:
 
 
 def close_frame(code: int | None, reason: str = "") -> bytes:
-    """A goodbye. Without a code it is empty; a reason past 123 bytes is cut between characters."""
+    """A close frame. Without a code it is empty; a reason past 123 bytes is cut between characters."""
     if code is None:
         return _frame(_FIN | CLOSE, b"")
     cut = reason.encode()[: MAX_CONTROL - 2].decode(errors="ignore").encode()

@@ -1,10 +1,10 @@
-"""Core: a client's bytes become messages (RFC 6455 §5, server side; reliability.md rows 34-44, 48-50).
+"""Core: a client's bytes become messages (RFC 6455 §5, server side; docs/promises.md, rows 34-44, 48-50).
 
 A connection that is between messages keeps nothing here: `receive` takes whole one-frame messages straight out of the
 bytes it is given, and only for what is unfinished, fragmented or odd does a `MessageReader` exist, until it is idle
 again. That is what keeps an idle connection at the size of its transport (docs/decisions/0002).
 
-The reader judges as early as the bytes allow: two bytes show a missing mask, a length over the limit is refused before
+The reader refuses as early as the bytes allow: two bytes show a missing mask, a length over the limit is refused before
 any payload is read, and text is checked for UTF-8 as it arrives, not when it is whole.
 """
 
@@ -13,15 +13,17 @@ from collections.abc import Callable
 
 import msgspec
 
-from gateway.close_codes import NOT_UTF8, POLICY, PROTOCOL_ERROR, TOO_BIG, CloseCode
+from gateway.close_codes import INVALID_UTF8, MESSAGE_TOO_BIG, POLICY, PROTOCOL_ERROR, CloseCode
 from gateway.wire.frames import BINARY, CLOSE, MAX_CONTROL, PING, PONG, TEXT, unmask
 
 
 class MessageLimits(msgspec.Struct, frozen=True):
     """What one client may send."""
 
-    max_message: int = 64 * 1024  # bytes of a whole message
+    max_message: int = 1_000_000  # bytes of a whole message
     max_fragments: int = 128  # frames a message; 0: no limit
+    discard: int = 0  # bytes up to which a message over max_message is discarded, and not a violation
+    seconds: float = 60.0  # for one message to arrive, and one more for each 4 KiB of it
 
 
 class MessageReceived(msgspec.Struct, frozen=True, gc=False):
@@ -29,6 +31,12 @@ class MessageReceived(msgspec.Struct, frozen=True, gc=False):
 
     text: bool
     payload: bytes
+
+
+class MessageTooLarge(msgspec.Struct, frozen=True, gc=False):
+    """One whole message over the limit, which was discarded as it arrived."""
+
+    size: int  # bytes
 
 
 class PingReceived(msgspec.Struct, frozen=True, gc=False):
@@ -53,7 +61,7 @@ class ProtocolViolation(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-Event = MessageReceived | PingReceived | PongReceived | CloseReceived | ProtocolViolation
+Event = MessageReceived | MessageTooLarge | PingReceived | PongReceived | CloseReceived | ProtocolViolation
 
 
 def receive(
@@ -118,6 +126,7 @@ class MessageReader:
     __slots__ = (
         "_check_text",
         "_control",
+        "_discarding",
         "_ended",
         "_final",
         "_fragments",
@@ -128,6 +137,7 @@ class MessageReader:
         "_mask",
         "_message",
         "_opcode",
+        "_size",
     )
 
     def __init__(self, limits: MessageLimits) -> None:
@@ -140,14 +150,31 @@ class MessageReader:
         self._control = bytearray()
         self._kind = 0  # TEXT or BINARY while a message is open
         self._message = bytearray()
+        self._size = 0  # bytes of the open message, announced or here
+        self._discarding = False  # the open message is over the limit
         self._fragments = 0
         self._check_text: Callable[[bytes, bool], str] | None = None
-        self._ended = False  # a goodbye or a violation was read: deaf from now on
+        self._ended = False  # a close frame or a violation was read: nothing more is
 
     @property
     def idle(self) -> bool:
         """Nothing is unfinished: the next bytes begin a message, and this object may be dropped."""
         return not (self._head or self._kind or self._left >= 0 or self._ended)
+
+    @property
+    def ended(self) -> bool:
+        """Whether a close frame or a violation was read: no more messages follow."""
+        return self._ended
+
+    @property
+    def held(self) -> int:
+        """Bytes of the open message that are kept."""
+        return len(self._message)
+
+    @property
+    def arrived(self) -> int:
+        """Bytes of the open message that have arrived."""
+        return self._size - max(0, self._left)
 
     def feed(self, data: bytes, events: list[Event]) -> None:
         """Append what `data` completes to `events`."""
@@ -162,21 +189,21 @@ class MessageReader:
             events.append(broken.violation)
 
     def _read_head(self, data: bytes, at: int) -> int:
-        """Take what is missing of the frame head's next part, and judge the head as far as it is known."""
+        """Take what is missing of the frame head's next part, and check the head as far as it is known."""
         head = self._head
         extra = 0
         if len(head) >= 2:
             extra = {126: 2, 127: 8}.get(head[1] & 0x7F, 0)
-        want = 2 if len(head) < 2 else 2 + extra if len(head) < 2 + extra else 6 + extra
-        piece = data[at : at + want - len(head)]
+        needed = 2 if len(head) < 2 else 2 + extra if len(head) < 2 + extra else 6 + extra
+        piece = data[at : at + needed - len(head)]
         head += piece
-        if len(head) < want:
+        if len(head) < needed:
             return at + len(piece)
-        if want == 2:
+        if needed == 2:
             self._judge_start(head[0], head[1])
-        if want == 2 + extra and (extra or head[1] & 0x7F < 126):
+        if needed == 2 + extra and (extra or head[1] & 0x7F < 126):
             self._judge_length(int.from_bytes(head[2:], "big") if extra else head[1] & 0x7F)
-        if want == 6 + extra:
+        if needed == 6 + extra:
             self._begin_frame(int.from_bytes(head[2 : 2 + extra], "big") if extra else head[1] & 0x7F)
         return at + len(piece)
 
@@ -202,8 +229,11 @@ class MessageReader:
         extra = len(self._head) - 2
         if (extra == 2 and length < 126) or (extra == 8 and (length < 65536 or length >> 63)):
             raise _Broken(PROTOCOL_ERROR, "a malformed length")
-        if self._head[0] & 0x0F < CLOSE and len(self._message) + length > self._limits.max_message:
-            raise _Broken(TOO_BIG)
+        if self._head[0] & 0x0F < CLOSE and self._size + length > self._limits.max_message:
+            if self._size + length > self._limits.discard:
+                raise _Broken(MESSAGE_TOO_BIG)
+            self._discarding = True
+            self._message = bytearray()
 
     def _begin_frame(self, length: int) -> None:
         head = self._head
@@ -218,12 +248,16 @@ class MessageReader:
             self._kind = self._opcode
             if self._opcode == TEXT:
                 self._check_text = codecs.getincrementaldecoder("utf-8")().decode
+        self._size += length
         self._fragments += 1
         if 0 < self._limits.max_fragments < self._fragments:
             raise _Broken(POLICY, "too many fragments")
 
     def _read_payload(self, data: bytes, at: int) -> int:
         piece = data[at : at + self._left]
+        if self._discarding and self._opcode < CLOSE:
+            self._left -= len(piece)
+            return at + len(piece)
         plain = unmask(self._mask, piece)
         turn = len(piece) & 3
         self._mask = self._mask[turn:] + self._mask[:turn]
@@ -232,15 +266,15 @@ class MessageReader:
             self._control += plain
         else:
             self._message += plain
-            self._judge_text(plain, False)
+            self._check_utf8(plain, False)
         return at + len(piece)
 
-    def _judge_text(self, plain: bytes, final: bool) -> None:
+    def _check_utf8(self, plain: bytes, final: bool) -> None:
         if self._check_text is not None:
             try:
                 self._check_text(plain, final)
             except UnicodeDecodeError:
-                raise _Broken(NOT_UTF8) from None
+                raise _Broken(INVALID_UTF8) from None
 
     def _end_frame(self, events: list[Event]) -> None:
         self._left = -1
@@ -249,11 +283,18 @@ class MessageReader:
             self._control.clear()
             self._end_control(payload, events)
         elif self._final:
-            self._judge_text(b"", True)
+            self._end_message(events)
+
+    def _end_message(self, events: list[Event]) -> None:
+        if self._discarding:
+            events.append(MessageTooLarge(self._size))
+        else:
+            self._check_utf8(b"", True)
             events.append(MessageReceived(self._kind == TEXT, bytes(self._message)))
-            self._kind = self._fragments = 0
-            self._message = bytearray()  # not clear(): that would keep the room
-            self._check_text = None
+        self._discarding = False
+        self._kind = self._fragments = self._size = 0
+        self._message = bytearray()  # not clear(): that would keep the room
+        self._check_text = None
 
     def _end_control(self, payload: bytes, events: list[Event]) -> None:
         if self._opcode == PING:
@@ -261,11 +302,11 @@ class MessageReader:
         elif self._opcode == PONG:
             events.append(PongReceived(payload))
         else:
-            events.append(_read_goodbye(payload))
+            events.append(_read_close(payload))
             self._ended = True
 
 
-def _read_goodbye(payload: bytes) -> CloseReceived:
+def _read_close(payload: bytes) -> CloseReceived:
     if not payload:
         return CloseReceived(None, "")
     code = int.from_bytes(payload[:2], "big")
@@ -274,7 +315,7 @@ def _read_goodbye(payload: bytes) -> CloseReceived:
     try:
         return CloseReceived(code, payload[2:].decode())
     except UnicodeDecodeError:
-        raise _Broken(NOT_UTF8) from None
+        raise _Broken(INVALID_UTF8) from None
 
 
 def _may_be_sent(code: int) -> bool:

@@ -1,137 +1,69 @@
-"""What the wire promises to the sessions behind it, and what it asks of them.
+"""The contracts between a client's transport, the codec spoken on it, and the connection that uses both.
 
-A *connection* is one client transport with a protocol on it (RFC 6455 here). It hands each whole message to its *peer*
-(a client that is not identified yet, or a session) and writes finished frames. A *codec* turns the peer's messages into
-frames and back; a push is encoded once per codec and shared by every receiver on the node.
+A *transport* is one carrier of bytes to a client (a WebSocket here). It delivers each whole message to its *handler*,
+a connection (`gateway.sessions.connection`), and writes finished frames. A *codec* turns values into messages and back;
+a *framing* turns messages into the bytes that a transport writes. A push is encoded once per (codec, framing) and
+shared by every receiver on the node (`gateway.wire.encoding`).
 """
 
 from typing import Protocol
 
-import msgspec
-
-
-class Hello(msgspec.Struct, frozen=True):
-    """What a homing.* client hears first."""
-
-    session: int
-    user: str
-    node: str
-    files: tuple[str, ...]
-    ping_ms: int
-    max_bytes: int
-    registered: bool
-
-
-class Pushed(msgspec.Struct, frozen=True):
-    """One push as clients see it. `data` is carried as it is; `content_type` "" is JSON, already checked."""
-
-    event: str
-    data: bytes
-    content_type: str
-    push_id: str
-    file: str  # "" unless the push was to a file
-    ack: int | None = None  # an answer is wanted under this number
-    traceparent: str = ""
-
-
-class ErrorReply(msgspec.Struct, frozen=True):
-    """An `error` message to a client; `code` is one of protocol.md's."""
-
-    code: str
-    message: str
-    id: int | None = None
-    field: str = ""
-    retry_ms: int | None = None
-
-
-class Auth(msgspec.Struct, frozen=True):
-    token: str
-    id: int | None = None
-
-
-class ClientEvent(msgspec.Struct, frozen=True):
-    """Something a client says. `data` is the payload's bytes untouched; `event` "" on a bare connection."""
-
-    event: str
-    data: bytes
-    content_type: str = ""
-    file: str = ""
-    id: int | None = None
-    traceparent: str = ""
-
-
-class Join(msgspec.Struct, frozen=True):
-    file: str
-    id: int | None = None
-
-
-class Leave(msgspec.Struct, frozen=True):
-    file: str
-    id: int | None = None
-
-
-class Ping(msgspec.Struct, frozen=True):
-    id: int | None = None
-
-
-class Ack(msgspec.Struct, frozen=True):
-    """A client's answer to the push that carried this `ack`."""
-
-    ack: int
-    data: bytes = b""
-    content_type: str = ""
-
-
-ClientMessage = Auth | ClientEvent | Ack | Join | Leave | Ping
-
-
-class BadMessage(Exception):
-    """A message that the codec's protocol does not allow; the connection lives on. `field` names the place."""
-
-    def __init__(self, message: str, field: str = "", id: int | None = None) -> None:
-        super().__init__(message)
-        self.field = field
-        self.id = id
+from gateway.wire.values import ClientMessage, ErrorReply, Hello, Messages, PushedMessage
 
 
 class Codec(Protocol):
     """One client protocol's messages. Stateless and pure: one instance serves every connection of the process.
 
-    Methods that encode return a finished frame, ready to be written to any number of connections, or None where the
-    protocol has no such message (a bare connection hears only pushes).
+    Methods that encode return messages without framing, none where the protocol has no such message (a bare connection
+    receives pushes only).
     """
 
     name: str  # the subprotocol, "" for bare
     acks: bool  # whether its clients can answer a push
 
-    def push(self, pushed: Pushed) -> bytes: ...
-    def hello(self, hello: Hello) -> bytes | None: ...
-    def reply(self, id: int, data: bytes, content_type: str) -> bytes | None: ...
-    def ok(self, id: int) -> bytes | None: ...
-    def error(self, complaint: ErrorReply) -> bytes | None: ...
-    def pong(self, id: int | None) -> bytes | None: ...
-    def reconnect(self, after_ms: int, reason: str) -> bytes | None: ...
+    def push(self, pushed: PushedMessage) -> Messages: ...
+    def hello(self, hello: Hello) -> Messages: ...
+    def reply(self, id: int, data: bytes, content_type: str) -> Messages: ...
+    def ok(self, id: int) -> Messages: ...
+    def joined(self, file: str) -> Messages: ...
+    def left(self, file: str) -> Messages: ...
+    def error(self, error: ErrorReply) -> Messages: ...
+    def pong(self, id: int | None) -> Messages: ...
+    def reconnect(self, after_ms: int, reason: str) -> Messages: ...
+    def __hash__(self) -> int: ...
 
     def read(self, text: bool, payload: bytes) -> ClientMessage:
         """One whole message from the client; raises BadMessage."""
         ...
 
 
-class Connection(Protocol):
-    """One open client transport. Nothing here waits."""
+class Framing(Protocol):
+    """How messages become the bytes that one kind of transport writes. Stateless: equal framings are one object."""
 
-    peer: "Peer"  # who sits behind it; replaced when an unidentified client becomes a session
-    peer_address: str  # host:port, for logs
+    def frame(self, messages: Messages) -> bytes:
+        """All messages, in order, as one piece that any transport with this framing may write."""
+        ...
+
+    def __hash__(self) -> int: ...
+
+
+class ClientTransport(Protocol):
+    """One open carrier of bytes to a client. No method waits."""
+
+    @property
+    def framing(self) -> Framing:
+        """How messages are framed on it; it never changes."""
+        ...
 
     @property
     def is_open(self) -> bool:
-        """Whether frames may still be sent: neither side has said goodbye."""
+        """Whether frames may still be sent: neither side has sent a close frame."""
         ...
 
     def send(self, frame: bytes) -> bool:
-        """Write one finished frame; True when the kernel took all of it at once (nothing is left in any buffer).
+        """Write finished frames; True when the kernel took all of it at once (nothing is left in any buffer).
 
-        On a connection that is not open nothing is written, and the answer is False.
+        On a transport that is not open nothing is written, and the answer is False.
         """
         ...
 
@@ -139,16 +71,26 @@ class Connection(Protocol):
         """Bytes still in this process's buffers."""
         ...
 
+    def acknowledged(self) -> int:
+        """Bytes that the client's side has acknowledged since the beginning, as far as the kernel knows; 0: it does
+        not tell. Costs a system call: for deadlines, not for every write."""
+        ...
+
+    @property
+    def reading_paused(self) -> bool:
+        """Whether nothing is read from the client now, so that no sign of life can arrive."""
+        ...
+
     def ping(self) -> None:
-        """Send the protocol's own ping; any sign of life answers it."""
+        """Send the protocol's own ping, unless earlier bytes wait still; any message or pong answers it."""
         ...
 
     def close(self, code: int, reason: str) -> None:
-        """Say goodbye with a close code, then end; a peer that does not answer within 5 s is cut off. Idempotent."""
+        """Send a close code, then end; a client that does not answer within 5 s is cut off. Idempotent."""
         ...
 
     def abort(self) -> None:
-        """End now, without a word."""
+        """End now, without a close frame."""
         ...
 
     def pause_reading(self) -> None:
@@ -158,26 +100,40 @@ class Connection(Protocol):
     def resume_reading(self) -> None: ...
 
 
-class Peer(Protocol):
-    """Whoever sits behind a connection. Called on the loop, one call at a time; must not block or raise."""
+class TransportHandler(Protocol):
+    """The owner of a transport. Called on the loop, one call at a time; must not block or raise."""
 
-    def opened(self, connection: Connection) -> None:
-        """The handshake is written: frames may flow from now on."""
+    def on_open(self, transport: ClientTransport) -> None:
+        """The handshake is complete: frames may be sent from now on."""
         ...
 
-    def message(self, text: bool, payload: bytes) -> None:
-        """One whole message (text is already checked to be UTF-8)."""
+    def on_message(self, text: bool, payload: bytes) -> None:
+        """One whole message (text is valid UTF-8)."""
         ...
 
-    def pong(self) -> None:
+    def on_too_large(self, size: int) -> None:
+        """A message of `size` bytes was over the limit and is discarded."""
+        ...
+
+    def on_pong(self) -> None:
         """The client answered a ping."""
         ...
 
-    def writable(self) -> None:
-        """Everything sent so far is with the kernel again (called only after a `send` that returned False)."""
+    def on_partial(self) -> None:
+        """Bytes arrived that complete no message yet: a sign of life."""
         ...
 
-    def closed(self, code: int, reason: str) -> None:
-        """The connection is gone: 1006 when the client never said goodbye. Called exactly once, also when the
-        transport was lost between admission and `opened`."""
+    def on_blocked(self) -> None:
+        """The kernel did not take everything of what the transport sent by itself (a pong, a ping); `on_writable`
+        follows."""
+        ...
+
+    def on_writable(self) -> None:
+        """The kernel has everything sent so far (called only after a `send` that returned False, or `on_blocked`)."""
+        ...
+
+    def on_close(self, code: int, reason: str) -> None:
+        """The transport is gone. `code` and `reason` are this side's own if it closed first, else the client's (without
+        control characters), else 1006. Called exactly once, also when the transport was lost between admission and
+        `on_open`."""
         ...

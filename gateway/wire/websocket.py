@@ -7,101 +7,127 @@ Writes go straight to the transport. uvloop tries the socket within `write`, and
 
 import asyncio
 import logging
+import socket
+import struct
 import time
 
-from gateway.close_codes import NO_GOODBYE, OUR_FAULT, POLICY
-from gateway.wire.frames import close_frame, ping_frame, pong_frame
+from gateway.close_codes import CONNECTION_LOST, INTERNAL_ERROR, POLICY
+from gateway.wire.frames import WEBSOCKET, close_frame, ping_frame, pong_frame
 from gateway.wire.messages import (
     CloseReceived,
     Event,
-    MessageLimits,
     MessageReader,
     MessageReceived,
+    MessageTooLarge,
     PingReceived,
     PongReceived,
     ProtocolViolation,
     receive,
 )
-from gateway.wire.ports import Peer
+from gateway.wire.ports import Framing, TransportHandler
+from gateway.wire.uploads import UploadRules
 
-CLOSE_SECONDS = 5.0  # for the client to answer a goodbye (reliability.md row 50)
-MAX_CONTROLS = 20  # pings and pongs a second; past it the connection ends (reliability.md row 51)
+CLOSE_SECONDS = 5.0  # for the client to answer a close frame (docs/promises.md, row 50)
+MAX_CONTROLS = 20  # pings and pongs a second; past it the connection ends (docs/promises.md, row 51)
+
+BYTES_PER_SECOND = 4096  # of an unfinished message, each of which gives it one second more
+BYTES_ACKED = 120  # where the kernel's struct tcp_info has tcpi_bytes_acked, an unsigned 64-bit number
 
 _logger = logging.getLogger(__name__)
 _PING = ping_frame()
-_NO_CODE = 1005  # what a goodbye without a code is called (RFC 6455 §7.1.5)
+_NO_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)])  # a reason goes into logs and headers
+_NO_CODE = 1005  # the code of a close frame without one (RFC 6455 §7.1.5)
 
-# Stages of an incarnation, in the only order they can have.
+# Stages of a transport, in the only order they can have.
 _OPEN = 0
-_CLOSING = 1  # our goodbye is written, the client's is awaited
+_CLOSING = 1  # our close frame is written, the client's is awaited
 _ENDING = 2  # the transport is being closed; what still arrives is ignored
 _GONE = 3
 
 
-class WebSocketConnection(asyncio.Protocol):
-    """A `gateway.wire.ports.Connection`.
+class WebSocketTransport(asyncio.Protocol):
+    """A `gateway.wire.ports.ClientTransport`.
 
-    Made for a transport whose reading is paused; `open` says the handshake's answer, in one write with the first frame.
+    Made for a socket whose reading is paused; `open` writes the handshake's answer, in one write with the first frame.
     """
 
+    framing: Framing = WEBSOCKET
+
     __slots__ = (
+        "_address",
+        "_answer",
         "_blocked",
+        "_close_received",
+        "_close_sent",
         "_controls",
+        "_handler",
         "_held",
-        "_limits",
-        "_owed",
+        "_message_deadline",
+        "_notify_writable",
         "_paused",
+        "_pong",
         "_reader",
-        "_said",
+        "_rules",
         "_second",
         "_stage",
         "_timer",
         "_transport",
-        "_unsaid",
-        "peer",
-        "peer_address",
+        "_unfinished_since",
+        "_upload_held",
     )
 
-    def __init__(self, transport: asyncio.Transport, peer: Peer, limits: MessageLimits, peer_address: str) -> None:
-        self.peer_address = peer_address
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        handler: TransportHandler,
+        rules: UploadRules,
+        address: str,
+    ) -> None:
+        """`address`: the client's host:port, for logs."""
+        self._address = address
         self._transport = transport
-        self.peer = peer
-        self._limits = limits
-        self._unsaid = b""  # the handshake's answer, until the first frame goes with it
+        self._handler = handler
+        self._rules = rules
+        self._answer = b""  # the handshake's answer, until the first frame goes with it
         self._stage = _OPEN
         self._reader: MessageReader | None = None
-        self._held: list[Event] | None = None  # read, but not wanted while reading is paused
-        self._paused = False  # by the peer
+        self._unfinished_since = 0.0  # when the reader's message began, loop time
+        self._message_deadline = False  # one is set
+        self._held: list[Event] | None = None  # read, but not delivered while reading is paused
+        self._paused = False  # by the handler
+        self._upload_held = False  # by the node's budget for unfinished messages
         self._blocked = False  # the kernel has not taken everything
-        self._owed = False  # the peer was told so and waits for `writable`
+        self._notify_writable = False  # the handler waits for `on_writable`
+        self._pong: bytes | None = None  # the newest ping's payload, whose pong waits while the kernel is full
         self._timer: asyncio.TimerHandle | None = None
-        self._said: CloseReceived | None = None  # the client's
+        self._close_received: CloseReceived | None = None  # the client's close frame
+        self._close_sent: tuple[int, str] | None = None  # this side's, if it was the first
         self._second = 0  # the second in which controls are counted
         self._controls = 0
-        transport.set_write_buffer_limits(high=0)  # `pause_writing` then tells of the first byte that is left
+        transport.set_write_buffer_limits(high=0)  # `pause_writing` is then called at the first byte that is left
 
     def open(self, answer: bytes, behind: bytes) -> None:
-        """Begin: `answer` is the handshake's, `behind` are the bytes that came with it."""
-        self._unsaid = answer
+        """Begin: `answer` is the handshake's, `behind` are the bytes that came behind its request."""
+        self._answer = answer
         try:
-            self.peer.opened(self)
+            self._handler.on_open(self)
         except Exception:
-            self._fail("opened")
-        self._say_answer()
+            self._fail("on_open")
+        self._flush_answer()
         if behind:
             self.data_received(behind)
-        self._take_up_reading()
+        self._resume_delivery()
 
-    # --- what the peer asks (ports.Connection) ---
+    # For the handler (`gateway.wire.ports.ClientTransport`) ----------------------------------------------------------
 
     def send(self, frame: bytes) -> bool:
         if self._stage != _OPEN:
             return False
-        if self._unsaid:
-            frame, self._unsaid = self._unsaid + frame, b""
+        if self._answer:
+            frame, self._answer = self._answer + frame, b""
         self._transport.write(frame)
         if self._blocked:
-            self._owed = True
+            self._notify_writable = True
             return False
         return True
 
@@ -112,21 +138,41 @@ class WebSocketConnection(asyncio.Protocol):
     def unsent(self) -> int:
         return 0 if self._stage == _GONE else self._transport.get_write_buffer_size()
 
-    def _say_answer(self) -> None:
-        if self._unsaid:
-            answer, self._unsaid = self._unsaid, b""
+    def _flush_answer(self) -> None:
+        if self._answer:
+            answer, self._answer = self._answer, b""
             self._transport.write(answer)
 
+    def acknowledged(self) -> int:
+        sock: socket.socket | None = self._transport.get_extra_info("socket") if self._stage != _GONE else None
+        try:
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, BYTES_ACKED + 8) if sock is not None else b""
+        except (OSError, AttributeError):  # closed meanwhile, or not Linux
+            info = b""
+        return int(struct.unpack_from("Q", info, BYTES_ACKED)[0]) if len(info) >= BYTES_ACKED + 8 else 0
+
+    @property
+    def reading_paused(self) -> bool:
+        return self._paused or self._upload_held
+
     def ping(self) -> None:
-        if self._stage == _OPEN:
-            self._transport.write(_PING)
+        if self._stage == _OPEN and not self._blocked:
+            self._write_control(_PING)
+
+    def _write_control(self, frame: bytes) -> None:
+        """Write a frame of this transport's own; the handler learns when the kernel does not take it."""
+        self._transport.write(frame)
+        if self._blocked and not self._notify_writable:
+            self._notify_writable = True
+            self._handler.on_blocked()
 
     def close(self, code: int, reason: str) -> None:
         if self._stage == _OPEN:
             self._stage = _CLOSING
-            self._say_answer()
+            self._close_sent = code, reason
+            self._flush_answer()
             self._transport.write(close_frame(code, reason))
-            self._cut_off_later()
+            self._abort_later()
             self.resume_reading()  # or its answer would never be seen
 
     def abort(self) -> None:
@@ -142,44 +188,60 @@ class WebSocketConnection(asyncio.Protocol):
     def resume_reading(self) -> None:
         if self._paused:
             self._paused = False
-            asyncio.get_running_loop().call_soon(self._take_up_reading)  # never from within the peer's own call
+            asyncio.get_running_loop().call_soon(self._resume_delivery)  # never from within the handler's own call
 
-    # --- what the transport tells (asyncio.Protocol) ---
+    # From the socket (asyncio.Protocol) -----------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         if self._stage < _ENDING:
-            events, self._reader = receive(data, self._reader, self._limits)
-            self._deliver(events)
+            before = self._reader
+            events, self._reader = receive(data, before, self._rules.limits)
+            if before is not None or self._reader is not None:
+                self._track_unfinished(before is None or bool(events))
+            if events:
+                self._deliver(events)
 
     def pause_writing(self) -> None:
         self._blocked = True
 
     def resume_writing(self) -> None:
         self._blocked = False
-        if self._owed and self._stage < _GONE:  # also while closing: what was sent before the goodbye has gone out
-            self._owed = False
+        if self._pong is not None and self._stage == _OPEN:
+            pong, self._pong = self._pong, None
+            self._transport.write(pong_frame(pong))
+            if self._blocked:
+                return
+        if self._notify_writable and self._stage < _GONE:  # also while closing
+            self._notify_writable = False
             try:
-                self.peer.writable()
+                self._handler.on_writable()
             except Exception:
-                self._fail("writable")
+                self._fail("on_writable")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stage = _GONE
-        if self._timer:
+        if self._timer is not None:
             self._timer.cancel()
-        peer, said = self.peer, self._said
-        # Whoever still holds this object must not keep the transport or the session alive, nor close a circle.
-        del self._transport, self.peer
+        self._rules.unfinished.update(self, 0)
+        handler = self._handler
+        # A reference to this object must not keep the socket or the session alive, nor close a circle.
+        del self._transport, self._handler, self._rules
         self._timer = self._reader = self._held = None
         try:
-            if said is None:
-                peer.closed(NO_GOODBYE.code, NO_GOODBYE.reason)
-            else:
-                peer.closed(_NO_CODE if said.code is None else said.code, said.reason)
+            handler.on_close(*self._how_it_ended())
         except Exception:
-            _logger.exception("a peer failed in closed", extra={"peer": self.peer_address})
+            _logger.exception("on_close failed", extra={"peer": self._address})
 
-    # --- between the two ---
+    def _how_it_ended(self) -> tuple[int, str]:
+        """This side's own code and reason if it closed first, else the client's, else 1006."""
+        if self._close_sent is not None:
+            return self._close_sent
+        if self._close_received is None:
+            return CONNECTION_LOST.code, CONNECTION_LOST.reason
+        code, reason = self._close_received.code, self._close_received.reason
+        return _NO_CODE if code is None else code, reason.translate(_NO_CONTROLS)
+
+    # Between the two ------------------------------------------------------------------------------------------------
 
     def _deliver(self, events: list[Event]) -> None:
         try:
@@ -189,27 +251,40 @@ class WebSocketConnection(asyncio.Protocol):
                     return
                 if type(event) is MessageReceived:
                     if self._stage == _OPEN:
-                        self.peer.message(event.text, event.payload)
+                        self._handler.on_message(event.text, event.payload)
                 else:
-                    self._control(event)
+                    self._on_control(event)
         except Exception:
-            self._fail("message")
+            self._fail("on_message")
 
-    def _control(self, event: Event) -> None:
+    def _on_control(self, event: Event) -> None:
         match event:
             case PingReceived():
-                if self._may_control():
-                    self._transport.write(pong_frame(event.payload))
+                if self._control_allowed():
+                    self._answer_ping(event.payload)
+            case MessageTooLarge():
+                if self._stage == _OPEN:
+                    self._handler.on_too_large(event.size)
             case PongReceived():
-                if self._may_control():
-                    self.peer.pong()
+                if self._control_allowed():
+                    self._handler.on_pong()
             case CloseReceived():
-                self._answer_goodbye(event)
+                self._on_close_frame(event)
             case ProtocolViolation():
-                self._cut(event)
+                self._violated(event)
 
-    def _may_control(self) -> bool:
-        """Counts pings and pongs by the second; a flood of them is answered with a goodbye."""
+    def _answer_ping(self, payload: bytes) -> None:
+        """While earlier bytes wait only the newest ping is answered (RFC 6455 §5.5.3): pongs need no budget then."""
+        if self._blocked:
+            self._pong = payload
+            if not self._notify_writable:
+                self._notify_writable = True
+                self._handler.on_blocked()
+        else:
+            self._write_control(pong_frame(payload))
+
+    def _control_allowed(self) -> bool:
+        """Counts pings and pongs by the second; a flood of them closes the connection."""
         if self._stage != _OPEN:
             return False
         second = int(time.monotonic())
@@ -220,39 +295,83 @@ class WebSocketConnection(asyncio.Protocol):
             self.close(POLICY.code, "too many pings")
         return self._stage == _OPEN
 
-    def _answer_goodbye(self, said: CloseReceived) -> None:
-        self._said = said
+    def _on_close_frame(self, received: CloseReceived) -> None:
+        self._close_received = received
         if self._stage == _OPEN:
-            self._transport.write(close_frame(said.code))
+            self._transport.write(close_frame(received.code))
         self._stage = _ENDING
         self._transport.close()  # writes what is buffered first
         if self._transport.get_write_buffer_size():
-            self._cut_off_later()
+            self._abort_later()
 
-    def _cut(self, violation: ProtocolViolation) -> None:
-        """Say why, and end. What the client goes on sending is read and dropped: closing a socket with unread bytes
-        resets it, and the reset may overtake the goodbye."""
+    def _violated(self, violation: ProtocolViolation) -> None:
+        """Close, and end. What the client goes on sending is read and dropped: closing a socket with unread bytes
+        resets it, and the reset may overtake the close frame."""
         if self._stage == _OPEN:
+            self._close_sent = violation.code, violation.reason
             self._transport.write(close_frame(violation.code, violation.reason))
         self._stage = _ENDING
         if self._transport.can_write_eof():
             self._transport.write_eof()
-            self._cut_off_later()
+            self._abort_later()
         else:
             self._transport.close()
 
-    def _cut_off_later(self) -> None:
+    def _abort_later(self) -> None:
         if self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
-    def _take_up_reading(self) -> None:
-        held, self._held = self._held, None
-        if held:
-            self._deliver(held)
+    # Unfinished messages --------------------------------------------------------------------------------------------
+
+    def _track_unfinished(self, begins: bool) -> None:
+        """Count what is kept of the reader's message against the node's budget, and its time. `begins`: this one has
+        begun with the bytes that have just arrived."""
+        reader = self._reader if self._reader is not None and not self._reader.ended else None
+        self._rules.unfinished.update(self, reader.held if reader is not None else 0)
+        if reader is None:
+            return
+        if begins:
+            self._unfinished_since = asyncio.get_running_loop().time()
+        else:
+            self._handler.on_partial()
+        if not self._message_deadline:
+            self._message_deadline = True
+            self._rules.watch(self, self._rules.limits.seconds)
+
+    def on_deadline(self) -> None:
+        """Time is up for the message that was unfinished, if it is unfinished still."""
+        self._message_deadline = False
+        reader = self._reader
+        if reader is None or reader.ended or self._stage != _OPEN:
+            return
+        left = self._rules.limits.seconds + reader.arrived / BYTES_PER_SECOND
+        left -= asyncio.get_running_loop().time() - self._unfinished_since
+        if left > 0 or self.reading_paused:  # while this side reads nothing the client's time does not run
+            self._message_deadline = True
+            self._rules.watch(self, max(1.0, left))
+        else:
+            self.close(POLICY.code, "a message took too long")
+
+    def hold_upload(self) -> None:
+        """The node's budget is full: read nothing more."""
+        self._upload_held = True
+        if not self._paused and self._stage == _OPEN:
+            self._transport.pause_reading()
+
+    def continue_upload(self) -> None:
+        """There is room for this message again."""
+        self._upload_held = False
         if not self._paused and self._stage != _GONE and not self._transport.is_closing():
             self._transport.resume_reading()
 
+    def _resume_delivery(self) -> None:
+        held, self._held = self._held, None
+        if held:
+            self._deliver(held)
+        if not self.reading_paused and self._stage != _GONE and not self._transport.is_closing():
+            self._transport.resume_reading()
+
     def _fail(self, where: str) -> None:
-        _logger.exception("a peer failed in %s", where, extra={"peer": self.peer_address})
-        self.close(OUR_FAULT.code, OUR_FAULT.reason)
+        _logger.exception("%s failed", where, extra={"peer": self._address})
+        self.close(INTERNAL_ERROR.code, INTERNAL_ERROR.reason)

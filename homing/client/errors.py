@@ -1,20 +1,20 @@
-"""What a call to a router can end in, split by whose turn it is: the caller's to mend, or time's."""
+"""Errors of the calls to a router: `Refused` when the request must change, `Unavailable` when no router answered."""
 
 
 class RouterError(Exception):
-    """Every error that a call to a router raises."""
+    """Base class of every error that a call to a router raises."""
 
 
 class Refused(RouterError):
-    """The router said no, and nothing was done: the request must change, or wait (RESOURCE_EXHAUSTED)."""
+    """The router refused the request and did nothing. RESOURCE_EXHAUSTED may be retried after `retry_after`."""
 
     def __init__(self, code: str, message: str, field: str = "", retry_after: float | None = None) -> None:
         super().__init__(f"{code}: {message}" + (f" (field: {field})" if field else ""))
-        self.code = code  # gRPC's name for it, e.g. INVALID_ARGUMENT
+        self.code = code  # name of the gRPC status, e.g. INVALID_ARGUMENT
         self.message = message
-        self.field = field  # which field it is about; "" when it is about none
-        self.retry_after = retry_after  # seconds; None when waiting does not help
+        self.field = field  # the request's field at fault; "" when the error concerns no single field
+        self.retry_after = retry_after  # seconds; None: a retry would fail too
 
 
 class Unavailable(RouterError):
-    """No router answered in time. What was asked for may or may not have been done."""
+    """No router answered in time. The request may or may not have been carried out."""

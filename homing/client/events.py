@@ -1,11 +1,11 @@
-"""A client's event, as a backend reads it from the bus, and the trace that it belongs to.
+"""The trace context of a client's event, from the headers that a backend reads from the bus.
 
     async for _, fields in stream:                       # Redis; or a Kafka record's headers
         with trace_of(fields) as trace:
             log.info("edit", extra={"trace_id": trace.trace_id})
-            await router.push(file="notes", event="edit", data=...)   # goes on in the same trace
+            await router.push(file="notes", event="edit", data=...)   # continues the same trace
 
-With the package `opentelemetry-api` installed, `with` also makes the event's span OpenTelemetry's current one.
+With the package `opentelemetry-api` installed, `with` also makes the event's span OpenTelemetry's current span.
 """
 
 import re
@@ -24,17 +24,17 @@ _current: ContextVar[str] = ContextVar("homing_traceparent", default="")
 
 
 class TraceContext:
-    """Where an event stands in its trace. Within `with`, pushes of this task go on in that trace."""
+    """The trace context of an event. Within `with`, pushes of the running task continue its trace."""
 
     __slots__ = ("_attached", "_token", "context", "sampled", "trace_id", "traceparent")
 
     def __init__(self, traceparent: str, trace_id: str) -> None:
-        """Values that are malformed count as absent."""
+        """Malformed values count as absent."""
         match = _match_traceparent(traceparent)
         self.traceparent = traceparent if match else ""  # W3C; "" when the event has none
         self.trace_id = match[1] if match else trace_id if _match_trace_id(trace_id) else ""  # 32 hex digits, or ""
-        self.sampled = bool(match and int(match[2], 16) & 1)  # whether its spans are kept
-        self.context = _extract(self.traceparent)  # OpenTelemetry's Context; None when that is not installed
+        self.sampled = bool(match and int(match[2], 16) & 1)  # the W3C sampled flag
+        self.context = _extract(self.traceparent)  # OpenTelemetry's Context; None without OpenTelemetry
         self._token: Token[str] | None = None
         self._attached: Any = None
 
@@ -63,13 +63,13 @@ class TraceContext:
 def trace_of(headers: Headers) -> TraceContext:
     """The trace context of an event. `headers`: a Redis Stream's fields, or a Kafka record's headers; str or bytes."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers
-    found = {_text(name).lower(): _text(value) for name, value in pairs if _text(name).lower() in _WANTED}
+    found = {_text(name).lower(): _text(value) for name, value in pairs if _text(name).lower() in _TRACE_HEADERS}
     return TraceContext(found.get("traceparent", ""), found.get("x-trace-id", ""))
 
 
 def current_traceparent() -> str:
-    """The running task's trace: OpenTelemetry's current span, else that of `with trace_of(...)`, else ""."""
-    if "opentelemetry.trace" in sys.modules:  # a program that traces has imported it long ago
+    """The running task's traceparent: OpenTelemetry's current span, else `with trace_of(...)`, else ""."""
+    if "opentelemetry.trace" in sys.modules:  # never imported here: a program that traces has done so before
         from opentelemetry import trace
 
         span = trace.get_current_span().get_span_context()
@@ -78,14 +78,14 @@ def current_traceparent() -> str:
     return _current.get()
 
 
-_WANTED = ("traceparent", "x-trace-id")
+_TRACE_HEADERS = ("traceparent", "x-trace-id")
 
 
 def _text(value: Name) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
-def _extract(traceparent: str) -> Any:  # noqa: ANN401 - a type of a package that may be absent
+def _extract(traceparent: str) -> Any:  # noqa: ANN401 - the type is from an optional package
     if not traceparent:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a caller says, as protobuf requests. No I/O; the router judges what is said, this only carries it."""
+"""Encodes a caller's arguments as protobuf requests. No I/O; the router validates the values."""
 
 import secrets
 from collections.abc import Iterable
@@ -15,16 +15,16 @@ TARGETS = ("session", "user", "file", "everyone")
 def make_target(
     session: int | None, user: str | None, file: str | None, everyone: bool, namespace: str = ""
 ) -> pb.Target:
-    """The one target that was named. TypeError: none, or more than one."""
-    said = {"session": session, "user": user, "file": file, "everyone": everyone or None}
-    named = {kind: value for kind, value in said.items() if value is not None}
-    if len(named) != 1:
-        raise TypeError(f"name exactly one of {', '.join(TARGETS)}; named: {', '.join(named) or 'none'}")
-    return pb.Target(namespace=namespace, **named)  # type: ignore[arg-type]
+    """The target of a call. TypeError: none was given, or more than one."""
+    arguments = {"session": session, "user": user, "file": file, "everyone": everyone or None}
+    given = {kind: value for kind, value in arguments.items() if value is not None}
+    if len(given) != 1:
+        raise TypeError(f"name exactly one of {', '.join(TARGETS)}; named: {', '.join(given) or 'none'}")
+    return pb.Target(namespace=namespace, **given)  # type: ignore[arg-type]
 
 
 def make_data(data: object, content_type: str) -> bytes:
-    """Bytes as they are; anything else as JSON. TypeError: it is no JSON value, or its content type is not JSON."""
+    """A payload: bytes unchanged, any other value as JSON. TypeError: no JSON value, or a content type not JSON."""
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data)
     if content_type and "json" not in content_type:
@@ -46,7 +46,7 @@ def make_push(
     max_deliveries: int | None,
     traceparent: str,
 ) -> pb.PushRequest:
-    """A push with a push_id of its own, unless the caller gave one."""
+    """A push request, with a new push_id unless the caller gave one."""
     request = pb.PushRequest(
         target=target,
         event=event,
@@ -59,14 +59,14 @@ def make_push(
         traceparent=traceparent,
     )
     if ttl is not None:
-        request.ttl.CopyFrom(duration(ttl))
+        request.ttl.CopyFrom(to_duration(ttl))
     if ack_timeout is not None:
-        request.ack_timeout.CopyFrom(duration(ack_timeout))
+        request.ack_timeout.CopyFrom(to_duration(ack_timeout))
     return request
 
 
 def make_reply(session: int, ack: int, data: object, content_type: str, error: object) -> pb.ReplyRequest:
-    """The answer to a client's event: data, or an error (a message, or a pair of code and message)."""
+    """A reply to a client's event: data, or an error (a message, or a pair of code and message)."""
     request = pb.ReplyRequest(session=session, ack=ack)
     if error is None:
         request.data, request.content_type = make_data(data, content_type), content_type
@@ -76,16 +76,16 @@ def make_reply(session: int, ack: int, data: object, content_type: str, error: o
     return request
 
 
-def duration(seconds: float) -> Duration:
-    """Seconds as protobuf says them. ValueError: not a finite number."""
-    whole = Duration()
+def to_duration(seconds: float) -> Duration:
+    """Seconds as protobuf's Duration. ValueError: not a finite number."""
+    duration = Duration()
     try:
-        whole.FromNanoseconds(round(seconds * 1e9))
+        duration.FromNanoseconds(round(seconds * 1e9))
     except (OverflowError, ValueError):
         raise ValueError(f"{seconds!r} is no duration in seconds") from None
-    return whole
+    return duration
 
 
-def seconds(span: Any) -> float:  # noqa: ANN401 - types-protobuf gives Duration no common base
+def to_seconds(duration: Any) -> float:  # noqa: ANN401 - types-protobuf gives Duration no common base
     """protobuf's Duration in seconds."""
-    return float(span.seconds + span.nanos / 1e9)
+    return float(duration.seconds + duration.nanos / 1e9)

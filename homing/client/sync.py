@@ -1,4 +1,4 @@
-"""`SyncRouter`: the same calls for scripts and threads. One background thread runs the loop of one `Router`."""
+"""`SyncRouter`: the calls of `Router` for scripts and threads; a background thread runs its event loop."""
 
 import asyncio
 import functools
@@ -9,19 +9,19 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from homing.client.errors import Unavailable
 from homing.client.events import TraceContext, current_traceparent
-from homing.client.pushing import PushBounds
+from homing.client.push_stream import PushBounds
 from homing.client.router import Router
 
-COMPLETIONS = 0.05  # seconds: gRPC still completes what was cancelled, and must not find a closed loop
+CANCELLATION_WAIT = 0.05  # seconds in which gRPC completes cancelled calls, before the loop closes
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _twin(
+def _blocking(
     method: Callable[Concatenate[Router, P], Coroutine[Any, Any, T]],
 ) -> "Callable[Concatenate[SyncRouter, P], T]":
-    """The method, with its signature and its docstring, run to its end in the background."""
+    """A method of Router as a blocking call, with its signature and docstring."""
 
     def call(self: "SyncRouter", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._run(lambda router: method(router, *args, **kwargs))
@@ -30,10 +30,10 @@ def _twin(
     return call
 
 
-def _iterating_twin(
+def _blocking_iterator(
     method: Callable[Concatenate[Router, P], AsyncIterator[T]],
 ) -> "Callable[Concatenate[SyncRouter, P], Iterator[T]]":
-    """The same for what is told bit by bit."""
+    """An asynchronous iterator of Router as a blocking iterator."""
 
     def call(self: "SyncRouter", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         return self._iterate(lambda router: method(router, *args, **kwargs))
@@ -43,24 +43,24 @@ def _iterating_twin(
 
 
 class SyncRouter:
-    """`Router` without asyncio; any number of threads may share one, and their pushes share its stream.
+    """`Router` without asyncio. Threads may share one SyncRouter; their pushes share its stream.
 
     with SyncRouter("127.0.0.1:8500") as router:
         print(router.push(user="ada", event="hello", data={"text": "hi"}).counts)
     """
 
-    push = _twin(Router.push)
-    locate = _twin(Router.locate)
-    join = _twin(Router.join)
-    leave = _twin(Router.leave)
-    disconnect = _twin(Router.disconnect)
-    reply = _twin(Router.reply)
-    presence = _iterating_twin(Router.presence)
-    watch_user = _iterating_twin(Router.watch_user)
-    watch_nodes = _iterating_twin(Router.watch_nodes)
+    push = _blocking(Router.push)
+    locate = _blocking(Router.locate)
+    join = _blocking(Router.join)
+    leave = _blocking(Router.leave)
+    disconnect = _blocking(Router.disconnect)
+    reply = _blocking(Router.reply)
+    presence = _blocking_iterator(Router.presence)
+    watch_user = _blocking_iterator(Router.watch_user)
+    watch_nodes = _blocking_iterator(Router.watch_nodes)
 
     def __init__(self, *addresses: str, bounds: PushBounds | None = None) -> None:
-        """As Router's. ValueError: no address, or a malformed one."""
+        """Arguments as for Router. ValueError: no address, or a malformed one."""
         self._router = Router(*addresses, bounds=bounds)
         self._loop = asyncio.new_event_loop()
         self._closing = threading.Lock()
@@ -74,38 +74,38 @@ class SyncRouter:
         self.close()
 
     def close(self) -> None:
-        """End the streams and the thread. Closing twice is no error."""
+        """Close the streams and stop the thread. Idempotent."""
         with self._closing:
             if self._loop.is_closed():
                 return
             asyncio.run_coroutine_threadsafe(self._router.close(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
-            self._loop.run_until_complete(_end_all())
+            self._loop.run_until_complete(_cancel_tasks())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
     def _run(self, work: Callable[[Router], Coroutine[Any, Any, T]]) -> T:
         if self._loop.is_closed():
             raise Unavailable("this SyncRouter was closed")
-        done = asyncio.run_coroutine_threadsafe(_within(current_traceparent(), work, self._router), self._loop)
+        result = asyncio.run_coroutine_threadsafe(_run_in_trace(current_traceparent(), work, self._router), self._loop)
         try:
-            return done.result()
+            return result.result()
         except BaseException:
-            done.cancel()  # Ctrl-C in a script: nobody waits for it any more
+            result.cancel()  # Ctrl-C in a script: nobody waits for the result any more
             raise
 
     def _iterate(self, begin: Callable[[Router], AsyncIterator[T]]) -> Iterator[T]:
-        going = begin(self._router)
+        iterator = begin(self._router)
 
         async def advance(_: Router) -> tuple[bool, T | None]:
             try:
-                return True, await anext(going)
+                return True, await anext(iterator)
             except StopAsyncIteration:
                 return False, None
 
-        async def end() -> None:
-            await going.aclose()  # type: ignore[attr-defined]
+        async def close() -> None:
+            await iterator.aclose()  # type: ignore[attr-defined]
 
         try:
             while True:
@@ -114,20 +114,20 @@ class SyncRouter:
                     return
                 yield item  # type: ignore[misc]
         finally:
-            if not self._loop.is_closed():  # nobody waits: it may be the loop's own thread that collects us
-                asyncio.run_coroutine_threadsafe(end(), self._loop)
+            if not self._loop.is_closed():  # no wait: the garbage collector may run in the loop's thread
+                asyncio.run_coroutine_threadsafe(close(), self._loop)
 
 
-async def _within(traceparent: str, work: Callable[[Router], Coroutine[Any, Any, T]], router: Router) -> T:
-    """Run in the caller's trace, which a task of another thread would not see."""
+async def _run_in_trace(traceparent: str, work: Callable[[Router], Coroutine[Any, Any, T]], router: Router) -> T:
+    """Run `work` in the caller's trace, which a task of another thread would not inherit."""
     with TraceContext(traceparent, ""):
         return await work(router)
 
 
-async def _end_all() -> None:
-    """Cancel what still runs on this loop, and wait for it."""
+async def _cancel_tasks() -> None:
+    """Cancel the tasks of this loop and wait for their end."""
     running = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
-    await asyncio.sleep(COMPLETIONS)
+    await asyncio.sleep(CANCELLATION_WAIT)

@@ -1,4 +1,4 @@
-"""What a router answers, as plain values. Durations are seconds, times are aware datetimes in UTC."""
+"""The results of a router's calls, as plain values. Durations are seconds, times are aware datetimes in UTC."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -8,78 +8,78 @@ import msgspec
 
 
 class Outcome(StrEnum):
-    """What became of a push for one session; `api.md` of the project says each in full."""
+    """The result of a push for one session (docs/api.md, "Outcomes")."""
 
-    ACKED = "ACKED"  # the client's own ack arrived in time
+    ACKED = "ACKED"  # the client's ack arrived within `ack_timeout`
     WRITTEN = "WRITTEN"  # the kernel took the whole frame
-    STORED = "STORED"  # durable, the session is away and will be replayed to
-    OFFLINE = "OFFLINE"  # no live session of that target
-    DROPPED_SLOW = "DROPPED_SLOW"  # over the slow-consumer budget
-    EXPIRED = "EXPIRED"  # its ttl passed before it could be written
-    UNREACHABLE = "UNREACHABLE"  # the owning node did not answer: it may or may not have been delivered
-    DUPLICATE = "DUPLICATE"  # this push_id was delivered to this session before
-    QUEUED = "QUEUED"  # still in the connection's buffer when the report was due
-    UNKNOWN = "UNKNOWN"  # a newer router's outcome that this library does not know
+    STORED = "STORED"  # durable: kept for replay, the session is offline
+    OFFLINE = "OFFLINE"  # the target has no live session
+    DROPPED_SLOW = "DROPPED_SLOW"  # the connection is over its slow-consumer budget
+    EXPIRED = "EXPIRED"  # the ttl passed before the frame could be written
+    UNREACHABLE = "UNREACHABLE"  # the owning node did not answer: delivered or not is unknown
+    DUPLICATE = "DUPLICATE"  # this push_id was already delivered to this session
+    QUEUED = "QUEUED"  # still in the connection's send buffer when the report was due
+    UNKNOWN = "UNKNOWN"  # an outcome of a newer router that this library does not know
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """What became of a push for one session. `session` 0: not about a session (OFFLINE, a node UNREACHABLE)."""
+    """The result of a push for one session. `session` is 0 for an outcome without one (OFFLINE, a node UNREACHABLE)."""
 
     session: int
     user: str
     node: str
     outcome: Outcome
-    latency: float | None = None  # seconds from the router's receipt to the outcome at the owner
+    latency: float | None = None  # seconds from the router's receipt to the outcome at the owning node
     ack_data: bytes = b""
     ack_content_type: str = ""
 
     @property
-    def ack(self) -> Any:  # noqa: ANN401 - whatever JSON holds
-        """The client's ack: the JSON value, or the bytes when it has another content type; None without one."""
+    def ack(self) -> Any:  # noqa: ANN401 - any JSON value
+        """The client's ack: a JSON value, or bytes for another content type; None without an ack."""
         if not self.ack_data or self.ack_content_type not in ("", "application/json"):
             return self.ack_data or None
         return msgspec.json.decode(self.ack_data)
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What became of a push. `counts` is complete; `deliveries` are the worst first, and may be cut."""
+    """The report of a push. `counts` is complete; `deliveries` lists the worst outcomes first and may be truncated."""
 
     push_id: str
-    counts: dict[Outcome, int]  # only those > 0
+    counts: dict[Outcome, int]  # outcomes that occurred at least once
     deliveries: tuple[Delivery, ...] = ()
     deliveries_truncated: bool = False
     nodes_contacted: int = 0
     owning_nodes: int = 0
     amplification: float = 0.0  # nodes_contacted / max(1, owning_nodes)
-    healed: bool = False  # a stale route was mended inside this call
-    registry_away: bool = False  # etcd could not be read, so OFFLINE is the best guess
+    healed: bool = False  # the router repaired a stale route during this push
+    registry_away: bool = False  # etcd was unavailable, so OFFLINE may be wrong
     trace_id: str = ""  # 32 hex digits
 
     @property
     def reached(self) -> int:
-        """Sessions that certainly have it: ACKED, WRITTEN, or DUPLICATE."""
-        return sum(self.counts.get(good, 0) for good in (Outcome.ACKED, Outcome.WRITTEN, Outcome.DUPLICATE))
+        """Number of sessions that received the push: ACKED, WRITTEN or DUPLICATE."""
+        return sum(self.counts.get(outcome, 0) for outcome in (Outcome.ACKED, Outcome.WRITTEN, Outcome.DUPLICATE))
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One node that a push would go to. `source`: TABLE, TABLE_AFTER_READ or SCATTER."""
+    """One node that a push would be sent to. `source`: TABLE, TABLE_AFTER_READ or SCATTER."""
 
     node: str
     epoch: int
-    sessions: int  # 0 for a file: its route has no count
+    sessions: int  # 0 for a file: file routes have no count
     source: str
 
 
-class Located(msgspec.Struct, frozen=True):
-    """Where a push would go. `why` says in words why nowhere."""
+class LocateResult(msgspec.Struct, frozen=True):
+    """The nodes that a push would be sent to. `why` explains in words why there are none."""
 
     routes: tuple[Route, ...]
     registry_away: bool = False
     why: str = ""
 
 
-class Present(msgspec.Struct, frozen=True):
-    """A session that is connected."""
+class PresentSession(msgspec.Struct, frozen=True):
+    """A connected session."""
 
     session: int
     user: str
@@ -88,16 +88,16 @@ class Present(msgspec.Struct, frozen=True):
     connected_at: datetime | None = None
 
 
-class Page(msgspec.Struct, frozen=True):
-    """One page of who is there. `incomplete_nodes` own sessions and did not answer."""
+class PresencePage(msgspec.Struct, frozen=True):
+    """One page of a presence query. `incomplete_nodes`: owners of sessions that did not answer."""
 
-    sessions: tuple[Present, ...]
+    sessions: tuple[PresentSession, ...]
     total: int = 0
     incomplete_nodes: tuple[str, ...] = ()
 
 
 class NodeState(msgspec.Struct, frozen=True):
-    """A gateway, as it counts itself."""
+    """The state that a gateway reports of itself."""
 
     node: str
     epoch: int
@@ -107,29 +107,29 @@ class NodeState(msgspec.Struct, frozen=True):
     counters: dict[str, int] = {}
 
 
-class Came(msgspec.Struct, frozen=True):
-    """A watched user's session is there."""
+class SessionConnected(msgspec.Struct, frozen=True):
+    """A session of the watched user connected, or was connected when the watch began."""
 
-    present: Present
+    present: PresentSession
 
 
-class Left(msgspec.Struct, frozen=True):
-    """A watched user's session is gone."""
+class SessionDisconnected(msgspec.Struct, frozen=True):
+    """A session of the watched user disconnected."""
 
     session: int
 
 
 class NodeUp(msgspec.Struct, frozen=True):
-    """A gateway is there, or says something new about itself."""
+    """A gateway joined the cluster, or reported a new state."""
 
     state: NodeState
 
 
 class NodeDown(msgspec.Struct, frozen=True):
-    """A gateway is gone."""
+    """A gateway left the cluster."""
 
     node: str
 
 
 class Synced(msgspec.Struct, frozen=True):
-    """All that was there at the start has been told; what follows are changes. Said once."""
+    """Everything present at the start of the watch has been yielded; changes follow. Yielded once."""

@@ -1,1 +1,1 @@
-"""What `homing up` supervises: one cluster on one machine, and the run-dir that tells others of it."""
+"""One cluster on one machine, supervised by `homing up`, and its run-dir, which other verbs read."""

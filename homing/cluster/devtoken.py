@@ -1,7 +1,7 @@
-"""Tokens for development: HS256 (RFC 7515, RFC 7519), signed with the run-dir's own key.
+"""Development tokens: JWT with HS256 (RFC 7515, RFC 7519), signed with the run-dir's own key.
 
-Forty lines of the standard library, so that `homing token` works in the smallest install. Nothing verifies here;
-that is the gateway's part, which does it with a grown-up library.
+Standard library only, so that `homing token` works in the smallest install. Verification is the gateway's part
+(docs/tokens.md, "The development key").
 """
 
 import base64
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from homing.cluster.trouble import CommandError
+from homing.cluster.errors import CommandError
 
 ISSUER = "homing-dev"
 AUDIENCE = "homing"
@@ -21,7 +21,7 @@ KEY = "dev.key"
 
 
 def ensure_key(run_dir: Path) -> Path:
-    """The run-dir's key, made on first use and kept: tokens outlive a restart of the cluster."""
+    """The path of the run-dir's key. Created on first use and kept: tokens stay valid over a restart of the cluster."""
     key = run_dir / KEY
     if not key.exists():
         draft = run_dir / f".{KEY}"
@@ -32,18 +32,18 @@ def ensure_key(run_dir: Path) -> Path:
 
 
 def read_key(run_dir: Path) -> bytes:
-    """The key's bytes. Trouble: this run-dir has none."""
-    place = run_dir / KEY
+    """The run-dir's key. CommandError: there is none."""
+    path = run_dir / KEY
     try:
-        return place.read_bytes().strip()
+        return path.read_bytes().strip()
     except OSError:
         raise CommandError(
-            f"no development key: {place} cannot be read; `homing up` makes one, --run-dir names its directory"
+            f"no development key: {path} cannot be read; `homing up` makes one, --run-dir names its directory"
         ) from None
 
 
 def sign(key: bytes, user: str, files: Sequence[str], now: float, ttl: float) -> str:
-    """A token for `user` with grants for `files`, good from `now` (seconds since the epoch) for `ttl` seconds."""
+    """A token for `user` with grants for `files`, valid from `now` (Unix time) for `ttl` seconds."""
     claims = {
         "sub": user,
         "iss": ISSUER,

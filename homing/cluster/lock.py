@@ -1,6 +1,6 @@
-"""The run-dir's lock: one `homing up` a directory.
+"""The run-dir's lock: one `homing up` per directory.
 
-The kernel holds it (flock), so it ends with its holder however that one dies; what the file says is only for people.
+An flock of the kernel, so the lock ends with its holder however the holder dies. The pid in the file is for people.
 """
 
 import fcntl
@@ -8,11 +8,11 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-from homing.cluster.trouble import CommandError
+from homing.cluster.errors import CommandError
 
 
 class RunDirLock:
-    """Held from `__enter__` to `__exit__`. Trouble: somebody else holds it, and the line says who."""
+    """Held from `__enter__` to `__exit__`. CommandError: another process holds the lock; the message has its pid."""
 
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / "lock"
@@ -26,7 +26,7 @@ class RunDirLock:
             holder = os.read(file, 32).decode(errors="replace").strip() or "another process"
             os.close(file)
             raise CommandError(
-                f"{self._path.parent} is in use by `homing up` with pid {holder}; stop that one (kill {holder}), "
+                f"{self._path.parent} is in use by `homing up` with pid {holder}; stop that process (kill {holder}), "
                 "or choose another directory with --run-dir"
             ) from None
         os.ftruncate(file, 0)
@@ -39,5 +39,5 @@ class RunDirLock:
     ) -> None:
         if self._file is not None:
             os.ftruncate(self._file, 0)
-            os.close(self._file)  # the file itself stays: to unlink a locked file would let two holders in
+            os.close(self._file)  # the file stays: unlinking a locked file would allow two holders
             self._file = None

@@ -1,8 +1,8 @@
-"""One child process of `up`: started so that it cannot outlive us, watched, stopped within a bound.
+"""One child process of `up`: cannot outlive its parent, is watched, and is stopped within a time limit.
 
-Two rules make sure that nothing is left running. Every child is in a session of its own, so Ctrl-C at the terminal
-reaches `up` alone, which then stops the parts in order. And on Linux the kernel itself ends a child when `up` dies
-without a word (PR_SET_PDEATHSIG with SIGKILL: a child that hangs cannot ignore it; the data is for development).
+Two rules prevent leftover processes. Every child has its own session, so Ctrl-C at the terminal reaches `up` alone,
+which then stops the children in order. And on Linux the kernel kills a child when `up` dies without stopping it
+(PR_SET_PDEATHSIG with SIGKILL, which a child that hangs cannot ignore).
 """
 
 import asyncio
@@ -16,27 +16,27 @@ from pathlib import Path
 from typing import BinaryIO
 
 PR_SET_PDEATHSIG = 1
-LINE_LIMIT = 1 << 20  # bytes of one line on a child's stdout; a ready line has a few hundred
+MAX_LINE_BYTES = 1 << 20  # bytes of one line on a child's stdout; a ready line has a few hundred
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-def die_with(parent: int) -> Callable[[], None] | None:
-    """What a child runs between fork and exec so that it dies with `parent`; None where the kernel cannot do it."""
+def kill_with_parent(parent: int) -> Callable[[], None] | None:
+    """A preexec_fn that has the kernel kill the child when `parent` dies; None on systems other than Linux."""
     if _libc is None:
         return None
     libc = _libc
 
-    def arrange() -> None:
+    def request_death_signal() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # the parent was gone before the kernel knew
+        if os.getppid() != parent:  # the parent had died before the request
             os._exit(1)
 
-    return arrange
+    return request_death_signal
 
 
-class Child:
-    """A started process whose stderr, and stdout after the ready line, go to one log file."""
+class ChildProcess:
+    """A child process. Its stderr, and its stdout after the ready line, go to one log file."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
         self.name = name
@@ -47,36 +47,36 @@ class Child:
     @classmethod
     async def start(
         cls, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
-    ) -> "Child":
-        """Start `command`. OSError when it cannot be run at all."""
-        with _emptied(log) as sink:
+    ) -> "ChildProcess":
+        """Start `command`. OSError: the program cannot be executed."""
+        with _open_empty(log) as sink:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=sink,
                 env=environment,
-                limit=LINE_LIMIT,
+                limit=MAX_LINE_BYTES,
                 start_new_session=True,
-                preexec_fn=die_with(os.getpid()),
+                preexec_fn=kill_with_parent(os.getpid()),
             )
         return cls(name, process, log)
 
     @property
     def returncode(self) -> int | None:
-        """None while it runs; minus the signal's number when a signal ended it."""
+        """The exit status; minus the signal's number after a signal; None while the process runs."""
         return self._process.returncode
 
     async def read_line(self) -> bytes:
-        """The next line of its stdout; b"" when there will be none."""
+        """The next line of the child's stdout; b"" at its end."""
         assert self._process.stdout is not None
         try:
             return await self._process.stdout.readline()
-        except ValueError:  # longer than LINE_LIMIT: not ours to read
+        except ValueError:  # longer than MAX_LINE_BYTES: no ready line
             return b"\n"
 
-    async def wait_gone(self) -> int:
-        """Until it has ended, its stdout copied to the log meanwhile (a full pipe would stop it). Its exit status."""
+    async def wait_exited(self) -> int:
+        """Wait for the exit; returns the status. Meanwhile stdout goes to the log: a full pipe blocks the child."""
         with self.log.open("ab") as sink:
             while line := await self.read_line():
                 sink.write(line)
@@ -84,8 +84,8 @@ class Child:
         return await self._process.wait()
 
     async def stop(self, grace: float) -> bool:
-        """SIGTERM, and SIGKILL after `grace` seconds. Whether it went by itself."""
-        self._send(signal.SIGTERM)
+        """Send SIGTERM, and SIGKILL after `grace` seconds. Whether the child exited before the SIGKILL."""
+        self._send_signal(signal.SIGTERM)
         try:
             await asyncio.wait_for(self._process.wait(), grace)
         except TimeoutError:
@@ -94,30 +94,30 @@ class Child:
         return True
 
     async def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
-        self._send(signal.SIGKILL)
+        """Send SIGKILL and wait for the exit."""
+        self._send_signal(signal.SIGKILL)
         await self._process.wait()
 
-    def _send(self, number: signal.Signals) -> None:
+    def _send_signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
 
-    def last_lines(self, count: int = 5) -> list[str]:
-        """The end of its log, for the one who has to understand why it died."""
+    def log_tail(self, count: int = 5) -> list[str]:
+        """The last `count` lines of the log that are not blank."""
         with self.log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
             text = file.read().decode(errors="replace")
         return [line for line in text.splitlines() if line.strip()][-count:]
 
 
-def _emptied(log: Path) -> BinaryIO:
-    """The log, empty, to append to: the child and `wait_gone` both write there, and neither over the other."""
+def _open_empty(log: Path) -> BinaryIO:
+    """The log, empty and in append mode: the child and `wait_exited` write to the file, neither over the other."""
     log.write_bytes(b"")
     return log.open("ab")
 
 
-def how_it_ended(status: int) -> str:
-    """An exit status in words."""
+def exit_reason(status: int) -> str:
+    """An exit status in words, for example "signal SIGKILL"."""
     if status >= 0:
         return f"exit status {status}"
     try:

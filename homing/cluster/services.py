@@ -1,4 +1,4 @@
-"""A gateway or a router as a child of `up`: its command line, and the one line in which it says that it is ready."""
+"""A gateway or a router as a child process of `up`: its command line, and the ready line that it prints."""
 
 import asyncio
 import os
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from homing.cluster import file
-from homing.cluster.process import Child, how_it_ended
-from homing.cluster.settings import shifted
-from homing.cluster.trouble import CommandError, ConfigurationMistake
+from homing.cluster.cluster_file import GatewayEntry, RouterEntry
+from homing.cluster.errors import CommandError, ConfigurationMistake
+from homing.cluster.process import ChildProcess, exit_reason
+from homing.cluster.settings import offset_address
 
-READY_LIMIT = 60.0  # seconds; a service itself gives up on a silent etcd after 30
-DECIDED = (
+READY_TIMEOUT = 60.0  # seconds; a service itself gives up on etcd after 30
+OVERRIDDEN_VARIABLES = (
     "HOMING_REGISTRY__ETCD",
     "HOMING_BUS__KIND",
     "HOMING_BUS__REDIS",
@@ -25,11 +25,11 @@ DECIDED = (
 )
 
 CommandLine = Callable[[Path, dict[str, object], int], list[str]]
-"""Makes the command of the i-th process of a kind: (configuration, what the user said for that kind, i)."""
+"""Makes the command line of the i-th process of a kind: (configuration file, the user's table for the kind, i)."""
 
 
 class GatewayReady(msgspec.Struct, frozen=True, tag_field="ready", tag="gateway"):
-    """What a gateway prints on stdout once clients can come."""
+    """The line that a gateway prints on stdout when clients can connect."""
 
     node_id: str
     url: str
@@ -37,64 +37,68 @@ class GatewayReady(msgspec.Struct, frozen=True, tag_field="ready", tag="gateway"
     node: str = ""
     admin: str = ""
 
-    def entry(self) -> file.Gateway:
-        return file.Gateway(self.node_id, self.url, self.pid)
+    def entry(self) -> GatewayEntry:
+        return GatewayEntry(self.node_id, self.url, self.pid)
 
 
 class RouterReady(msgspec.Struct, frozen=True, tag_field="ready", tag="router"):
-    """What a router prints on stdout once its table is complete."""
+    """The line that a router prints on stdout when its route table is complete."""
 
     grpc: str
     http: str
+    admin: str
     pid: int
 
-    def entry(self) -> file.Router:
-        return file.Router(self.grpc, self.http, self.pid)
+    def entry(self) -> RouterEntry:
+        return RouterEntry(self.grpc, self.http, self.admin, self.pid)
 
 
-def python() -> list[str]:
-    """This interpreter running `homing`; -P keeps the folder we stand in from shadowing it."""
+def homing_command() -> list[str]:
+    """The command `homing` with this interpreter; -P keeps the working folder off the path."""
     return [sys.executable, "-P", "-m", "homing"]
 
 
 def gateway_command(config: Path, user: dict[str, object], index: int) -> list[str]:
-    """The `index`-th gateway. Where the user named a port, the next gateways count up from it."""
-    asked = {name: shifted(user.get(name), index) for name in ("listen", "node_listen", "admin")}
-    command = [*python(), "gateway", "--config", str(config), "--listen", asked["listen"]]
-    return [*command, "--node-listen", asked["node_listen"], "--admin", asked["admin"]]
+    """The command line of the `index`-th gateway. Ports count up from those that the user configured."""
+    listen = {name: offset_address(user.get(name), index) for name in ("listen", "node_listen", "admin")}
+    command = [*homing_command(), "gateway", "--config", str(config), "--listen", listen["listen"]]
+    return [*command, "--node-listen", listen["node_listen"], "--admin", listen["admin"]]
 
 
 def router_command(config: Path, user: dict[str, object], index: int) -> list[str]:
-    """The `index`-th router."""
-    grpc, http = shifted(user.get("grpc"), index), shifted(user.get("http"), index)
-    return [*python(), "router", "--config", str(config), "--grpc", grpc, "--http", http]
+    """The command line of the `index`-th router. Ports count up from those that the user configured."""
+    listen = {name: offset_address(user.get(name), index) for name in ("grpc", "http", "admin")}
+    command = [*homing_command(), "router", "--config", str(config), "--grpc", listen["grpc"]]
+    return [*command, "--http", listen["http"], "--admin", listen["admin"]]
 
 
-async def start(name: str, command: Sequence[str], logs: Path) -> tuple[Child, GatewayReady | RouterReady]:
-    """Start a service and wait for its ready line. Trouble: it ended first, or said nothing in time."""
-    # The file that `up` wrote says these; a variable would overrule it.
-    environment = {key: value for key, value in os.environ.items() if key not in DECIDED}
-    child = await Child.start(name, command, logs / f"{name}.log", environment)
+async def start(name: str, command: Sequence[str], logs: Path) -> tuple[ChildProcess, GatewayReady | RouterReady]:
+    """Start a service and wait for its ready line. CommandError: the service exited first, or printed none in time."""
+    # The file that `up` wrote has these settings; a variable would override the file.
+    environment = {key: value for key, value in os.environ.items() if key not in OVERRIDDEN_VARIABLES}
+    child = await ChildProcess.start(name, command, logs / f"{name}.log", environment)
     try:
-        async with asyncio.timeout(READY_LIMIT):
+        async with asyncio.timeout(READY_TIMEOUT):
             return child, await _ready_line(child)
     except TimeoutError:
         await child.kill()
-        raise _trouble(child, f"said nothing for {READY_LIMIT:.0f} s") from None
+        raise _start_error(child, f"was not ready within {READY_TIMEOUT:.0f} s") from None
     except BaseException:
         await child.kill()
         raise
 
 
-async def _ready_line(child: Child) -> GatewayReady | RouterReady:
+async def _ready_line(child: ChildProcess) -> GatewayReady | RouterReady:
     while line := await child.read_line():
         try:
             return msgspec.json.decode(line, type=GatewayReady | RouterReady)
         except msgspec.DecodeError:
-            continue  # not the line that we wait for
-    code = await child.wait_gone()
-    raise _trouble(child, f"did not start: {how_it_ended(code)}", ConfigurationMistake if code == 2 else CommandError)
+            continue  # another line than the ready line
+    status = await child.wait_exited()
+    raise _start_error(
+        child, f"did not start: {exit_reason(status)}", ConfigurationMistake if status == 2 else CommandError
+    )
 
 
-def _trouble(child: Child, what: str, kind: type[CommandError] = CommandError) -> CommandError:
-    return kind("\n  ".join([f"{child.name} {what}; the end of {child.log}:", *child.last_lines()]))
+def _start_error(child: ChildProcess, what: str, kind: type[CommandError] = CommandError) -> CommandError:
+    return kind("\n  ".join([f"{child.name} {what}; the end of {child.log}:", *child.log_tail()]))

@@ -1,8 +1,8 @@
-"""Start the parts in order, watch them, stop them in the opposite order, leave nothing behind.
+"""Starts the processes of a cluster in order, watches them, and stops all of them.
 
-Start: servers, routers, gateways, which are told where a router is; each tier waits until every part of it has said
-that it is ready. Stop: routers, gateways, servers, each part within a bound. Nothing is restarted: a part that dies is
-reported and taken out of cluster.json, and when a server dies the rest is stopped, since it would only limp.
+Start order: servers, routers, gateways (their configuration names a router); each tier starts when the previous one is
+ready. Stop order: routers, gateways, servers, each process within a time limit. Nothing is restarted: a process that
+dies is reported and removed from cluster.json. When a server dies the rest is stopped: no cluster works without it.
 """
 
 import asyncio
@@ -11,77 +11,80 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from homing.cluster import devtoken, file, kafka, servers, services, settings
-from homing.cluster.process import Child, how_it_ended
-from homing.cluster.trouble import CommandError
+from homing.cluster import cluster_file, devtoken, kafka, servers, services, settings
+from homing.cluster.cluster_file import ClusterFile, GatewayEntry, RouterEntry
+from homing.cluster.errors import CommandError
+from homing.cluster.process import ChildProcess, exit_reason
 
-GRACE = {"router": 5.0, "gateway": 10.0, "server": 5.0}  # seconds from SIGTERM to SIGKILL, by kind
+STOP_TIMEOUT = {"router": 5.0, "gateway": 10.0, "server": 5.0}  # seconds from SIGTERM to SIGKILL
 STOP_ORDER = ("router", "gateway", "server")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Wanted(NamedTuple):
-    """What to start. `etcd`, `redis` and `kafka` name servers that run already; empty: start our own."""
+class ClusterSpec(NamedTuple):
+    """The cluster to start. `etcd`, `redis`, `kafka`: addresses of running servers; empty: start one."""
 
     run_dir: Path
     gateways: int
     routers: int
     etcd: list[str]
     redis: str
-    user: settings.Table
+    user: settings.TomlTable  # the user's configuration
     kafka: str = ""
     bus: str = "redis"  # or "kafka"
     delivery: str = "routed"  # or "broadcast"
 
 
-class Part(NamedTuple):
-    """A running part. `entry` is its line in cluster.json, None for a server."""
+class SupervisedProcess(NamedTuple):
+    """A running process of the cluster. `entry`: its part of cluster.json; None for a server."""
 
     kind: str
-    child: Child
-    entry: file.Gateway | file.Router | None = None
+    child: ChildProcess
+    entry: GatewayEntry | RouterEntry | None = None
 
 
 class Supervisor:
-    """One cluster, from its first server to the last process gone."""
+    """Runs one cluster, from the start of its first server to the exit of its last process."""
 
-    def __init__(self, wanted: Wanted, say: Callable[[str], None], on_ready: Callable[[file.Cluster], None]) -> None:
-        self._wanted = wanted
-        self._say = say
+    def __init__(
+        self, spec: ClusterSpec, report_progress: Callable[[str], None], on_ready: Callable[[ClusterFile], None]
+    ) -> None:
+        self._spec = spec
+        self._report_progress = report_progress
         self._on_ready = on_ready
-        self._parts: list[Part] = []
-        self._etcd = wanted.etcd
-        self._redis = wanted.redis
-        self._kafka = wanted.kafka
+        self._processes: list[SupervisedProcess] = []
+        self._etcd = spec.etcd
+        self._redis = spec.redis
+        self._kafka = spec.kafka
         self._signals = 0
-        self._stop_asked = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._stop_requested = asyncio.Event()
+        self._kill_requested = asyncio.Event()
 
     async def run(self) -> int:
-        """Until a signal (0) or a server's death (1). Trouble: a part did not start; everything is stopped again."""
+        """Run until a signal (returns 0) or a server's death (1). CommandError: a process failed to start."""
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._on_signal)
         try:
-            if await self._unless_stopped(self._start()):
+            if await self._run_unless_stopped(self._start()):
                 return await self._watch()
             return 0
         finally:
-            file.remove(self._wanted.run_dir)
+            cluster_file.remove(self._spec.run_dir)
             await self._stop()
             for number in SIGNALS:
                 loop.remove_signal_handler(number)
 
     def _on_signal(self) -> None:
         self._signals += 1
-        self._stop_asked.set()
+        self._stop_requested.set()
         if self._signals > 1:
-            self._hurry.set()
+            self._kill_requested.set()
 
-    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Run `work` to its end (True), or give it up when a signal comes first (False)."""
+    async def _run_unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Run `work`; cancel it when a signal comes first. Whether `work` finished."""
         task = asyncio.ensure_future(work)
-        stopped = asyncio.ensure_future(self._stop_asked.wait())
+        stopped = asyncio.ensure_future(self._stop_requested.wait())
         await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if task.done():
@@ -92,126 +95,133 @@ class Supervisor:
         return False
 
     async def _start(self) -> None:
-        wanted = self._wanted
-        (wanted.run_dir / "logs").mkdir(exist_ok=True)
+        spec = self._spec
+        (spec.run_dir / "logs").mkdir(exist_ok=True)
         async with asyncio.TaskGroup() as tier:
             tier.create_task(self._start_etcd())
             tier.create_task(self._start_redis())
             tier.create_task(self._start_kafka())
-        key = devtoken.ensure_key(wanted.run_dir)
-        bus = {"kind": wanted.bus, "redis": self._redis} | ({"kafka": self._kafka} if self._kafka else {})
-        table = settings.resolve(wanted.user, etcd=self._etcd, bus=bus, delivery=wanted.delivery, key_file=key)
-        await self._start_tier("router", wanted.routers, services.router_command, settings.write(wanted.run_dir, table))
-        settings.name_router(table, self._cluster().routers[0].http)
-        config = settings.write(wanted.run_dir, table)
-        await self._start_tier("gateway", wanted.gateways, services.gateway_command, config)
+        key = devtoken.ensure_key(spec.run_dir)
+        bus = {"kind": spec.bus, "redis": self._redis} | ({"kafka": self._kafka} if self._kafka else {})
+        table = settings.resolve(spec.user, etcd=self._etcd, bus=bus, delivery=spec.delivery, key_file=key)
+        await self._start_tier("router", spec.routers, services.router_command, settings.write(spec.run_dir, table))
+        settings.set_page_router(table, self._cluster().routers[0].http)
+        config = settings.write(spec.run_dir, table)
+        await self._start_tier("gateway", spec.gateways, services.gateway_command, config)
         cluster = self._cluster()
-        file.write(wanted.run_dir, cluster)
+        cluster_file.write(spec.run_dir, cluster)
         self._on_ready(cluster)
 
     async def _start_tier(self, kind: str, count: int, command: services.CommandLine, config: Path) -> None:
-        user = self._wanted.user.get(kind, {})
+        user = self._spec.user.get(kind, {})
         async with asyncio.TaskGroup() as tier:
             for index in range(count):
                 tier.create_task(self._start_service(kind, index, command(config, user, index)))
 
     async def _start_etcd(self) -> None:
         if self._etcd:
-            self._say(f"etcd       {','.join(self._etcd)}  (not ours)")
+            self._report_progress(f"etcd       {','.join(self._etcd)}  (not started here)")
             return
-        started = await servers.start_etcd(self._wanted.run_dir)
+        started = await servers.start_etcd(self._spec.run_dir)
         self._etcd = [started.address]
-        self._server_is_up(started)
+        self._add_server(started)
 
     async def _start_redis(self) -> None:
         if self._redis:
-            self._say(f"redis      {self._redis}  (not ours)")
+            self._report_progress(f"redis      {self._redis}  (not started here)")
             return
-        started = await servers.start_redis(self._wanted.run_dir)
+        started = await servers.start_redis(self._spec.run_dir)
         self._redis = f"redis://{started.address}/0"
-        self._server_is_up(started)
+        self._add_server(started)
 
     async def _start_kafka(self) -> None:
         if self._kafka:
-            self._say(f"kafka      {self._kafka}  (not ours)")
-        elif self._wanted.bus == "kafka":
-            started = await kafka.start_kafka(self._wanted.run_dir)
+            self._report_progress(f"kafka      {self._kafka}  (not started here)")
+        elif self._spec.bus == "kafka":
+            started = await kafka.start_kafka(self._spec.run_dir)
             self._kafka = started.address
-            self._server_is_up(started)
+            self._add_server(started)
 
-    def _server_is_up(self, started: servers.Started) -> None:
+    def _add_server(self, started: servers.RunningServer) -> None:
         child = started.child
-        self._parts.append(Part("server", child))
-        self._say(f"{child.name:10} {started.address}  pid {child.pid}, {started.origin}, {started.seconds:.1f} s")
+        self._processes.append(SupervisedProcess("server", child))
+        self._report_progress(
+            f"{child.name:10} {started.address}  pid {child.pid}, {started.origin}, {started.seconds:.1f} s"
+        )
 
     async def _start_service(self, kind: str, index: int, command: list[str]) -> None:
-        child, ready = await services.start(f"{kind}-{index + 1}", command, self._wanted.run_dir / "logs")
-        self._parts.append(Part(kind, child, ready.entry()))
+        child, ready = await services.start(f"{kind}-{index + 1}", command, self._spec.run_dir / "logs")
+        self._processes.append(SupervisedProcess(kind, child, ready.entry()))
         if isinstance(ready, services.GatewayReady):
             where = f"{ready.url}  node {ready.node_id}, node port {ready.node}, admin {ready.admin}"
         else:
-            where = f"{ready.grpc}  http {ready.http}"
-        self._say(f"{child.name:10} {where}, pid {child.pid}")
+            where = f"{ready.grpc}  http {ready.http}, admin {ready.admin}"
+        self._report_progress(f"{child.name:10} {where}, pid {child.pid}")
 
-    def _cluster(self) -> file.Cluster:
-        entries = [part.entry for part in sorted(self._parts, key=lambda part: (len(part.child.name), part.child.name))]
-        return file.Cluster(
+    def _cluster(self) -> ClusterFile:
+        by_name = sorted(self._processes, key=lambda process: (len(process.child.name), process.child.name))
+        entries = [process.entry for process in by_name]
+        return ClusterFile(
             etcd=self._etcd,
             redis=self._redis,
             kafka=self._kafka,
-            gateways=[entry for entry in entries if isinstance(entry, file.Gateway)],
-            routers=[entry for entry in entries if isinstance(entry, file.Router)],
-            servers={part.child.name: part.child.pid for part in self._parts if part.kind == "server"},
+            gateways=[entry for entry in entries if isinstance(entry, GatewayEntry)],
+            routers=[entry for entry in entries if isinstance(entry, RouterEntry)],
+            servers={process.child.name: process.child.pid for process in self._processes if process.kind == "server"},
         )
 
     async def _watch(self) -> int:
-        """Until a signal (0) or a server's death (1); a gateway's or a router's death is told and lived with."""
-        stopped = asyncio.ensure_future(self._stop_asked.wait())
-        gone = {asyncio.ensure_future(part.child.wait_gone()): part for part in self._parts}
+        """Wait for a signal (returns 0) or a server's death (1). A dead gateway or router is only reported."""
+        stopped = asyncio.ensure_future(self._stop_requested.wait())
+        running = {asyncio.ensure_future(process.child.wait_exited()): process for process in self._processes}
         try:
             while not stopped.done():
-                done, _ = await asyncio.wait([stopped, *gone], return_when=asyncio.FIRST_COMPLETED)
-                for part in [gone.pop(task) for task in done if task in gone]:
-                    self._parts.remove(part)
-                    self._report_death(part)
-                    if part.kind == "server":
+                done, _ = await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
+                for process in [running.pop(task) for task in done if task in running]:
+                    self._processes.remove(process)
+                    self._report_death(process)
+                    if process.kind == "server":
                         return 1
-                    file.write(self._wanted.run_dir, self._cluster())
+                    cluster_file.write(self._spec.run_dir, self._cluster())
             return 0
         finally:
-            for task in (stopped, *gone):
+            for task in (stopped, *running):
                 task.cancel()
 
-    def _report_death(self, part: Part) -> None:
-        child = part.child
-        ending = "stopping the rest" if part.kind == "server" else "the others go on"
-        what = "died" if child.returncode else "was stopped"
-        self._say(f"{child.name} {what}: {how_it_ended(child.returncode or 0)}; {ending}. The end of {child.log}:")
-        for line in child.last_lines():
-            self._say(f"  {line}")
+    def _report_death(self, process: SupervisedProcess) -> None:
+        child = process.child
+        consequence = "stopping the rest" if process.kind == "server" else "the others go on"
+        event = "died" if child.returncode else "was stopped"
+        self._report_progress(
+            f"{child.name} {event}: {exit_reason(child.returncode or 0)}; {consequence}. The end of {child.log}:"
+        )
+        for line in child.log_tail():
+            self._report_progress(f"  {line}")
 
     async def _stop(self) -> None:
         for kind in STOP_ORDER:
-            tier = [part.child for part in self._parts if part.kind == kind]
-            await asyncio.gather(*(self._stop_one(child, GRACE[kind]) for child in tier))
-        self._parts.clear()
+            tier = [process.child for process in self._processes if process.kind == kind]
+            await asyncio.gather(*(self._stop_one(child, STOP_TIMEOUT[kind]) for child in tier))
+        self._processes.clear()
 
-    async def _stop_one(self, child: Child, grace: float) -> None:
+    async def _stop_one(self, child: ChildProcess, grace: float) -> None:
         stop = asyncio.ensure_future(child.stop(grace))
-        hurry = asyncio.ensure_future(self._hurry.wait())
-        await asyncio.wait([stop, hurry], return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
+        kill_requested = asyncio.ensure_future(self._kill_requested.wait())
+        await asyncio.wait([stop, kill_requested], return_when=asyncio.FIRST_COMPLETED)
+        kill_requested.cancel()
         if not stop.done():
             await child.kill()
         if not await stop:
-            self._say(f"{child.name} (pid {child.pid}) did not stop within {grace:.0f} s and was killed")
+            self._report_progress(f"{child.name} (pid {child.pid}) did not stop within {grace:.0f} s and was killed")
 
 
-def start_cluster(wanted: Wanted, say: Callable[[str], None], on_ready: Callable[[file.Cluster], None]) -> int:
-    """`homing up`, from the asyncio side: the exit status. Trouble travels through a TaskGroup unwrapped."""
+def run_cluster(
+    spec: ClusterSpec, report_progress: Callable[[str], None], on_ready: Callable[[ClusterFile], None]
+) -> int:
+    """Run `homing up`'s cluster; returns the exit status. Raises a task group's CommandError without the group."""
 
     async def main() -> int:
-        return await Supervisor(wanted, say, on_ready).run()
+        return await Supervisor(spec, report_progress, on_ready).run()
 
     try:
         return asyncio.run(main())

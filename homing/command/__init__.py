@@ -1,1 +1,1 @@
-"""The command `homing`: people's verbs, and the services. Modules import what is heavy when a verb runs."""
+"""The command `homing`: the verbs and the services. Heavy modules are imported when a verb runs."""

@@ -1,4 +1,4 @@
-"""`homing listen`: be a client of the cluster and print what comes."""
+"""`homing listen`: connect as a client and print the messages."""
 
 from pathlib import Path
 
@@ -7,15 +7,15 @@ import click
 from homing.command import options
 
 
-@click.command(short_help="Be a client and print what comes.")
-@click.option("--user", required=True, type=options.NAME, metavar="UID", help="Who we are.")
+@click.command(short_help="Connect as a client and print messages.")
+@click.option("--user", required=True, type=options.NAME, metavar="UID", help="The client's user.")
 @click.option("--file", "files", multiple=True, type=options.NAME, metavar="FILE", help="Join this file; repeatable.")
 @click.option("--url", metavar="ws://HOST:PORT/ws", help="This gateway, instead of one from DIR/cluster.json.")
 @click.option("--token", metavar="TOKEN", help="This token, instead of one signed with the run-dir's key.")
 @options.run_dir
 @options.as_json
 def listen(user: str, files: tuple[str, ...], url: str | None, token: str | None, run_dir: Path, as_json: bool) -> None:
-    """Connect as a client (homing.json), join files, print each message; come back when the connection is lost.
+    """Connect as a client (homing.json), join files, print each message; reconnect when the connection is lost.
 
     \b
     Examples:
@@ -25,8 +25,8 @@ def listen(user: str, files: tuple[str, ...], url: str | None, token: str | None
     import asyncio
     import contextlib
 
-    from homing.command.client import ListeningClient
+    from homing.command.listening_client import ListeningClient
 
-    listener = ListeningClient(user, files, url, token, run_dir, as_json)
+    client = ListeningClient(user, files, url, token, run_dir, as_json)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(listener.run())
+        asyncio.run(client.run())

@@ -1,4 +1,4 @@
-"""`homing locate`: a dry run, where a push would go."""
+"""`homing locate`: a dry run, the gateways that a push would be sent to."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from homing.v1.router_pb2 import LocateResponse
 
 
-@click.command(short_help="Say where a push would go.")
+@click.command(short_help="Show where a push would go.")
 @options.target
 @options.run_dir
 @options.router
@@ -27,7 +27,7 @@ def locate(
     router: str | None,
     as_json: bool,
 ) -> None:
-    """Say which gateways a push to this target would be sent to; nothing is sent.
+    """Show which gateways a push to this target would be sent to; nothing is sent.
 
     \b
     Example:
@@ -36,19 +36,19 @@ def locate(
     from homing.v1.router_pb2 import LocateRequest
 
     request = LocateRequest(target=options.build_target(to_session, to_user, to_file, everyone, namespace))
-    answer = calls.call(run_dir, router, as_json, lambda stub, limit: stub.Locate(request, timeout=limit), 0.0)
-    click.echo(calls.to_json(answer) if as_json else describe(answer))
+    response = calls.call(run_dir, router, as_json, lambda stub, timeout: stub.Locate(request, timeout=timeout), 0.0)
+    click.echo(calls.to_json(response) if as_json else describe(response))
 
 
-def describe(answer: "LocateResponse") -> str:
-    """The routes as a table; in words when there is none."""
+def describe(response: "LocateResponse") -> str:
+    """The routes as a table; the reason in words when there is none."""
     from homing.v1.router_pb2 import Route
 
-    lines = ["the registry is away: this is the last that was known"] if answer.registry_away else []
-    if not answer.routes:
-        return "\n".join([*lines, answer.why or "no route"])
+    lines = ["the registry is away: these routes are the last known ones"] if response.registry_away else []
+    if not response.routes:
+        return "\n".join([*lines, response.why or "no route"])
     rows = [
         (route.node, str(route.epoch), str(route.sessions or "-"), Route.Source.Name(route.source))
-        for route in answer.routes
+        for route in response.routes
     ]
     return "\n".join([*lines, *table(("NODE", "EPOCH", "SESSIONS", "SOURCE"), rows)])

@@ -1,4 +1,4 @@
-"""Options that several verbs share: where the cluster is, whom a call is about, how long something lasts."""
+"""Options shared by verbs: the cluster's address, the target of a call, parameter types."""
 
 import re
 from collections.abc import Callable
@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-class Seconds(click.ParamType[float]):
+class DurationParam(click.ParamType[float]):
     """A duration such as 500ms, 30s, 5m, 1h; a bare number is seconds."""
 
     name = "duration"
@@ -29,11 +29,11 @@ class Seconds(click.ParamType[float]):
         return float(found[1]) * UNITS[found[2]]
 
 
-SECONDS = Seconds()
+DURATION = DurationParam()
 
 
-class Collector(click.ParamType[str]):
-    """Where an OpenTelemetry collector listens, as the services' `[trace] otlp` wants it."""
+class CollectorUrlParam(click.ParamType[str]):
+    """The URL of an OpenTelemetry collector, in the form of the services' `[trace] otlp`."""
 
     name = "url"
 
@@ -44,11 +44,11 @@ class Collector(click.ParamType[str]):
         return str(value)
 
 
-COLLECTOR = Collector()
+COLLECTOR_URL = CollectorUrlParam()
 
 
 def run_dir(function: F) -> F:
-    """--run-dir, where `up` writes cluster.json."""
+    """--run-dir: the directory in which `up` writes cluster.json."""
     return click.option(
         "--run-dir",
         type=click.Path(file_okay=False, path_type=Path),
@@ -60,7 +60,7 @@ def run_dir(function: F) -> F:
 
 
 def router(function: F) -> F:
-    """--router, to ask a router that no cluster.json names."""
+    """--router: a router that is not in a cluster.json."""
     return click.option("--router", metavar="HOST:PORT", help="A router's gRPC address, instead of DIR/cluster.json.")(
         function
     )
@@ -72,7 +72,7 @@ def as_json(function: F) -> F:
 
 
 def target(function: F) -> F:
-    """--session, --user, --file, --everyone and --namespace: whom the call is about."""
+    """--session, --user, --file, --everyone and --namespace: the target of the call."""
     for decorate in (
         click.option("--namespace", default="", metavar="NS", help="Socket.IO namespace; '*' is all of them."),
         click.option("--everyone", is_flag=True, help="All sessions."),
@@ -84,8 +84,8 @@ def target(function: F) -> F:
     return function
 
 
-class Name(click.ParamType[str]):
-    """A user or a file: 1 to 256 bytes, here as in a token and in the registry."""
+class NameParam(click.ParamType[str]):
+    """The name of a user or a file: 1 to 256 bytes, the limit of tokens and of the registry."""
 
     name = "name"
 
@@ -96,17 +96,17 @@ class Name(click.ParamType[str]):
         return text
 
 
-NAME = Name()
+NAME = NameParam()
 
 
 def build_target(
     to_session: int | None, to_user: str | None, to_file: str | None, everyone: bool, namespace: str
 ) -> "Target":
-    """The one target that was named. click.UsageError: none, or more than one."""
+    """The target of the call. click.UsageError: none was given, or more than one."""
     from homing.v1.router_pb2 import Target
 
-    named = [value is not None for value in (to_session, to_user, to_file)] + [everyone]
-    if sum(named) != 1:
+    given = [value is not None for value in (to_session, to_user, to_file)] + [everyone]
+    if sum(given) != 1:
         raise click.UsageError("name one target: --session SID, --user UID, --file FILE or --everyone")
     if to_session is not None:
         return Target(session=to_session, namespace=namespace)

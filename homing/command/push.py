@@ -6,23 +6,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homing.cluster.trouble import CommandError
+from homing.cluster.errors import CommandError
 from homing.command import calls, options
 from homing.command.tables import table
 
 if TYPE_CHECKING:
     from homing.v1.router_pb2 import Delivery, PushReport
 
-DEFAULT_TTL = 30.0  # seconds, the router's own
+DEFAULT_TTL = 30.0  # seconds, the router's default
 
 
 @click.command(short_help="Push a message, print the report.")
 @options.target
 @click.option("--event", required=True, metavar="NAME", help="The event's name, 1-128 bytes.")
-@click.option("--data", default="null", metavar="JSON|@FILE|-", help="The payload: itself, a file's, or stdin's.")
-@click.option("--content-type", default="", metavar="TYPE", help="What the payload is; JSON if absent.")
-@click.option("--push-id", default="", metavar="ID", help="Makes a retry safe; the router makes one if absent.")
-@click.option("--ttl", type=options.SECONDS, metavar="TIME", help="Never written after this long; 30s if absent.")
+@click.option(
+    "--data", default="null", metavar="JSON|@FILE|-", help="The payload: literal, from a file, or from stdin."
+)
+@click.option("--content-type", default="", metavar="TYPE", help="The payload's type; JSON if absent.")
+@click.option("--push-id", default="", metavar="ID", help="Identifies a retry; the router makes one if absent.")
+@click.option("--ttl", type=options.DURATION, metavar="TIME", help="Never written after this long; 30s if absent.")
 @click.option("--except", "excepted", type=click.IntRange(1), multiple=True, metavar="SID", help="Not to this session.")
 @click.option("--max-deliveries", type=click.IntRange(0, 10_000), metavar="N", help="Sessions listed; 100 if absent.")
 @options.run_dir
@@ -45,7 +47,7 @@ def push(
     router: str | None,
     as_json: bool,
 ) -> None:
-    """Push one message and print what became of it, session by session.
+    """Push one message and print the report: the outcome of each session.
 
     Exit status 0 when there is a report (OFFLINE too), 1 when the push was refused, 2 for wrong usage.
 
@@ -70,16 +72,16 @@ def push(
     )
     if ttl is not None:
         request.ttl.CopyFrom(Duration(seconds=int(ttl), nanos=round(ttl % 1 * 1e9)))
-    answer = calls.call(
-        run_dir, router, as_json, lambda stub, limit: stub.Push(request, timeout=limit), ttl or DEFAULT_TTL
+    response = calls.call(
+        run_dir, router, as_json, lambda stub, timeout: stub.Push(request, timeout=timeout), ttl or DEFAULT_TTL
     )
-    if answer.report.HasField("error"):
-        calls.refuse_item(answer.report.error, as_json)
-    click.echo(calls.to_json(answer) if as_json else describe(answer.report))
+    if response.report.HasField("error"):
+        calls.refuse_item(response.report.error, as_json)
+    click.echo(calls.to_json(response) if as_json else describe(response.report))
 
 
 def read_data(data: str) -> bytes:
-    """The payload that --data names. Trouble: its file cannot be read."""
+    """The payload of --data. CommandError: its file cannot be read."""
     if data == "-":
         return sys.stdin.buffer.read()
     if not data.startswith("@"):
@@ -91,11 +93,11 @@ def read_data(data: str) -> bytes:
 
 
 def describe(report: "PushReport") -> str:
-    """A report as a person reads it: what became of it, what it cost, then a line per session."""
+    """A report for a person: the counts by outcome, the nodes contacted, then a line per session."""
     from homing.v1.router_pb2 import Delivery
 
     counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items())) or "nobody"
-    notes = [note for note, said in (("healed", report.healed), ("registry away", report.registry_away)) if said]
+    notes = [note for note, is_set in (("healed", report.healed), ("registry away", report.registry_away)) if is_set]
     lines = [
         f"push {report.push_id}: {counts}",
         f"nodes contacted {report.nodes_contacted}, owning {report.owning_nodes}, "
@@ -110,6 +112,6 @@ def describe(report: "PushReport") -> str:
 
 
 def _row(delivery: "Delivery", outcome: str) -> tuple[str, ...]:
-    took = delivery.latency.seconds * 1000 + delivery.latency.nanos / 1e6
-    latency = f"{took:.1f} ms" if delivery.HasField("latency") else "-"
+    latency_ms = delivery.latency.seconds * 1000 + delivery.latency.nanos / 1e6
+    latency = f"{latency_ms:.1f} ms" if delivery.HasField("latency") else "-"
     return (str(delivery.session or "-"), delivery.user or "-", delivery.node or "-", outcome, latency)

@@ -1,64 +1,69 @@
-"""When a client may come back, by close code: the table and the back-off of the protocol. No clock, no dice here."""
+"""Whether and when a client may reconnect: docs/protocol.md, "Close codes" and "Back-off". No clock, no randomness."""
 
 from typing import NamedTuple
 
-FLOOR = 0.5  # seconds
-CEILING = 30.0  # seconds
-STEADY = 30.0  # seconds up after which the attempts count from nought again
+BASE_DELAY = 0.5  # seconds
+MAX_DELAY = 30.0  # seconds
+RESET_AFTER = 30.0  # seconds of connection after which the back-off starts from zero
 
 
 class ReconnectDecision(NamedTuple):
-    """Whether to come back, after at least how many seconds, and why in words."""
+    """Whether to reconnect, the minimum delay in seconds, and the reason in words."""
 
-    again: bool
-    at_least: float
-    why: str
+    reconnect: bool
+    min_delay: float
+    reason: str
 
 
 DONE = ReconnectDecision(False, 0.0, "done")
-VERDICTS = {
+BAD_TOKEN = ReconnectDecision(True, 0.0, "the token is missing, invalid or expired")
+PERMANENTLY_REFUSED = ReconnectDecision(False, 0.0, "the gateway refuses this client")
+DECISIONS = {
     1000: DONE,
     1001: DONE,
-    1011: ReconnectDecision(True, 0.0, "the gateway had a fault"),
+    **dict.fromkeys((1002, 1003, 1007, 1008, 1009, 4400), PERMANENTLY_REFUSED),
+    1011: ReconnectDecision(True, 0.0, "internal error of the gateway"),
     1012: ReconnectDecision(True, 0.0, "the gateway is draining"),
     1013: ReconnectDecision(True, 5.0, "the gateway is full"),
-    4401: ReconnectDecision(True, 0.0, "the token is missing, bad or over"),
-    4403: ReconnectDecision(False, 0.0, "removed, or not allowed"),
+    4401: BAD_TOKEN,
+    4403: ReconnectDecision(False, 0.0, "removed, or not permitted"),
     4408: ReconnectDecision(True, 0.0, "timed out"),
     4409: ReconnectDecision(False, 0.0, "replaced by a newer connection"),
-    4429: ReconnectDecision(True, 5.0, "too much in too short a time"),
+    4429: ReconnectDecision(True, 5.0, "rate limit exceeded"),
 }
 LOST = ReconnectDecision(True, 0.0, "the connection was lost")
-REFUSED_FOR_GOOD = ReconnectDecision(False, 0.0, "the gateway will not have this client")
 
 
 def after_close(code: int | None) -> ReconnectDecision:
-    """What a close code asks of the client; None or 1006: the connection ended without one."""
-    if code is None or code == 1006:
-        return LOST
-    return VERDICTS.get(code, REFUSED_FOR_GOOD)
+    """The decision for a close code. None or 1006: the connection ended without a close frame; so does an unknown one.
+
+    The rules are the gateway's own (`gateway.close_codes`); a test holds both against each other.
+    """
+    return LOST if code is None else DECISIONS.get(code, LOST)
 
 
 def after_refusal(status: int) -> ReconnectDecision:
-    """The same for a handshake that was answered with an HTTP status."""
+    """The decision for a handshake that was refused with an HTTP status."""
     if status == 401:
-        return VERDICTS[4401]
-    return ReconnectDecision(True, 5.0, "the gateway takes nobody now") if status in (429, 503) else REFUSED_FOR_GOOD
+        return BAD_TOKEN
+    if status in (429, 503):
+        return ReconnectDecision(True, 5.0, "the gateway admits no clients now")
+    return PERMANENTLY_REFUSED
 
 
 class ReconnectBackoff:
-    """random(0, min(30 s, 0.5 s * 2^n)); n starts again after 30 s up."""
+    """Exponential back-off with full jitter: random(0, min(30 s, 0.5 s * 2^n)); n restarts after 30 s of connection."""
 
     def __init__(self) -> None:
         self._attempts = 0
 
-    def lost(self, seconds_up: float) -> None:
-        """A connection that had been up for so long is gone."""
-        if seconds_up >= STEADY:
+    def lost(self, seconds_connected: float) -> None:
+        """Record a lost connection and how long it had lasted."""
+        if seconds_connected >= RESET_AFTER:
             self._attempts = 0
 
-    def next_delay(self, dice: float, at_least: float = 0.0) -> float:
-        """Seconds to wait before the next attempt; `dice` is a random number in [0, 1)."""
-        ceiling = min(CEILING, FLOOR * 2.0 ** min(self._attempts, 10))
+    def next_delay(self, jitter: float, min_delay: float = 0.0) -> float:
+        """Seconds to wait before the next attempt. `jitter`: a random number in [0, 1)."""
+        max_jitter = min(MAX_DELAY, BASE_DELAY * 2.0 ** min(self._attempts, 10))
         self._attempts += 1
-        return at_least + dice * ceiling
+        return min_delay + jitter * max_jitter

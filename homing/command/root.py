@@ -1,4 +1,4 @@
-"""`homing`: the verbs, and the one place where an error becomes a line for a person."""
+"""`homing`: the group of verbs, and the only place that prints errors."""
 
 import os
 import sys
@@ -9,40 +9,40 @@ from importlib.metadata import EntryPoint, entry_points
 import click
 
 from homing import __version__
-from homing.cluster.trouble import CommandError
+from homing.cluster.errors import CommandError
 from homing.command import listen, locate, presence, push, services, token, trace, up
 
-VERBS = "homing.verbs"  # the group of entry points whose commands are verbs too
+VERB_ENTRY_POINTS = "homing.verbs"  # the entry-point group of verbs from other packages
 
 
-class Verbs(click.Group):
-    """Lists the verbs in the order a newcomer needs them; those of entry points are imported when asked for."""
+class VerbGroup(click.Group):
+    """Lists the verbs in the order of first use. Verbs from entry points are imported when they are called."""
 
     @cached_property
-    def _elsewhere(self) -> Mapping[str, EntryPoint]:
-        return {found.name: found for found in entry_points(group=VERBS)}
+    def _entry_points(self) -> Mapping[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=VERB_ENTRY_POINTS)}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         processes = {"gateway", "router"}
         return [
             *(name for name in self.commands if name not in processes),
-            *sorted(self._elsewhere),
+            *sorted(self._entry_points),
             *sorted(processes),
         ]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        here = self.commands.get(cmd_name)
-        if here is not None or cmd_name not in self._elsewhere:
-            return here
-        services.put_on_path()
-        found: click.Command = self._elsewhere[cmd_name].load()
-        return found
+        command = self.commands.get(cmd_name)
+        if command is not None or cmd_name not in self._entry_points:
+            return command
+        services.add_services_to_path()
+        loaded: click.Command = self._entry_points[cmd_name].load()
+        return loaded
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="homing")
 def root() -> None:
-    """Push to exactly the gateways that own the receivers, and get a report of what became of it.
+    """Push to exactly the gateways that own the receivers, and get a delivery report.
 
     \b
     Example, in three terminals:
@@ -67,15 +67,15 @@ for command in (
 
 
 def main() -> None:
-    """The console script. Exit status: 0 done, 1 refused or failed, 2 wrong usage or configuration."""
+    """The console script. Exit status: 0 success, 1 refused or failed, 2 wrong usage or configuration."""
     try:
         root.main(prog_name="homing", standalone_mode=True)
-    except CommandError as trouble:
-        click.echo(f"homing: {trouble}", err=True)
-        sys.exit(trouble.exit_code)
+    except CommandError as error:
+        click.echo(f"homing: {error}", err=True)
+        sys.exit(error.exit_code)
     except Exception as error:
         if os.environ.get("HOMING_DEBUG"):
             raise
         kind = type(error).__name__
-        click.echo(f"homing: this should not happen: {kind}: {error} (HOMING_DEBUG=1 shows where)", err=True)
+        click.echo(f"homing: internal error: {kind}: {error} (HOMING_DEBUG=1 shows the stack trace)", err=True)
         sys.exit(1)

@@ -9,19 +9,21 @@ from homing.command import options
 
 
 @click.command(short_help="Print a client's token.")
-@click.option("--user", required=True, type=options.NAME, metavar="UID", help="Whose token.")
+@click.option("--user", required=True, type=options.NAME, metavar="UID", help="The token's user.")
 @click.option(
     "--file",
     "files",
     multiple=True,
     type=options.NAME,
     metavar="FILE",
-    help="A file it may join; 'prefix*' grants all such.",
+    help="A file that the client may join; 'prefix*' grants a prefix.",
 )
-@click.option("--ttl", type=options.SECONDS, default="1h", show_default=True, metavar="TIME", help="How long it lasts.")
+@click.option(
+    "--ttl", type=options.DURATION, default="1h", show_default=True, metavar="TIME", help="How long the token is valid."
+)
 @options.run_dir
 def token(user: str, files: tuple[str, ...], ttl: float, run_dir: Path) -> None:
-    """Print a token, alone, for a client of this cluster.
+    """Print a client's token and nothing else.
 
     \b
     Example:

@@ -1,14 +1,14 @@
-"""`homing trace`: one trace, drawn from what Jaeger has of it."""
+"""`homing trace`: one trace from Jaeger, drawn as a waterfall."""
 
 import re
 from typing import Any
 
 import click
 
-from homing.cluster.trouble import CommandError
+from homing.cluster.errors import CommandError
 from homing.command import options
 
-LIMIT = 5.0  # seconds for Jaeger's answer
+JAEGER_TIMEOUT = 5.0  # seconds
 
 _match_id = re.compile(r"[0-9a-f]{32}").fullmatch
 
@@ -22,7 +22,7 @@ _match_id = re.compile(r"[0-9a-f]{32}").fullmatch
 def trace(trace_id: str, jaeger: str, as_json: bool) -> None:
     """Draw the trace with this id (32 hex digits: a report's trace_id, an event's X-Trace-ID).
 
-    Spans reach Jaeger a moment after the push; `homing up --otlp URL` says where they go.
+    Spans reach Jaeger a moment after the push; `homing up --otlp URL` sets where the services send them.
 
     \b
     Example:
@@ -44,7 +44,7 @@ def trace(trace_id: str, jaeger: str, as_json: bool) -> None:
 
 
 def fetch(jaeger: str, trace_id: str) -> dict[str, Any]:
-    """The trace as Jaeger tells it. Trouble: no Jaeger there, or it does not know the trace."""
+    """The trace in Jaeger's JSON. CommandError: no Jaeger answers at the URL, or Jaeger does not have the trace."""
     import http.client
     import json
     import urllib.error
@@ -53,24 +53,24 @@ def fetch(jaeger: str, trace_id: str) -> dict[str, Any]:
     url = f"{jaeger.rstrip('/')}/api/traces/{trace_id}"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=LIMIT) as answer:
-            found = json.load(answer)
+        with opener.open(url, timeout=JAEGER_TIMEOUT) as response:
+            body = json.load(response)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 404:
-            raise _unknown(jaeger, trace_id) from None
+            raise _unknown_trace(jaeger, trace_id) from None
         raise CommandError(f"Jaeger at {jaeger} answered {error.code} {error.reason}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        why = getattr(error, "reason", None) or error
-        raise CommandError(f"no Jaeger answers at {jaeger} ({why}); name its query API with --jaeger") from None
-    if not isinstance(found, dict) or not found.get("data") or not found["data"][0].get("spans"):
-        raise _unknown(jaeger, trace_id)
-    first: dict[str, Any] = found["data"][0]
+        reason = getattr(error, "reason", None) or error
+        raise CommandError(f"no Jaeger answers at {jaeger} ({reason}); name its query API with --jaeger") from None
+    if not isinstance(body, dict) or not body.get("data") or not body["data"][0].get("spans"):
+        raise _unknown_trace(jaeger, trace_id)
+    first: dict[str, Any] = body["data"][0]
     return first
 
 
-def _unknown(jaeger: str, trace_id: str) -> CommandError:
+def _unknown_trace(jaeger: str, trace_id: str) -> CommandError:
     return CommandError(
-        f"Jaeger at {jaeger} has no trace {trace_id}: is it a moment too early, was the push not sampled, "
-        "or does the cluster run without --otlp?"
+        f"Jaeger at {jaeger} has no trace {trace_id}: spans arrive a moment after the push; was the push sampled, "
+        "and does the cluster run with --otlp?"
     )

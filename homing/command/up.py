@@ -1,18 +1,18 @@
-"""`homing up`: a whole cluster on one machine."""
+"""`homing up`: a cluster on one machine."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from homing.cluster.trouble import CommandError
+from homing.cluster.errors import CommandError
 from homing.command import options
 
 if TYPE_CHECKING:
-    from homing.cluster.file import Cluster
+    from homing.cluster.cluster_file import ClusterFile
 
 
-@click.command(short_help="Start a whole cluster on this machine.")
+@click.command(short_help="Start a cluster on this machine.")
 @click.option("--gateways", type=click.IntRange(1, 64), default=2, show_default=True, metavar="N", help="How many.")
 @click.option("--routers", type=click.IntRange(1, 16), default=1, show_default=True, metavar="N", help="How many.")
 @click.option("--etcd", metavar="HOST:PORT[,...]", help="Use this etcd instead of starting one.")
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 @click.option(
     "--kafka", metavar="HOST:PORT[,...]", help="Use this Kafka instead of starting one (implies --bus kafka)."
 )
-@click.option("--otlp", type=options.COLLECTOR, metavar="URL", help="Send traces there (OTLP over gRPC), as to Jaeger.")
+@click.option(
+    "--otlp", type=options.COLLECTOR_URL, metavar="URL", help="Send traces there (OTLP over gRPC), as to Jaeger."
+)
 @click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A homing.toml to build upon."
 )
@@ -52,10 +54,10 @@ def up(
     """Start etcd, Redis, gateways and routers here; Ctrl-C stops them all.
 
     etcd and Redis are taken from PATH or, failing that, from wheels. Ports are free ones unless the configuration
-    names some. DIR/cluster.json tells what runs where once everything is ready, DIR/homing.toml adds to the cluster:
+    names some. Once everything is ready DIR/cluster.json has all addresses; DIR/homing.toml starts further processes:
     homing gateway --config DIR/homing.toml. With --json the cluster is printed as one line and nothing else.
 
-    --bus kafka starts a Kafka, too. It needs java, and Kafka's jars: `make kafka` brings them into a checkout;
+    --bus kafka starts a Kafka, too. Kafka needs java and its jars: `make kafka` installs the jars in a checkout;
     elsewhere KAFKA_HOME names the folder of an Apache Kafka.
 
     \b
@@ -65,33 +67,33 @@ def up(
       homing up --delivery broadcast --bus kafka --kafka 127.0.0.1:9092
       homing up --otlp http://127.0.0.1:4317
     """
-    from homing.cluster import file, settings
+    from homing.cluster import cluster_file, settings
     from homing.cluster.lock import RunDirLock
-    from homing.cluster.supervisor import Wanted, start_cluster
+    from homing.cluster.supervisor import ClusterSpec, run_cluster
 
     user = settings.load(config)
-    if collector := otlp or settings.given(user, "trace", "otlp"):
+    if collector := otlp or settings.configured(user, "trace", "otlp"):
         user = settings.merge(user, {"trace": {"otlp": collector}})
-    wanted = Wanted(
+    spec = ClusterSpec(
         run_dir=run_dir,
         gateways=gateways,
         routers=routers,
-        etcd=settings.endpoints(etcd or settings.given(user, "registry", "etcd")),
-        redis=settings.redis_url(redis or str(settings.given(user, "bus", "redis") or "")),
+        etcd=settings.etcd_endpoints(etcd or settings.configured(user, "registry", "etcd")),
+        redis=settings.redis_url(redis or str(settings.configured(user, "bus", "redis") or "")),
         user=user,
-        kafka=settings.broker(kafka or str(settings.given(user, "bus", "kafka") or "")),
-        bus=bus or ("kafka" if kafka else str(settings.given(user, "bus", "kind") or "redis")),
-        delivery=delivery or str(settings.given(user, "delivery", "mode") or "routed"),
+        kafka=settings.kafka_brokers(kafka or str(settings.configured(user, "bus", "kafka") or "")),
+        bus=bus or ("kafka" if kafka else str(settings.configured(user, "bus", "kind") or "redis")),
+        delivery=delivery or str(settings.configured(user, "delivery", "mode") or "routed"),
     )
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"cannot make the run-dir {run_dir}: {error.strerror}") from None
 
-    def say(line: str) -> None:
+    def report_progress(line: str) -> None:
         click.echo(line, err=as_json)
 
-    def on_ready(cluster: "Cluster") -> None:
+    def on_ready(cluster: "ClusterFile") -> None:
         if as_json:
             import msgspec
 
@@ -100,27 +102,27 @@ def up(
             click.echo(ready_text(run_dir, cluster if settings.serves_page(user) else None))
 
     with RunDirLock(run_dir):
-        file.remove(run_dir)  # a killed `up` may have left one
-        raise SystemExit(start_cluster(wanted, say, on_ready))
+        cluster_file.remove(run_dir)  # a killed `up` may have left one
+        raise SystemExit(run_cluster(spec, report_progress, on_ready))
 
 
-def ready_text(run_dir: Path, cluster: "Cluster | None" = None) -> str:
-    """What a person does next, to be copied; with a cluster also its page to try it."""
+def ready_text(run_dir: Path, cluster: "ClusterFile | None" = None) -> str:
+    """The next commands, ready to be copied; with a cluster also the address of its development page."""
     import shlex
 
-    where = "" if str(run_dir) == ".homing" else f" --run-dir {shlex.quote(str(run_dir))}"
+    option = "" if str(run_dir) == ".homing" else f" --run-dir {shlex.quote(str(run_dir))}"
     page = f"\n  {page_address(cluster)}   a page to try it\n" if cluster and cluster.gateways else ""
     return f"""
-Ready. {run_dir}/cluster.json says what runs where. {"In a browser, or in" if page else "In"} other terminals:
+Ready. {run_dir}/cluster.json has all addresses. {"In a browser, or in" if page else "In"} other terminals:
 {page}
-  homing listen{where} --user ada --file notes
-  homing push{where} --file notes --event hello --data '{{"text": "hi"}}'
-  homing token{where} --user ada --file notes
+  homing listen{option} --user ada --file notes
+  homing push{option} --file notes --event hello --data '{{"text": "hi"}}'
+  homing token{option} --user ada --file notes
 
 Ctrl-C stops everything."""
 
 
-def page_address(cluster: "Cluster") -> str:
-    """The first gateway's page; its second user connects to the second gateway, so that a push has two ways to go."""
+def page_address(cluster: "ClusterFile") -> str:
+    """The first gateway's development page; its second user connects to the second gateway, if there is one."""
     hosts = [gateway.url.split("/")[2] for gateway in cluster.gateways[:2]]
     return f"http://{hosts[0]}/" + (f"?second={hosts[1]}" if len(hosts) > 1 else "")

@@ -1,31 +1,31 @@
-"""A trace as text: its spans as a tree, each with a bar that shows when it ran."""
+"""A trace as text: its spans as a tree, each with a bar for its start and duration."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-BAR = 32  # characters of the bars' column
+BAR_WIDTH = 32  # characters
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 class DrawnSpan(NamedTuple):
-    """One span. Times are microseconds, `start_us` since the trace's first span."""
+    """One span, ready to be drawn. `start_us` counts from the start of the trace's first span."""
 
     span: str
-    parent: str  # "" = none, or one that is not in this trace
+    parent: str  # "": none, or a span that is not in this trace
     name: str
     where: str  # service and instance
     start_us: int
     duration_us: int
     attributes: Mapping[str, object]
-    error: str  # "" = none
+    error: str  # "": none
 
 
 def read(trace: Mapping[str, Any]) -> list[DrawnSpan]:
-    """The spans of one trace as Jaeger's query API tells it (`data[0]`), in the order of their starts."""
-    found = sorted(trace["spans"], key=lambda span: (span["startTime"], -span["duration"]))
-    begin = found[0]["startTime"] if found else 0
-    ids = {span["spanID"] for span in found}
-    return [_span(span, trace["processes"], begin, ids) for span in found]
+    """The spans of one trace in Jaeger's JSON (`data[0]` of its query API), in the order of their starts."""
+    spans = sorted(trace["spans"], key=lambda span: (span["startTime"], -span["duration"]))
+    begin = spans[0]["startTime"] if spans else 0
+    ids = {span["spanID"] for span in spans}
+    return [_span(span, trace["processes"], begin, ids) for span in spans]
 
 
 def _span(span: Mapping[str, Any], processes: Mapping[str, Any], begin: int, ids: set[str]) -> DrawnSpan:
@@ -51,14 +51,14 @@ def _tags(holder: Mapping[str, Any]) -> dict[str, object]:
 
 
 def draw(trace_id: str, spans: list[DrawnSpan]) -> Iterator[str]:
-    """The lines: a head, then a line a span, children below their parents."""
-    whole = max(span.start_us + span.duration_us for span in spans)
-    yield f"trace {trace_id}: {len(spans)} spans, {_ms(whole)}"
+    """The lines: a header, then a line per span, children below their parents."""
+    total_us = max(span.start_us + span.duration_us for span in spans)
+    yield f"trace {trace_id}: {len(spans)} spans, {_ms(total_us)}"
     rows = list(_tree(spans, "", ""))
     names, places = (max(map(len, column)) for column in zip(*((n, s.where) for n, s in rows), strict=True))
     for name, span in rows:
         failed = f"  ! {span.error}" if span.error else ""
-        yield f"{name:{names}}  {span.where:{places}}  {_bar(span, whole)}  {_ms(span.duration_us):>10}{failed}"
+        yield f"{name:{names}}  {span.where:{places}}  {_bar(span, total_us)}  {_ms(span.duration_us):>10}{failed}"
 
 
 def _tree(spans: list[DrawnSpan], parent: str, indent: str) -> Iterator[tuple[str, DrawnSpan]]:
@@ -70,13 +70,13 @@ def _tree(spans: list[DrawnSpan], parent: str, indent: str) -> Iterator[tuple[st
         yield from _tree(spans, span.span, indent + ("" if not parent else "  " if last else "│ "))
 
 
-def _bar(span: DrawnSpan, whole: int) -> str:
-    """When the span ran, to an eighth of a character at its end; one that is too short to be seen is a tick."""
-    scale = BAR * 8 / max(1, whole)
-    start = min(round(span.start_us * scale) // 8, BAR - 1)
-    eighths = max(1, min(round(span.duration_us * scale), (BAR - start) * 8))
+def _bar(span: DrawnSpan, total_us: int) -> str:
+    """The span's bar. Its end is precise to an eighth of a character; the shortest bar is one eighth."""
+    scale = BAR_WIDTH * 8 / max(1, total_us)
+    start = min(round(span.start_us * scale) // 8, BAR_WIDTH - 1)
+    eighths = max(1, min(round(span.duration_us * scale), (BAR_WIDTH - start) * 8))
     text = "█" * (eighths // 8) + (EIGHTHS[eighths % 8] if eighths % 8 else "")
-    return f"│{' ' * start}{text:{BAR - start}}│"
+    return f"│{' ' * start}{text:{BAR_WIDTH - start}}│"
 
 
 def _ms(us: int) -> str:

@@ -1,1 +1,1 @@
-"""The store port over etcd v3, by gRPC and this project's own subset of the messages."""
+"""The store port on etcd v3, over gRPC, with this project's own subset of etcd's messages."""

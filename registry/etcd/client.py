@@ -1,9 +1,9 @@
-"""The calls to an etcd cluster: deadlines, retries, authentication, TLS, and errors that say what to do.
+"""Calls to an etcd cluster: deadlines, retries, authentication, TLS, and errors that name the remedy.
 
-The messages are `registry.etcd.v1`; the method paths are etcd's own, because names of messages are not on the wire. The
-rules, each seen to matter: one connection to any of the endpoints, and to the next one when it does not answer; a
-deadline on every attempt, since a blackholed member never refuses; a retry only of what is idempotent; a new token when
-the old one has run out. gRPC is spoken by `streams` (docs/decisions/0007-all-grpc-on-streams.md).
+The messages are `registry.etcd.v1`; the paths of the methods are etcd's own, since message names are not on the wire.
+One connection to any of the endpoints, and to the next one when an endpoint does not answer; a deadline for every
+attempt, since a blackholed member never refuses; a retry only of what is idempotent; a new token when the old one has
+expired. gRPC is `runtime.grpc_wire` (docs/decisions/0007-all-grpc-on-streams.md).
 """
 
 import asyncio
@@ -16,18 +16,18 @@ import msgspec
 from google.protobuf.message import DecodeError, Message
 
 from registry.etcd.v1 import etcd_pb2 as pb
-from registry.store import Compacted, LeaseGone, StoreAway, StoreError, StoreRefused
+from registry.store import Compacted, LeaseNotFound, StoreError, StoreRefused, StoreUnavailable
 from runtime.grpc_wire.call import Call, StreamHandler
-from runtime.grpc_wire.channel import Address, Channel, Tls, ask
-from runtime.grpc_wire.headerblocks import Headers
+from runtime.grpc_wire.channel import Address, Channel, Tls, unary_call
+from runtime.grpc_wire.header_blocks import HeaderFields
 from runtime.grpc_wire.status import (
     CANCELLED,
     DEADLINE_EXCEEDED,
     INTERNAL,
-    NAMES,
     OUT_OF_RANGE,
     PERMISSION_DENIED,
     RESOURCE_EXHAUSTED,
+    STATUS_NAMES,
     UNAUTHENTICATED,
     UNAVAILABLE,
     StreamEnded,
@@ -36,26 +36,26 @@ from runtime.grpc_wire.status import (
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3  # of an idempotent call
-BACK_OFF = 0.05  # seconds before the second attempt; doubles, jittered
+FIRST_PAUSE = 0.05  # seconds before the second attempt; doubles, jittered
 
-_Answer = TypeVar("_Answer", bound=Message)
+_Response = TypeVar("_Response", bound=Message)
 
 
 class EtcdSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How etcd is reached."""
 
     endpoints: tuple[str, ...] = ("127.0.0.1:2379",)  # host:port of each member
-    user: str = ""  # with password: etcd's own users; empty: no authentication
+    user: str = ""  # of etcd; "": no authentication
     password: str = ""
-    ca: str = ""  # path of the PEM that signs etcd's certificate; empty: no TLS, unless a client certificate is given
+    ca: str = ""  # path of the PEM of the CA of etcd's certificate; TLS if this or `cert` is there
     cert: str = ""  # path of our client certificate, PEM
     key: str = ""  # path of its key, PEM
-    server_name: str = ""  # the name in etcd's certificate: needed with several addresses
+    server_name: str = ""  # in etcd's certificate; "": the host that is dialled
     timeout: float = 2.0  # seconds for one attempt
 
 
 class Method(NamedTuple):
-    """One of etcd's methods, by its path on the wire."""
+    """A method of etcd, by its path on the wire."""
 
     path: str
     request: type[Message]
@@ -71,73 +71,73 @@ KEEP_ALIVE = Method("/etcdserverpb.Lease/LeaseKeepAlive", pb.LeaseKeepAliveReque
 WATCH = Method("/etcdserverpb.Watch/Watch", pb.WatchRequest, pb.WatchResponse)
 AUTHENTICATE = Method("/etcdserverpb.Auth/Authenticate", pb.AuthenticateRequest, pb.AuthenticateResponse)
 
-_AWAY = frozenset({UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED})
+_UNAVAILABLE = frozenset({UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED})
 
 
 class EtcdClient:
-    """Calls to the cluster. Connects on first use, in the loop that uses it."""
+    """Calls to the cluster. Connects on first use, in the loop of that call."""
 
     def __init__(self, settings: EtcdSettings) -> None:
         self.settings = settings
-        self.where = ", ".join(settings.endpoints)
+        self.address = ", ".join(settings.endpoints)
         self._channel: Channel | None = None
         self._closed = False
         self._token = b""
         self._authenticating = asyncio.Lock()
 
-    async def call(self, method: Method, request: Message, answer: type[_Answer], *, retry: bool) -> _Answer:
-        """One unary call. With `retry` (only for what is idempotent) up to three attempts; StoreError otherwise."""
+    async def call(self, method: Method, request: Message, response: type[_Response], *, retry: bool) -> _Response:
+        """A unary call; with `retry`, only for an idempotent one, up to three attempts. StoreError."""
         attempts = ATTEMPTS if retry else 1
         for attempt in range(1, attempts + 1):
             try:
-                got = await self._attempt(method, request)
-                assert isinstance(got, answer)
-                return got
-            except StoreAway:
+                received = await self._attempt(method, request)
+                assert isinstance(received, response)
+                return received
+            except StoreUnavailable:
                 if attempt == attempts:
                     raise
-            await asyncio.sleep(BACK_OFF * 2**attempt * random.uniform(0.5, 1.0))
+            await asyncio.sleep(FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.0))
         raise AssertionError("unreachable")
 
     async def _attempt(self, method: Method, request: Message) -> Message:
         for renewed in (False, True):
-            token = await self._metadata()
+            metadata = await self._metadata()
             try:
-                return await self._ask(method, request, token)
+                return await self._send(method, request, metadata)
             except StreamEnded as how:
-                # A call that was refused for its token has not run, so it may be repeated whatever it is.
-                if renewed or not self._stale_token(how):
+                # A call that was refused for its token was not executed, so any call may be repeated.
+                if renewed or not self._drop_stale_token(how):
                     raise self.error(how) from None
         raise AssertionError("unreachable")
 
-    async def _ask(self, method: Method, request: Message, token: Headers) -> Message:
+    async def _send(self, method: Method, request: Message, metadata: HeaderFields) -> Message:
         try:
-            answer = await ask(self._open(), method.path, request, self.settings.timeout, token)
-            return method.response.FromString(answer)
+            response = await unary_call(self._open(), method.path, request, self.settings.timeout, metadata)
+            return method.response.FromString(response)
         except DecodeError:
             raise StreamEnded(INTERNAL, f"the answer is no {method.response.__name__}") from None
         except StreamEnded as how:
             if how.status == DEADLINE_EXCEEDED:
-                self.doubt()
+                self.switch_endpoint()
             raise
 
-    async def stream(self, method: Method, listener: StreamHandler, more: Headers) -> Call:
-        """Open a bidi stream. How it ends, `stream_error` puts into words. StoreAway: nobody to open it with."""
+    async def stream(self, method: Method, handler: StreamHandler, metadata: HeaderFields) -> Call:
+        """Open a bidirectional stream; `stream_error` translates its end. StoreUnavailable: no member answers."""
         token = await self._metadata()
         try:
-            return await self._open().call(method.path, listener, [*token, *more])
+            return await self._open().call(method.path, handler, [*token, *metadata])
         except OSError as error:
-            raise self._away(str(error)) from None
+            raise self._unavailable(str(error)) from None
 
-    def doubt(self) -> None:
+    def switch_endpoint(self) -> None:
         """This member does not answer: the next call goes to the next one."""
         if self._channel is not None:
-            self._channel.renew()
+            self._channel.switch_server()
 
     # Authentication
 
-    async def _metadata(self) -> Headers:
-        """What carries our token; authenticates first if there is none."""
+    async def _metadata(self) -> HeaderFields:
+        """The metadata that carries the token, after authentication if there is no token yet."""
         if not self.settings.user:
             return []
         async with self._authenticating:
@@ -148,15 +148,15 @@ class EtcdClient:
     async def _authenticate(self) -> None:
         request = pb.AuthenticateRequest(name=self.settings.user, password=self.settings.password)
         try:
-            got = await self._ask(AUTHENTICATE, request, [])
+            response = await self._send(AUTHENTICATE, request, [])
         except StreamEnded as how:
             raise self.error(how) from None
-        assert isinstance(got, pb.AuthenticateResponse)
-        self._token = got.token.encode()
+        assert isinstance(response, pb.AuthenticateResponse)
+        self._token = response.token.encode()
 
-    def _stale_token(self, how: StreamEnded) -> bool:
-        """Whether a new token may cure this; forgets the old one if so."""
-        stale = how.status == UNAUTHENTICATED or "auth: revision in header is old" in how.args[0]
+    def _drop_stale_token(self, how: StreamEnded) -> bool:
+        """Whether the token was refused, so that a new one may help; if so, the old one is dropped."""
+        stale = how.status == UNAUTHENTICATED or "auth: revision in header is old" in how.message
         if stale and self.settings.user:
             self._token = b""
             return True
@@ -165,53 +165,54 @@ class EtcdClient:
     # Errors
 
     def error(self, how: StreamEnded) -> StoreError:
-        """What a call's status means, in the store port's words, with the address and the cure."""
-        status, details = how.status, how.args[0]
-        name = NAMES[status] if status < len(NAMES) else f"status {status}"
-        if "lease not found" in details:
-            return LeaseGone(f"etcd at {self.where}: {details}")
-        if status == OUT_OF_RANGE and "compacted" in details:
+        """The store port's error for the status of a call, with the address and the remedy."""
+        status, message = how.status, how.message
+        name = STATUS_NAMES[status] if status < len(STATUS_NAMES) else f"status {status}"
+        if "lease not found" in message:
+            return LeaseNotFound(f"etcd at {self.address}: {message}")
+        if status == OUT_OF_RANGE and "compacted" in message:
             return Compacted(0)
-        if status in _AWAY:
-            return self._away(details or name)
+        if status in _UNAVAILABLE:
+            return self._unavailable(message or name)
         if status == RESOURCE_EXHAUSTED:
-            # Waiting helps as soon as somebody has made room, and a gateway must not end for a full disk.
-            return StoreAway(f"etcd at {self.where} is full or overloaded ({details}); compact and defragment it")
-        return StoreRefused(f"etcd at {self.where} refused: {details or name}{_cure(status, details)}")
+            # A retry helps as soon as there is room again, and a gateway must not end because of a full disk.
+            reason = f"etcd at {self.address} is full or overloaded ({message})"
+            return StoreUnavailable(f"{reason}; compact and defragment it")
+        return StoreRefused(f"etcd at {self.address} refused: {message or name}{_remedy(status, message)}")
 
     def stream_error(self, how: StreamEnded) -> StoreError:
-        """The same for a stream: one that a new token cures is to be opened again."""
-        if self._stale_token(how):
-            return StoreAway(f"etcd at {self.where} wants a new token")
+        """The same for a stream. StoreUnavailable also for a stale token: the stream can be opened again."""
+        if self._drop_stale_token(how):
+            return StoreUnavailable(f"etcd at {self.address} requests a new token")
         return self.error(how)
 
-    def _away(self, why: str) -> StoreAway:
-        return StoreAway(f"etcd at {self.where} does not answer ({why}); is it running there?")
+    def _unavailable(self, reason: str) -> StoreUnavailable:
+        return StoreUnavailable(f"etcd at {self.address} does not answer ({reason}); is it running there?")
 
     # The channel
 
     def _open(self) -> Channel:
         if self._closed:
-            raise StoreAway(f"the client of etcd at {self.where} is closed")
+            raise StoreUnavailable(f"the client of etcd at {self.address} is closed")
         if self._channel is None:
-            self._channel = Channel(self._find, _tls(self.settings))
+            self._channel = Channel(self._resolve, _tls(self.settings))
         return self._channel
 
-    async def _find(self) -> list[Address]:
-        """Where the members are now: names are looked up anew for each connection."""
-        found = [address for one in self.settings.endpoints for address in await _resolve(one)]
+    async def _resolve(self) -> list[Address]:
+        """The addresses of the members. Names are resolved for each connection."""
+        found = [address for endpoint in self.settings.endpoints for address in await _resolve_endpoint(endpoint)]
         if not found:
             raise OSError("no name resolves; are they spelt right?")
         return list(dict.fromkeys(found))
 
     def close(self) -> None:
-        """Close for good; what is under way ends with StoreAway."""
+        """Close for good. Open calls end with StoreUnavailable."""
         self._closed = True
         if self._channel is not None:
             self._channel.close()
 
 
-async def _resolve(endpoint: str) -> list[Address]:
+async def _resolve_endpoint(endpoint: str) -> list[Address]:
     host, _, port = endpoint.rpartition(":")
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), proto=6)
@@ -225,7 +226,7 @@ def _tls(settings: EtcdSettings) -> Tls | None:
     if not (settings.ca or settings.cert):
         return None
     for path in (settings.ca, settings.cert, settings.key):
-        _judge_readable(path)
+        _check_readable(path)
     try:
         context = ssl.create_default_context(cafile=settings.ca or None)
         context.set_alpn_protocols(["h2"])
@@ -236,7 +237,7 @@ def _tls(settings: EtcdSettings) -> Tls | None:
     return Tls(context, settings.server_name)
 
 
-def _judge_readable(path: str) -> None:
+def _check_readable(path: str) -> None:
     if path:
         try:
             with open(path, "rb"):
@@ -245,12 +246,12 @@ def _judge_readable(path: str) -> None:
             raise StoreRefused(f"cannot read {path} for etcd's TLS: {error.strerror}") from None
 
 
-def _cure(status: int, details: str) -> str:
-    if "authentication is not enabled" in details:
+def _remedy(status: int, message: str) -> str:
+    if "authentication is not enabled" in message:
         return "; this etcd has no users: leave user and password out of the configuration"
-    if "user name is empty" in details:
-        return "; this etcd wants a user and password"
-    if "authentication failed" in details:
+    if "user name is empty" in message:
+        return "; this etcd needs a user and password"
+    if "authentication failed" in message:
         return "; check user and password"
     if status == PERMISSION_DENIED:
         return "; grant the user readwrite on the prefix /homing/"

@@ -5,15 +5,15 @@ from registry.ports import RegistrySettings
 
 
 class RegistrySection(RegistrySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`etcd` is a list of host:port, or one text with commas; the rest of etcd's settings have `etcd_` before them."""
+    """`[registry]`: where etcd is, and what all processes of one cluster must have alike."""
 
-    etcd: tuple[str, ...] | str = ("127.0.0.1:2379",)
-    etcd_user: str = ""
-    etcd_password: str = ""
-    etcd_ca: str = ""  # path, PEM
-    etcd_cert: str = ""  # path, PEM
-    etcd_key: str = ""  # path, PEM
-    etcd_server_name: str = ""  # the name in etcd's certificate, needed with several addresses
+    etcd: tuple[str, ...] | str = ("127.0.0.1:2379",)  # Client addresses of etcd's members: a list, or with commas.
+    etcd_user: str = ""  # A user of etcd; without one, requests carry no authentication.
+    etcd_password: str = ""  # The password of etcd_user.
+    etcd_ca: str = ""  # PEM file of the CA that has signed etcd's certificate; turns TLS on.
+    etcd_cert: str = ""  # PEM file of our client certificate; turns TLS on.
+    etcd_key: str = ""  # PEM file of our client certificate's key, if etcd_cert does not hold it.
+    etcd_server_name: str = ""  # The name in etcd's certificate; without one, the host that is dialled.
 
     def endpoints(self) -> EtcdSettings:
         """How etcd is reached."""

@@ -3,60 +3,60 @@
 from collections.abc import AsyncGenerator, Sequence
 
 from registry.etcd.client import COMPACT, RANGE, TXN, EtcdClient, EtcdSettings
-from registry.etcd.lease import Leases
+from registry.etcd.lease import LeaseClient
 from registry.etcd.v1 import etcd_pb2 as pb
 from registry.etcd.watch import watch_prefix
 from registry.store import (
     Changes,
     Compacted,
     Compare,
-    Created,
+    CreateRevisionEquals,
     Delete,
     Entry,
     Operation,
     Put,
     Snapshot,
-    StoreAway,
+    StoreUnavailable,
     TransactionResult,
 )
 
-PAGE = 5_000  # keys in one answer of a prefix read: about a megabyte
-SNAPSHOTS = 3  # how often a paged read is begun anew because its revision was compacted meanwhile
+PAGE_SIZE = 5_000  # keys in one response of a prefix read: about a megabyte
+SNAPSHOT_ATTEMPTS = 3  # of a paged read whose revision is compacted before the last page
 
 
 class EtcdStore:
-    """The registry's store, on a real etcd."""
+    """See `registry.store.Store`."""
 
     def __init__(self, settings: EtcdSettings) -> None:
         self._client = EtcdClient(settings)
-        self._leases = Leases(self._client)
+        self._leases = LeaseClient(self._client)
 
     async def get(self, key: str) -> Entry | None:
-        got = await self._client.call(RANGE, pb.RangeRequest(key=key.encode()), pb.RangeResponse, retry=True)
-        return _entry(got.kvs[0]) if got.kvs else None
+        response = await self._client.call(RANGE, pb.RangeRequest(key=key.encode()), pb.RangeResponse, retry=True)
+        return _entry(response.kvs[0]) if response.kvs else None
 
     async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Snapshot:
-        for _ in range(SNAPSHOTS):
+        for _ in range(SNAPSHOT_ATTEMPTS):
             try:
-                return await self._pages(prefix, keys_only)
+                return await self._read_pages(prefix, keys_only)
             except Compacted:
                 continue
-        raise StoreAway(f"etcd at {self._client.where} compacts faster than {prefix} can be read")
+        raise StoreUnavailable(f"etcd at {self._client.address} compacts faster than {prefix} can be read")
 
-    async def _pages(self, prefix: str, keys_only: bool) -> Snapshot:
+    async def _read_pages(self, prefix: str, keys_only: bool) -> Snapshot:
         entries: list[Entry] = []
-        first, end, revision = _first(prefix), _end(prefix), 0
+        first, end, revision = _first_key(prefix), _end_key(prefix), 0
         while True:
-            request = pb.RangeRequest(key=first, range_end=end, limit=PAGE, revision=revision, keys_only=keys_only)
-            got = await self._client.call(RANGE, request, pb.RangeResponse, retry=True)
-            revision = revision or got.header.revision
-            entries.extend(map(_entry, got.kvs))
-            if not got.more:
+            request = pb.RangeRequest(key=first, range_end=end, limit=PAGE_SIZE, revision=revision, keys_only=keys_only)
+            response = await self._client.call(RANGE, request, pb.RangeResponse, retry=True)
+            revision = revision or response.header.revision
+            entries.extend(map(_entry, response.kvs))
+            if not response.more:
                 return Snapshot(revision, entries)
-            first = got.kvs[-1].key + b"\0"
+            first = response.kvs[-1].key + b"\0"
 
     async def revision(self) -> int:
-        # Any linearizable read tells it; an absent key keeps the answer small.
+        # The header of any linearizable read has the revision; a key that does not exist makes it the smallest one.
         request = pb.RangeRequest(key=b"\0", count_only=True)
         return (await self._client.call(RANGE, request, pb.RangeResponse, retry=True)).header.revision
 
@@ -66,13 +66,13 @@ class EtcdStore:
         request = pb.TxnRequest(
             compare=map(_compare, compare), success=map(_operation, success), failure=map(_operation, failure)
         )
-        got = await self._client.call(TXN, request, pb.TxnResponse, retry=False)
+        response = await self._client.call(TXN, request, pb.TxnResponse, retry=False)
         reads = [
             [_entry(kv) for kv in one.response_range.kvs]
-            for one in got.responses
+            for one in response.responses
             if one.WhichOneof("response") == "response_range"
         ]
-        return TransactionResult(got.succeeded, got.header.revision, reads)
+        return TransactionResult(response.succeeded, response.header.revision, reads)
 
     async def grant(self, ttl: int) -> int:
         return await self._leases.grant(ttl)
@@ -84,10 +84,10 @@ class EtcdStore:
         await self._leases.keep_alive(lease)
 
     def watch_prefix(self, prefix: str, start: int) -> AsyncGenerator[Changes, None]:
-        return watch_prefix(self._client, _first(prefix), _end(prefix), start)
+        return watch_prefix(self._client, _first_key(prefix), _end_key(prefix), start)
 
     async def compact(self, revision: int) -> None:
-        """Forget history before `revision`. Beyond the port: tests and tools use it; servers compact by themselves."""
+        """Drop the history before `revision`. Not in the port: for tests and tools, since etcd compacts by itself."""
         request = pb.CompactionRequest(revision=revision, physical=True)
         await self._client.call(COMPACT, request, pb.CompactionResponse, retry=False)
 
@@ -96,12 +96,12 @@ class EtcdStore:
         self._client.close()
 
 
-def _first(prefix: str) -> bytes:
+def _first_key(prefix: str) -> bytes:
     return prefix.encode() or b"\0"
 
 
-def _end(prefix: str) -> bytes:
-    """The first key after all keys with this prefix; prefixes are ASCII, so the last byte can always be raised."""
+def _end_key(prefix: str) -> bytes:
+    """The first key after all keys with this prefix. The last byte of a prefix is ASCII, and so can be incremented."""
     raw = prefix.encode()
     return raw[:-1] + bytes([raw[-1] + 1]) if raw else b"\0"
 
@@ -112,7 +112,7 @@ def _entry(kv: pb.KeyValue) -> Entry:
 
 def _compare(compare: Compare) -> pb.Compare:
     key = compare.key.encode()
-    if isinstance(compare, Created):
+    if isinstance(compare, CreateRevisionEquals):
         return pb.Compare(key=key, target=pb.Compare.CREATE, create_revision=compare.revision)
     return pb.Compare(key=key, target=pb.Compare.VALUE, value=compare.value)
 

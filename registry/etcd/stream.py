@@ -1,4 +1,4 @@
-"""One bidi stream to etcd, whose every way to end is an error of the store port."""
+"""A bidirectional stream to etcd, whose every end is an error of the store port."""
 
 import asyncio
 from collections import deque
@@ -7,81 +7,81 @@ from typing import Generic, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from registry.etcd.client import EtcdClient, Method
-from registry.store import StoreAway
+from registry.store import StoreUnavailable
 from runtime.grpc_wire.call import Call
-from runtime.grpc_wire.headerblocks import Headers
+from runtime.grpc_wire.header_blocks import HeaderFields
 from runtime.grpc_wire.status import INTERNAL, OK, StreamEnded
 
-UNREAD = 64  # answers that wait for their reader before the stream is read on
+MAX_UNREAD = 64  # responses that wait for their reader, before reading from the stream is paused
 
-_Question = TypeVar("_Question", bound=Message)
-_Answer = TypeVar("_Answer", bound=Message)
+_Request = TypeVar("_Request", bound=Message)
+_Response = TypeVar("_Response", bound=Message)
 
 
-class EtcdStream(Generic[_Question, _Answer]):
-    """Questions out, answers in. After any error it is of no more use: cancel it."""
+class EtcdStream(Generic[_Request, _Response]):
+    """Requests out, responses in. After any error the stream is of no use: cancel it."""
 
-    def __init__(self, client: EtcdClient, answer: type[Message]) -> None:
-        self.call: Call  # set before anything can be heard
+    def __init__(self, client: EtcdClient, response: type[Message]) -> None:
+        self.call: Call  # set before the first event
         self._client = client
-        self._kind = answer
-        self._answers: deque[Message] = deque()
-        self._some = asyncio.Event()
-        self._over: StreamEnded | None = None
+        self._response = response
+        self._responses: deque[Message] = deque()
+        self._changed = asyncio.Event()
+        self._ended: StreamEnded | None = None
 
-    def write(self, question: _Question) -> None:
-        """Send; StoreAway when the stream has ended."""
-        if self._over is not None:
-            raise self._ended(self._over)
-        self.call.send(question.SerializeToString())
+    def write(self, request: _Request) -> None:
+        """Send a request. A stream that has ended raises the error of its end, see `EtcdClient.stream_error`."""
+        if self._ended is not None:
+            raise self._error(self._ended)
+        self.call.send(request.SerializeToString())
 
-    async def read(self) -> _Answer:
-        """The next answer; StoreAway when the stream has ended."""
-        while not self._answers:
-            if self._over is not None:
-                raise self._ended(self._over)
-            self._some.clear()
-            await self._some.wait()
-        answer: _Answer = self._answers.popleft()  # type: ignore[assignment]  # read as this kind
-        if not self._answers:
+    async def read(self) -> _Response:
+        """The next response. Errors as those of `write`."""
+        while not self._responses:
+            if self._ended is not None:
+                raise self._error(self._ended)
+            self._changed.clear()
+            await self._changed.wait()
+        response: _Response = self._responses.popleft()  # type: ignore[assignment]  # decoded as this type
+        if not self._responses:
             self.call.resume_reading()
-        return answer
+        return response
 
     def cancel(self) -> None:
-        """End it; nothing waits."""
+        """End the stream."""
         self.call.cancel()
 
-    def _ended(self, how: StreamEnded) -> Exception:
+    def _error(self, how: StreamEnded) -> Exception:
         if how.status == OK:
-            return StoreAway(f"etcd at {self._client.where} has ended the stream")
+            return StoreUnavailable(f"etcd at {self._client.address} has ended the stream")
         return self._client.stream_error(how)
 
-    # What the call says (runtime.grpc_wire.call.Listener)
+    # A runtime.grpc_wire.call.StreamHandler
 
     def on_message(self, message: bytes) -> None:
         try:
-            self._answers.append(self._kind.FromString(message))
+            self._responses.append(self._response.FromString(message))
         except DecodeError:
-            raise StreamEnded(INTERNAL, f"an answer that is no {self._kind.__name__}") from None
-        if len(self._answers) >= UNREAD:
-            self.call.stop_reading()
-        self._some.set()
+            raise StreamEnded(INTERNAL, f"a message that is no {self._response.__name__}") from None
+        if len(self._responses) >= MAX_UNREAD:
+            self.call.pause_reading()
+        self._changed.set()
 
     def on_writable(self) -> None:
-        """Questions are few and small."""
+        """Requests are few and small."""
 
     def on_half_close(self) -> None:
-        """A server's stream ends with a status."""
+        """Only servers receive a half-close."""
 
     def on_end(self, how: StreamEnded) -> None:
-        self._over = how
-        self._some.set()
+        self._ended = how
+        self._changed.set()
 
 
 async def open_stream(
-    client: EtcdClient, method: Method, more: Headers | None = None
-) -> EtcdStream[_Question, _Answer]:
-    """A new stream of this method, with our token; what opens it leaves with the first question."""
-    stream: EtcdStream[_Question, _Answer] = EtcdStream(client, method.response)
-    stream.call = await client.stream(method, stream, more or [])
+    client: EtcdClient, method: Method, metadata: HeaderFields | None = None
+) -> EtcdStream[_Request, _Response]:
+    """A new stream of this method; its headers are sent with the first request."""
+    stream: EtcdStream[_Request, _Response] = EtcdStream(client, method.response)
+    stream.call = await client.stream(method, stream, metadata or [])
     return stream

@@ -1,10 +1,10 @@
-"""A watch without gaps: what was not yielded is asked for again, whatever happens to the connection.
+"""A watch without gaps: whatever happens to the connection, the watch resumes after what was yielded.
 
-The one number that matters is where to resume. It is one past the revision of the last change that was *yielded*, or of
-a progress report that came in order with the changes. Never that of the `created` reply, whose revision may be far past
-events that are still to come, and never that of a report which somebody asked for (watch id -1): etcd before 3.4.25 and
-3.5.8 sends those past events that wait (etcd-io/etcd#15220). Fragments of one revision are gathered first, so a change
-is never seen without the others of its transaction. `hasleader` makes a member that is cut off end the watch.
+A watch resumes one past the revision of the last change that was *yielded*, or of a progress report that came in order
+with the changes. Not past the revision of the `created` response, which may be far ahead of events that are still to
+come; and not past that of a requested progress report (watch id -1), which etcd before 3.4.25 and 3.5.8 sends ahead of
+events that wait (etcd-io/etcd#15220). Fragments of one revision are joined, so the changes of a transaction come
+together. With `hasleader`, a member that is cut off from its cluster ends the watch.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from collections.abc import AsyncGenerator
 from registry.etcd.client import WATCH, EtcdClient
 from registry.etcd.stream import EtcdStream, open_stream
 from registry.etcd.v1 import etcd_pb2 as pb
-from registry.store import Change, Changes, Compacted, Entry, StoreAway, StoreRefused
+from registry.store import Change, Changes, Compacted, Entry, StoreRefused, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-OPEN_WITHIN = 3.0  # seconds for the `created` reply: a member that accepts and says nothing is as good as gone
-BACK_OFF = (0.05, 1.0)  # seconds: the first and the longest pause before the watch is opened again
+OPEN_TIMEOUT = 3.0  # seconds until the `created` response; a member that accepts and is silent counts as unavailable
+FIRST_PAUSE, MAX_PAUSE = 0.05, 1.0  # seconds before the watch is opened again
 
 _Watch = EtcdStream[pb.WatchRequest, pb.WatchResponse]
 
@@ -28,24 +28,24 @@ _Watch = EtcdStream[pb.WatchRequest, pb.WatchResponse]
 async def watch_prefix(
     client: EtcdClient, start_key: bytes, end_key: bytes, start: int
 ) -> AsyncGenerator[Changes, None]:
-    """Every change in [start_key, end_key) from revision `start` on. Compacted when history is gone; else for ever."""
+    """Every change in [start_key, end_key) from revision `start` on, for ever. Compacted: the history is gone."""
     resume = start
-    pause = BACK_OFF[0]
+    pause = FIRST_PAUSE
     while True:
         stream = None
         try:
             stream = await _open(client, start_key, end_key, resume)
-            pause = BACK_OFF[0]
-            while (changes := await _next(stream, client)) is not None:
+            pause = FIRST_PAUSE
+            while (changes := await _read(stream, client)) is not None:
                 resume = changes.revision + 1
                 yield changes
-        except StoreAway as error:
+        except StoreUnavailable as error:
             log.info("watch from revision %d is interrupted: %s", resume, error)
         finally:
             if stream is not None:
                 stream.cancel()
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-        pause = min(pause * 2, BACK_OFF[1])
+        pause = min(pause * 2, MAX_PAUSE)
 
 
 async def _open(client: EtcdClient, start_key: bytes, end_key: bytes, resume: int) -> _Watch:
@@ -54,46 +54,47 @@ async def _open(client: EtcdClient, start_key: bytes, end_key: bytes, resume: in
         key=start_key, range_end=end_key, start_revision=resume, progress_notify=True, fragment=True
     )
     try:
-        async with asyncio.timeout(OPEN_WITHIN):
+        async with asyncio.timeout(OPEN_TIMEOUT):
             stream.write(pb.WatchRequest(create_request=create))
-            reply = await stream.read()
+            response = await stream.read()
     except TimeoutError:
         stream.cancel()
-        client.doubt()
-        raise StoreAway(f"etcd at {client.where} does not open the watch") from None
+        client.switch_endpoint()
+        raise StoreUnavailable(f"etcd at {client.address} does not open the watch") from None
     except BaseException:
         stream.cancel()
         raise
-    if reply.created and not reply.canceled:
+    if response.created and not response.canceled:
         return stream
     stream.cancel()
-    _check(reply, client)
-    raise StoreAway(f"etcd at {client.where} does not open the watch: {reply.cancel_reason}")
+    _check_canceled(response, client)
+    raise StoreUnavailable(f"etcd at {client.address} does not open the watch: {response.cancel_reason}")
 
 
-async def _next(stream: _Watch, client: EtcdClient) -> Changes | None:
-    """The next changes, whole; None when the server has cancelled the watch and it may be opened again."""
+async def _read(stream: _Watch, client: EtcdClient) -> Changes | None:
+    """The next changes, whole. None: the server has cancelled the watch, which may be opened again."""
     events: list[pb.Event] = []
     while True:
-        reply = await stream.read()
-        if reply.canceled or reply.compact_revision:
-            _check(reply, client)
+        response = await stream.read()
+        if response.canceled or response.compact_revision:
+            _check_canceled(response, client)
             return None
-        if reply.watch_id < 0:
+        if response.watch_id < 0:
             continue
-        events.extend(reply.events)
-        if reply.fragment:
+        events.extend(response.events)
+        if response.fragment:
             continue
         if events:
             return Changes(events[-1].kv.mod_revision, [_change(event) for event in events])
-        return Changes(reply.header.revision, [])
+        return Changes(response.header.revision, [])
 
 
-def _check(reply: pb.WatchResponse, client: EtcdClient) -> None:
-    if reply.compact_revision:
-        raise Compacted(reply.compact_revision)
-    if reply.canceled and "permission denied" in reply.cancel_reason:
-        raise StoreRefused(f"etcd at {client.where} refused the watch: {reply.cancel_reason}; grant the user read")
+def _check_canceled(response: pb.WatchResponse, client: EtcdClient) -> None:
+    if response.compact_revision:
+        raise Compacted(response.compact_revision)
+    if response.canceled and "permission denied" in response.cancel_reason:
+        reason = f"etcd at {client.address} refused the watch: {response.cancel_reason}"
+        raise StoreRefused(f"{reason}; grant the user read")
 
 
 def _change(event: pb.Event) -> Change:

@@ -1,1 +1,1 @@
-"""The contract with callers: gRPC, and the same as HTTP/JSON."""
+"""The contract with callers: gRPC, and the same calls as HTTP/JSON (docs/api.md)."""

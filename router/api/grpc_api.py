@@ -1,6 +1,5 @@
-"""Shell: the API over gRPC, with health and reflection, served on our own HTTP/2 (decision 0007)."""
+"""Shell: the API over gRPC, with health and reflection, on the HTTP/2 of `runtime.grpc_wire` (docs/decisions/0007)."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import TypeVar
@@ -12,119 +11,125 @@ from grpc_reflection.v1alpha import reflection_pb2
 from homing.v1 import router_pb2
 from router.api import health, reflection
 from router.api.calls import Calls
-from router.api.grpc_calls import PushStreamHandler, ServerStreamingCall, UnaryCall, trace_of
-from router.api.push_stream import PushStreamCall
+from router.api.grpc_calls import PushStreamHandler, RefusedCall, ServerStreamingCall, UnaryCall, traceparent_of
+from router.caller import Authenticate, Caller
+from router.push import CallRefused
 from runtime.grpc_wire.call import Call, StreamHandler
 from runtime.grpc_wire.flow import Http2Limits
-from runtime.grpc_wire.server import Serve, Server
+from runtime.grpc_wire.server import GrpcServer, MakeStreamHandler
 from runtime.grpc_wire.status import INVALID_ARGUMENT, StreamEnded
-from runtime.process.running import split_address
-from runtime.process.tasks import Tasks
+from runtime.process.addresses import join_address
+from runtime.process.background_tasks import BackgroundTasks
 
 SERVICE = router_pb2.DESCRIPTOR.services_by_name["Router"].full_name
 LIMITS = Http2Limits(
     stream_window=1024 * 1024,
-    streams=1000,
-    message=16 * 1024 * 1024,  # well above max_data, so that it is we who say which field is too large
+    max_concurrent_streams=1000,
+    max_message_size=16 * 1024 * 1024,  # well above max_data, so that a field that is too large is named
 )
 
 Q = TypeVar("Q", bound=Message)
 
 
 class GrpcApi:
-    """The listening server."""
+    """The gRPC listener of the API."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, authenticate: Authenticate) -> None:
+        """`authenticate`: the caller of each call, from its `Call`."""
         self._calls = calls
-        self._tasks = Tasks()
-        self._endless = Tasks()  # calls that only their caller ends
-        self._streams: set[PushStreamHandler] = set()
+        self._authenticate = authenticate
+        self._unary_tasks = BackgroundTasks()
+        self._watch_tasks = BackgroundTasks()  # calls that only their caller ends
+        self._push_streams: set[PushStreamHandler] = set()
         self._health = health.Health(SERVICE)
         self._reflection = reflection.Reflection(SERVICE, health.SERVICE, reflection.SERVICE)
-        self._server = Server(self._paths(), LIMITS)
+        self._server = GrpcServer(self._paths(), LIMITS)
 
-    def _paths(self) -> dict[str, Serve]:
+    def _paths(self) -> dict[str, MakeStreamHandler]:
         calls = self._calls
-        router: dict[str, Serve] = {
-            "Push": self._one(router_pb2.PushRequest, self._push),
+        router: dict[str, MakeStreamHandler] = {
+            "Push": self._unary(router_pb2.PushRequest, self._push),
             "PushStream": self._push_stream,
-            "Locate": self._one(router_pb2.LocateRequest, self._plain(calls.locate)),
-            "Presence": self._one(router_pb2.PresenceRequest, self._plain(calls.presence)),
-            "Join": self._one(router_pb2.JoinRequest, self._plain(calls.join)),
-            "Leave": self._one(router_pb2.LeaveRequest, self._plain(calls.leave)),
-            "Disconnect": self._one(router_pb2.DisconnectRequest, self._plain(calls.disconnect)),
-            "Reply": self._one(router_pb2.ReplyRequest, self._plain(calls.reply)),
-            "Watch": self._many(router_pb2.WatchRequest, calls.watch),
+            "Locate": self._unary(router_pb2.LocateRequest, self._as_caller(calls.locate)),
+            "Presence": self._unary(router_pb2.PresenceRequest, self._as_caller(calls.presence)),
+            "Join": self._unary(router_pb2.JoinRequest, self._as_caller(calls.join)),
+            "Leave": self._unary(router_pb2.LeaveRequest, self._as_caller(calls.leave)),
+            "Disconnect": self._unary(router_pb2.DisconnectRequest, self._as_caller(calls.disconnect)),
+            "Reply": self._unary(router_pb2.ReplyRequest, self._as_caller(calls.reply)),
+            "Watch": self._server_streaming(router_pb2.WatchRequest, self._watch),
         }
-        health_of, question = health_pb2.HealthCheckRequest, reflection.SERVICE
         return {f"/{SERVICE}/{name}": serve for name, serve in router.items()} | {
-            f"/{health.SERVICE}/Check": self._one(health_of, self._plain(self._health.check)),
-            f"/{health.SERVICE}/Watch": self._many(health_of, self._health.watch),
-            f"/{question}/ServerReflectionInfo": lambda call: _ReflectionListener(call, self._reflection),
+            f"/{health.SERVICE}/Check": self._unary(health_pb2.HealthCheckRequest, self._health.check),
+            f"/{health.SERVICE}/Watch": self._health.watch,
+            f"/{reflection.SERVICE}/ServerReflectionInfo": lambda call: ReflectionHandler(call, self._reflection),
         }
 
-    # The shapes of calls --------------------------------------------------------------------------------------------
+    # Kinds of calls
 
-    def _one(self, kind: type[Q], answer: Callable[[Q, Call], Awaitable[None]]) -> Serve:
-        return lambda call: UnaryCall(call, kind, answer, self._tasks)
+    def _unary(self, kind: type[Q], respond: Callable[[Q, Call], Awaitable[Message]]) -> MakeStreamHandler:
+        return lambda call: UnaryCall(call, kind, partial(_send_response, respond), self._unary_tasks)
 
-    def _many(self, kind: type[Q], answers: Callable[[Q], AsyncIterator[Message]]) -> Serve:
-        return lambda call: ServerStreamingCall(call, kind, answers, self._endless)
+    def _server_streaming(
+        self, kind: type[Q], responses: Callable[[Q, Call], AsyncIterator[Message]]
+    ) -> MakeStreamHandler:
+        return lambda call: ServerStreamingCall(call, kind, responses, self._watch_tasks)
 
-    def _plain(self, carry_out: Callable[[Q], Awaitable[Message]]) -> Callable[[Q, Call], Awaitable[None]]:
-        return partial(_answer, carry_out)
+    def _as_caller(self, method: Callable[[Caller, Q], Awaitable[Message]]) -> Callable[[Q, Call], Awaitable[Message]]:
+        return lambda request, call: method(self._authenticate(call), request)
 
-    async def _push(self, request: router_pb2.PushRequest, call: Call) -> None:
-        given = trace_of(call)
-        if given:
-            request.traceparent = given
-        await _answer(self._calls.push, request, call)
+    async def _push(self, request: router_pb2.PushRequest, call: Call) -> Message:
+        request.traceparent = traceparent_of(call) or request.traceparent
+        return await self._calls.push(self._authenticate(call), request)
+
+    def _watch(self, request: router_pb2.WatchRequest, call: Call) -> AsyncIterator[Message]:
+        return self._calls.watch(self._authenticate(call), request)
 
     def _push_stream(self, call: Call) -> StreamHandler:
-        calls = self._calls
-        pushes = PushStreamCall(calls.settings, calls.delivery, calls.tracer, trace_of(call))
-        stream = PushStreamHandler(call, pushes, self._streams.discard)
-        self._streams.add(stream)
+        try:
+            caller = self._authenticate(call)
+        except CallRefused as refused:
+            return RefusedCall(call, refused)
+        open_stream = partial(self._calls.push_stream, caller, traceparent_of(call))
+        stream = PushStreamHandler(call, open_stream, self._push_streams.discard)
+        self._push_streams.add(stream)
         return stream
 
-    # Serving --------------------------------------------------------------------------------------------------------
+    # Serving
 
-    async def listen(self, address: str) -> str:
-        """Start serving, not yet healthy; the answer is the real host:port. OSError when the port is taken."""
-        host, port = split_address(address, "router.grpc")
-        return f"{address.rpartition(':')[0]}:{await self._server.listen(host, port)}"
+    async def listen(self, host: str, port: int) -> str:
+        """Start serving, not ready yet; port 0 takes a free one. The result is host:port. Raises OSError."""
+        return join_address(host, await self._server.listen(host, port))
 
     def set_ready(self, ready: bool) -> None:
-        """What the health service says."""
-        self._health.set(ready)
+        """The state of the health service."""
+        self._health.set_ready(ready)
 
     async def close(self, grace: float) -> None:
-        """Take no more, finish calls under way, at most `grace` seconds, then end what is left as UNAVAILABLE."""
-        self._health.set(False)
-        await asyncio.sleep(0)  # watchers say so before they end
-        for stream in list(self._streams):
-            stream.leave()
-        await self._endless.close()
-        await self._server.finish(grace)
-        await self._tasks.close()
+        """Accept no calls, wait for open ones at most `grace` seconds, then end the rest with UNAVAILABLE."""
+        self._health.close()
+        for stream in list(self._push_streams):
+            stream.drain()
+        await self._watch_tasks.close()
+        await self._server.drain(grace)
+        await self._unary_tasks.close()
         await self._server.close()
 
 
-class _ReflectionListener:
-    """A stream of questions, each answered at once."""
+class ReflectionHandler:
+    """One reflection stream: each request is answered at once."""
 
-    def __init__(self, call: Call, answers: reflection.Reflection) -> None:
+    def __init__(self, call: Call, reflection: reflection.Reflection) -> None:
         self._call = call
-        self._answers = answers
+        self._reflection = reflection
 
     def on_message(self, message: bytes) -> None:
         try:
-            question = reflection_pb2.ServerReflectionRequest.FromString(message)
+            request = reflection_pb2.ServerReflectionRequest.FromString(message)
         except DecodeError:
             raise StreamEnded(INVALID_ARGUMENT, "not a ServerReflectionRequest") from None
-        self._call.send(self._answers.answer(question).SerializeToString())
+        self._call.send(self._reflection.answer(request).SerializeToString())
         if not self._call.writable:
-            self._call.stop_reading()
+            self._call.pause_reading()
 
     def on_writable(self) -> None:
         self._call.resume_reading()
@@ -136,7 +141,7 @@ class _ReflectionListener:
         """Nothing is kept."""
 
 
-async def _answer(carry_out: Callable[[Q], Awaitable[Message]], request: Q, call: Call) -> None:
-    response = await carry_out(request)
+async def _send_response(respond: Callable[[Q, Call], Awaitable[Message]], request: Q, call: Call) -> None:
+    response = await respond(request, call)
     call.send(response.SerializeToString())
     call.end()

@@ -1,10 +1,10 @@
-"""Shell: the API over HTTP/JSON (api.md, "HTTP"), beside health, readiness and metrics on one listener."""
+"""Shell: the API over HTTP/JSON, on a listener of its own (docs/api.md, "HTTP")."""
 
 import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -15,9 +15,9 @@ from homing.v1 import router_pb2
 from observability.traceparent import from_headers
 from router.api import json_mapping
 from router.api.calls import Calls
-from router.api.push_stream import PushStreamCall
-from router.push import CallRefused, bad
-from runtime.process.admin import MAX_BODY, Admin, Handler
+from router.caller import Authenticate, Caller
+from router.push import CallRefused, invalid_argument
+from runtime.process.http_listener import HttpListener
 
 log = logging.getLogger(__name__)
 
@@ -33,22 +33,36 @@ STATUSES = {
     "DEADLINE_EXCEEDED": 504,
     "INTERNAL": 500,
 }
-BATCH = 256  # pushes in one batch
+BATCH_PUSHES = 256
+MAX_BODY = 16 * 1024 * 1024  # bytes of one request
 
 Q = TypeVar("Q", bound=Message)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class HttpApi:
-    """Adds the API's routes to a service's own listener."""
+    """The HTTP listener of the API."""
 
-    def __init__(self, calls: Calls, admin: Admin) -> None:
+    def __init__(self, calls: Calls, authenticate: Authenticate) -> None:
+        """`authenticate`: the caller of each request, from its `web.Request`."""
         self._calls = calls
-        for name, kind, call in self._plain():
-            admin.add("POST", f"/v1/{name}", self._answers(kind, call))
-        admin.add("POST", "/v1/push:batch", self._guarded(self._batch))
-        admin.add("GET", "/v1/watch", self._guarded(self._watch))
+        self._authenticate = authenticate
+        application = web.Application(client_max_size=MAX_BODY)
+        for name, kind, method in self._unary_calls():
+            application.router.add_post(f"/v1/{name}", _with_errors(self._unary(kind, method)))
+        application.router.add_post("/v1/push:batch", _with_errors(self._push_batch))
+        application.router.add_get("/v1/watch", _with_errors(self._watch))
+        self._listener = HttpListener(application)
 
-    def _plain(self) -> Sequence[tuple[str, type[Message], Callable[..., Awaitable[Message]]]]:
+    async def listen(self, host: str, port: int) -> str:
+        """Open the port (0: a free one). The result is host:port. Raises OSError when the port is in use."""
+        return await self._listener.listen(host, port)
+
+    async def close(self) -> None:
+        """Accept no requests; end those under way after 2 seconds."""
+        await self._listener.close()
+
+    def _unary_calls(self) -> Sequence[tuple[str, type[Message], Callable[..., Awaitable[Message]]]]:
         calls = self._calls
         return (
             ("push", router_pb2.PushRequest, calls.push),
@@ -60,78 +74,82 @@ class HttpApi:
             ("reply", router_pb2.ReplyRequest, calls.reply),
         )
 
-    def _answers(self, kind: type[Q], call: Callable[[Q], Awaitable[Message]]) -> Handler:
+    def _unary(self, kind: type[Q], method: Callable[[Caller, Q], Awaitable[Message]]) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
-            message = json_mapping.read(await request.read(), kind())
+            caller = self._authenticate(request)
+            message = json_mapping.decode(await request.read(), kind())
             if isinstance(message, router_pb2.PushRequest):
                 message.traceparent = _traceparent(request) or message.traceparent
-            return _json(json_mapping.write(await call(message)))
+            return _json(json_mapping.encode(await method(caller, message)))
 
-        return self._guarded(answer)
+        return answer
 
-    async def _batch(self, request: web.Request) -> web.StreamResponse:
-        """One request, all its reports: a PushStream of one message."""
-        items = json_mapping.read_batch(await request.read())
-        if len(items) > BATCH:
-            raise bad("pushes", f"{len(items)} of them; at most {BATCH}")
+    async def _push_batch(self, request: web.Request) -> web.StreamResponse:
+        """A PushStream of one message: one request, all its reports."""
+        caller = self._authenticate(request)
+        items = json_mapping.decode_batch(await request.read())
+        if len(items) > BATCH_PUSHES:
+            raise invalid_argument("pushes", f"{len(items)} of them; at most {BATCH_PUSHES}")
         pushes = [item for item in items if isinstance(item, router_pb2.PushRequest)]
         for push in pushes:
             push.push_id = push.push_id or secrets.token_urlsafe(16)
-        call = PushStreamCall(self._calls.settings, self._calls.delivery, self._calls.tracer, _traceparent(request))
-        some = asyncio.Event()
-        call.on_some = lambda _patient: some.set()
-        call.take(router_pb2.PushStreamRequest(pushes=pushes), 0, time.monotonic_ns())  # its body is bounded already
+        changed = asyncio.Event()
+        stream = self._calls.push_stream(caller, _traceparent(request), lambda _linger: changed.set())
+        message = router_pb2.PushStreamRequest(pushes=pushes)
+        stream.receive(message, 0, time.monotonic_ns())  # size 0: the body is within MAX_BODY, and that is its bound
         for item in items:
-            if isinstance(item, json_mapping.Unreadable):
-                call.refuse(*item)
-        call.close()
+            if isinstance(item, json_mapping.UnreadablePush):
+                stream.refuse(item.push_id, item.refused)
+        stream.close()
         response = router_pb2.PushStreamResponse()
-        while not call.over:
-            await some.wait()
-            some.clear()
-            while (reports := call.reports()) is not None:
+        while not stream.finished:
+            await changed.wait()
+            changed.clear()
+            while (reports := stream.next_response()) is not None:
                 response.reports.extend(reports.reports)
-        return _json(json_mapping.write(response))
+        return _json(json_mapping.encode(response))
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
-        """One JSON object a line, until the caller goes."""
-        wanted = router_pb2.WatchRequest()
+        """One JSON object a line, until the caller disconnects."""
+        watch = router_pb2.WatchRequest()
         if "user" in request.query:
-            wanted.user = request.query["user"]
+            watch.user = request.query["user"]
         elif request.query.get("nodes") == "true":
-            wanted.nodes = True
-        changes = self._calls.watch(wanted)
+            watch.nodes = True
+        changes = self._calls.watch(self._authenticate(request), watch)
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         async for change in changes:
-            await response.write(json_mapping.write(change) + b"\n")
+            await response.write(json_mapping.encode(change) + b"\n")
         return response
 
-    def _guarded(self, handler: Handler) -> Handler:
-        async def guarded(request: web.Request) -> web.StreamResponse:
-            try:
-                return await handler(request)
-            except CallRefused as refused:
-                return _error(refused)
-            except web.HTTPRequestEntityTooLarge:
-                return _error(bad("body", f"more than {MAX_BODY} bytes"))
-            except (ConnectionError, asyncio.CancelledError):
-                raise  # the caller has gone
-            except Exception:
-                log.exception("a call failed by a fault of ours")
-                return _error(CallRefused("INTERNAL", "the router failed; it is not your fault"))
 
-        return guarded
+def _with_errors(handler: Handler) -> Handler:
+    """Answers refusals and failures of `handler` as JSON errors."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except CallRefused as refused:
+            return _error(refused)
+        except web.HTTPRequestEntityTooLarge:
+            return _error(invalid_argument("body", f"more than {MAX_BODY} bytes"))
+        except (ConnectionError, asyncio.CancelledError):
+            raise  # the caller has disconnected
+        except Exception:
+            log.exception("a call failed in the router")
+            return _error(CallRefused("INTERNAL", "the router failed; your request is not the cause"))
+
+    return answer
 
 
 def _traceparent(request: web.Request) -> str:
-    """The caller's trace: `traceparent`, else `X-Trace-ID`, whose 32 hex digits begin a sampled trace."""
+    """The caller's traceparent, from the header `traceparent` or `X-Trace-ID`; "" for none."""
     return from_headers(request.headers.get("traceparent", ""), request.headers.get("X-Trace-ID", ""))
 
 
-def _json(body: bytes, status: int = 200, **headers: str) -> web.Response:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return web.Response(body=body, status=status, content_type="application/json", headers=named)
+def _json(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
 
 def _error(refused: CallRefused) -> web.Response:
@@ -139,5 +157,5 @@ def _error(refused: CallRefused) -> web.Response:
     error = {"code": refused.code, "message": str(refused), "field": refused.field, "request_id": request_id}
     headers = {}
     if refused.retry_after is not None:
-        headers["Retry_After"] = str(max(1, round(refused.retry_after)))
-    return _json(msgspec.json.encode({"error": error}), STATUSES.get(refused.code, 500), **headers)
+        headers["Retry-After"] = str(max(1, round(refused.retry_after)))
+    return _json(msgspec.json.encode({"error": error}), STATUSES.get(refused.code, 500), headers)

@@ -1,7 +1,7 @@
-"""The API's messages as JSON: protobuf's JSON mapping, with JSON payloads in place (api.md, "HTTP").
+"""Shell: the API's messages as JSON: protobuf's JSON mapping, with JSON payloads in place (docs/api.md, "HTTP").
 
-In place of `data` a request may carry `json`, any JSON value, carried as it stands; in place of `ack_data` a report
-shows `ack_json` when the ack is JSON. Names are the proto's own (snake_case); camelCase is read too.
+In place of `data` a request may carry `json`: any JSON value, kept byte for byte. In place of `ack_data` a report shows
+`ack_json` when the ack is JSON. Names are those of the .proto (snake_case); camelCase is accepted too.
 """
 
 import base64
@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from homing.v1 import router_pb2
-from router.push import CallRefused, bad
+from router.push import CallRefused, invalid_argument
 
 M = TypeVar("M", bound=Message)
 
@@ -23,55 +23,55 @@ _find_unknown = re.compile(r'no field named "([^"]+)"').search
 _find_failed = re.compile(r"Failed to parse (\w+) field").search
 
 
-def read(body: bytes, into: M) -> M:
-    """The request that a body holds. Refused (INVALID_ARGUMENT) names the field."""
-    fields = _names(body)
+def decode(body: bytes, into: M) -> M:
+    """Fill `into` from a body. Raises CallRefused, INVALID_ARGUMENT, naming the field."""
+    fields = _decode_fields(body)
     payload = _take_json(fields) if "data" in into.DESCRIPTOR.fields_by_name else None
-    _judge_base64(fields)
+    _check_base64(fields)
     _fill(fields, into)
     if payload is not None:
         into.data = payload  # type: ignore[attr-defined]  # only messages with data have json
     return into
 
 
-class Unreadable(NamedTuple):
-    """An item of a batch that is no push. `push_id`: "" when not even that can be read."""
+class UnreadablePush(NamedTuple):
+    """An item of a batch that is no PushRequest. `push_id`: "" when the item has none that can be read."""
 
     push_id: str
-    why: CallRefused
+    refused: CallRefused
 
 
-def read_batch(body: bytes) -> list[router_pb2.PushRequest | Unreadable]:
-    """The items of a batch: {"pushes": [...]}. One that cannot be read spoils none of the others."""
-    fields = _names(body)
+def decode_batch(body: bytes) -> list[router_pb2.PushRequest | UnreadablePush]:
+    """The items of a batch: {"pushes": [...]}. An unreadable item does not affect the others."""
+    fields = _decode_fields(body)
     unknown = sorted(set(fields) - {"pushes"})
     if unknown:
-        raise bad(unknown[0], "no such field")
+        raise invalid_argument(unknown[0], "no such field")
     try:
         bodies = _decode_many(fields.get("pushes", b"[]"))
     except msgspec.DecodeError:
-        raise bad("pushes", "must be a list") from None
-    return [_read_item(bytes(one)) for one in bodies]
+        raise invalid_argument("pushes", "must be a list") from None
+    return [_decode_item(bytes(item)) for item in bodies]
 
 
-def _read_item(body: bytes) -> router_pb2.PushRequest | Unreadable:
+def _decode_item(body: bytes) -> router_pb2.PushRequest | UnreadablePush:
     try:
-        return read(body, router_pb2.PushRequest())
+        return decode(body, router_pb2.PushRequest())
     except CallRefused as refused:
-        return Unreadable(_push_id_in(body), refused)
+        return UnreadablePush(_push_id(body), refused)
 
 
-def _push_id_in(body: bytes) -> str:
-    """What the caller will look for, if it stands there at all."""
+def _push_id(body: bytes) -> str:
+    """The push_id of an unreadable item, by which its caller finds the report; "" for none."""
     try:
-        fields = _names(body)
+        fields = _decode_fields(body)
         return msgspec.json.decode(fields.get("push_id", fields.get("pushId", b'""')), type=str)[:64]
     except (CallRefused, msgspec.MsgspecError):
         return ""
 
 
-def write(message: Message) -> bytes:
-    """A response as JSON. Every field is there, also zeros: a reader need not know the defaults."""
+def encode(message: Message) -> bytes:
+    """A response as JSON, with every field, zeros included: a reader need not know the defaults."""
     fields = json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
@@ -79,11 +79,11 @@ def write(message: Message) -> bytes:
     originals = [message.report] if "report" in fields else getattr(message, "reports", [])  # type: ignore[attr-defined]
     for shown, report in zip(reports, originals, strict=True):
         for delivery, original in zip(shown.get("deliveries", []), report.deliveries, strict=True):
-            _show_ack(delivery, original)
+            _put_ack(delivery, original)
     return msgspec.json.encode(fields)
 
 
-def _show_ack(shown: dict[str, Any], delivery: router_pb2.Delivery) -> None:
+def _put_ack(shown: dict[str, Any], delivery: router_pb2.Delivery) -> None:
     if not delivery.ack_data:
         shown.pop("ack_data", None)
         shown.pop("ack_content_type", None)
@@ -92,7 +92,7 @@ def _show_ack(shown: dict[str, Any], delivery: router_pb2.Delivery) -> None:
         shown["ack_json"] = msgspec.Raw(delivery.ack_data)
 
 
-def _names(body: bytes) -> dict[str, msgspec.Raw]:
+def _decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
     try:
         return _decode_names(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -103,20 +103,20 @@ def _take_json(fields: dict[str, msgspec.Raw]) -> bytes | None:
     if "json" not in fields:
         return None
     if "data" in fields:
-        raise bad("json", "either json or data, not both")
-    given = fields.get("content_type", fields.get("contentType", msgspec.Raw(b'""')))
-    if bytes(given) not in (b'""', b'"application/json"'):
-        raise bad("content_type", "json is application/json")
+        raise invalid_argument("json", "either json or data, not both")
+    content_type = fields.get("content_type", fields.get("contentType", msgspec.Raw(b'""')))
+    if bytes(content_type) not in (b'""', b'"application/json"'):
+        raise invalid_argument("content_type", "the type of json is application/json")
     return bytes(fields.pop("json"))
 
 
-def _judge_base64(fields: dict[str, msgspec.Raw]) -> None:
-    """protobuf reads what is not base64 as nothing at all."""
+def _check_base64(fields: dict[str, msgspec.Raw]) -> None:
+    """Refuse `data` that is not base64: protobuf would read an empty payload."""
     if "data" in fields:
         try:
             base64.b64decode(msgspec.json.decode(fields["data"], type=str), altchars=b"+/", validate=True)
         except (msgspec.MsgspecError, ValueError):
-            raise bad("data", "not base64; a JSON payload may stand in json") from None
+            raise invalid_argument("data", "not base64; for a JSON payload use the field json") from None
 
 
 def _fill(fields: dict[str, msgspec.Raw], into: Message) -> None:
@@ -126,7 +126,8 @@ def _fill(fields: dict[str, msgspec.Raw], into: Message) -> None:
         raise CallRefused("INVALID_ARGUMENT", f"the body cannot be read: {error}") from None
     except json_format.ParseError as error:
         text = str(error)
-        found = _find_unknown(text) or _find_failed(text)
-        if found is None:
-            raise CallRefused("INVALID_ARGUMENT", text) from None
-        raise bad(found[1], "no such field" if _find_unknown(text) else text) from None
+        if (unknown := _find_unknown(text)) is not None:
+            raise invalid_argument(unknown[1], "no such field") from None
+        if (failed := _find_failed(text)) is not None:
+            raise invalid_argument(failed[1], text) from None
+        raise CallRefused("INVALID_ARGUMENT", text) from None

@@ -1,98 +1,99 @@
-"""One PushStream: pushes in, reports out as they finish, in any order, matched by push_id (api.md, "PushStream").
+"""Shell: one PushStream: pushes in, reports out as they finish, matched by push_id (docs/api.md, "PushStream").
 
-A bad item never ends the stream: it gets its error. Pushes are handed over in stream order, without a task each. Two
-bounds: over `stream_pushes` under way an item is refused with RESOURCE_EXHAUSTED; and when the caller does not read,
-reports gather up to `UNREAD`, and then nothing more is read from it. A report weighs one, and one for each delivery
-that it lists.
+A push that is refused never ends the stream: its report has the error. Pushes are started in stream order, without a
+task for each. Two bounds: more than `stream_pushes` in flight are refused with RESOURCE_EXHAUSTED, item by item; and
+while the caller does not read, reports gather up to `MAX_UNREAD`, then nothing more is read from the caller. The weight
+of a report is 1, plus 1 for each delivery that the report lists.
 """
 
 from collections import deque
 from collections.abc import Callable
 
 from homing.v1 import router_pb2
-from observability.tracing import OFF, Tracer
 from router.api.settings import ApiSettings
-from router.delivery.port import Delivery
-from router.delivery.trace import record_batch, record_refused
-from router.push import CallRefused, bad, check_push
+from router.caller import Caller
+from router.push import CallRefused, invalid_argument
+from router.push_handler import PushHandler
 
-UNREAD = 100_000  # weight of the reports that may wait for the caller: some MB
+MAX_UNREAD = 100_000  # weight of the reports that wait for the caller: some MB
 MESSAGE_PUSHES = 256
 MESSAGE_BYTES = 1024 * 1024  # of more than one push
 MESSAGE_REPORTS = 256
-MESSAGE_WEIGHT = 10_000  # of one message of reports: below the 4 MiB that gRPC clients take, acks' own data apart
-RETRY_AFTER = 0.1  # seconds, told to a caller that sends more than may be under way
+MESSAGE_WEIGHT = 10_000  # of one message of reports: below the 4 MiB that gRPC clients accept, acks' data apart
+RETRY_AFTER = 0.1  # seconds, for a push above the bound
 
-
-def _nobody(_patient: bool) -> None:
-    """Nobody listens yet."""
+OnReport = Callable[[bool], None]
+"""Called when the stream has a report, or has finished. True: the report may linger, because others are in flight."""
 
 
 class PushStreamCall:
-    """The state of one stream. Whoever carries it reads requests into `take` and writes what `reports` gives."""
+    """The state of one stream. The transport passes messages to `receive` and sends what `next_response` returns."""
 
     __slots__ = (
-        *("_closed", "_delivery", "_finished", "_settings", "_traceparent", "_tracer", "_under_way", "_weight"),
-        "on_some",
+        *("_caller", "_closed", "_finished", "_in_flight", "_on_report"),
+        *("_pushes", "_settings", "_traceparent", "_weight"),
     )
 
-    def __init__(self, settings: ApiSettings, delivery: Delivery, tracer: Tracer = OFF, traceparent: str = "") -> None:
-        """`traceparent`: the stream's own; each push has its own in its request (api.md)."""
-        self.on_some: Callable[[bool], None] = _nobody  # a report has finished; whether it may wait for company
-        self._tracer = tracer
-        self._traceparent = traceparent
+    def __init__(
+        self, settings: ApiSettings, pushes: PushHandler, caller: Caller, on_report: OnReport, traceparent: str = ""
+    ) -> None:
+        """`traceparent`: the stream's own; each push has its own in its request."""
         self._settings = settings
-        self._delivery = delivery
-        self._under_way = 0
+        self._pushes = pushes
+        self._caller = caller
+        self._on_report = on_report
+        self._traceparent = traceparent
+        self._in_flight = 0
         self._finished: deque[router_pb2.PushReport] = deque()
         self._weight = 0
-        self._closed = False  # the caller has sent everything
+        self._closed = False  # the caller has half-closed
 
     @property
-    def room(self) -> bool:
-        """Whether the caller has read enough of its reports that more may be taken."""
-        return self._weight < UNREAD
+    def has_room(self) -> bool:
+        """Whether the caller has read enough of its reports that more pushes may be read."""
+        return self._weight < MAX_UNREAD
 
     @property
-    def under_way(self) -> int:
-        """Pushes whose reports have not been made."""
-        return self._under_way
+    def in_flight(self) -> int:
+        """Pushes that have no report yet."""
+        return self._in_flight
 
     @property
-    def waiting(self) -> bool:
-        """Whether `reports` has more to give."""
+    def has_reports(self) -> bool:
+        """Whether `next_response` returns a message."""
         return bool(self._finished)
 
     @property
-    def over(self) -> bool:
-        """The caller has sent everything, and `reports` has given everything."""
-        return self._closed and not self._under_way and not self._finished
+    def finished(self) -> bool:
+        """Whether the caller has half-closed, and every report has been returned."""
+        return self._closed and not self._in_flight and not self._finished
 
-    def take(self, request: router_pb2.PushStreamRequest, size: int, received_ns: int) -> None:
-        """One message of the caller, `size` bytes."""
-        error = _misfit(request, size)
-        for push in request.pushes:
+    def receive(self, request: router_pb2.PushStreamRequest, size: int, received_ns: int) -> None:
+        """One message of the caller. `size`: bytes. `received_ns`: monotonic clock."""
+        pushes = request.pushes
+        error = _check_message(len(pushes), size)
+        for push in pushes:
             if error is not None:
                 self._finish(_refused(push.push_id, error))
-            elif self._under_way >= self._settings.stream_pushes:
-                text = f"{self._under_way} pushes of this stream are under way"
+            elif self._in_flight >= self._settings.stream_pushes:
+                text = f"{self._in_flight} pushes of this stream are in flight"
                 self._finish(_refused(push.push_id, CallRefused("RESOURCE_EXHAUSTED", text, retry_after=RETRY_AFTER)))
             else:
                 self._start(push, received_ns)
-        if self._tracer.on and len(request.pushes) > 1:
-            record_batch(self._tracer, self._traceparent, request.pushes, received_ns)
+        if len(pushes) > 1:
+            self._pushes.trace_batch(self._traceparent, pushes, received_ns)
 
-    def refuse(self, push_id: str, why: CallRefused) -> None:
-        """An item that could not even be read as a push."""
-        self._finish(_refused(push_id, why))
+    def refuse(self, push_id: str, refused: CallRefused) -> None:
+        """An item that could not be read as a push."""
+        self._finish(_refused(push_id, refused))
 
     def close(self) -> None:
-        """The caller has sent everything: what is under way is still reported."""
+        """The caller has half-closed. Pushes in flight are still reported."""
         self._closed = True
-        self.on_some(False)
+        self._on_report(False)
 
-    def reports(self) -> router_pb2.PushStreamResponse | None:
-        """The next message for the caller; None while there is nothing to say."""
+    def next_response(self) -> router_pb2.PushStreamResponse | None:
+        """The next message for the caller; None: no report is finished."""
         if not self._finished:
             return None
         batch: list[router_pb2.PushReport] = []
@@ -106,32 +107,28 @@ class PushStreamCall:
 
     def _start(self, request: router_pb2.PushRequest, received_ns: int) -> None:
         push_id = request.push_id
-        try:
-            push = check_push(request, self._settings.max_data, linger=self._under_way > 0)
-        except CallRefused as refused:
-            record_refused(self._tracer, request.traceparent, received_ns, refused)
-            self._finish(_refused(push_id, refused))
-            return
 
-        def done(result: router_pb2.PushReport | CallRefused) -> None:
-            self._under_way -= 1
+        def on_result(result: router_pb2.PushReport | CallRefused) -> None:
+            self._in_flight -= 1
             self._finish(_refused(push_id, result) if isinstance(result, CallRefused) else result)
 
-        self._under_way += 1
-        self._delivery.start(push, received_ns, done)
+        linger = self._in_flight > 0
+        self._in_flight += 1
+        self._pushes.start(self._caller, request, received_ns, on_result, linger)
 
     def _finish(self, report: router_pb2.PushReport) -> None:
         self._finished.append(report)
         self._weight += 1 + len(report.deliveries)
-        self.on_some(self._under_way > 0)
+        self._on_report(self._in_flight > 0)
 
 
-def _misfit(request: router_pb2.PushStreamRequest, size: int) -> CallRefused | None:
-    """Why a message is refused as a whole (router.proto, PushStreamRequest)."""
-    if len(request.pushes) > MESSAGE_PUSHES:
-        return bad("pushes", f"{len(request.pushes)} of them in one message; at most {MESSAGE_PUSHES}")
-    if size > MESSAGE_BYTES and len(request.pushes) > 1:
-        return bad("pushes", f"{size} bytes of them in one message; at most {MESSAGE_BYTES}, or one larger push")
+def _check_message(pushes: int, size: int) -> CallRefused | None:
+    """Why every item of a message is refused: too many pushes, or too many bytes. None: the message is accepted."""
+    if pushes > MESSAGE_PUSHES:
+        return invalid_argument("pushes", f"{pushes} of them in one message; at most {MESSAGE_PUSHES}")
+    if size > MESSAGE_BYTES and pushes > 1:
+        text = f"{size} bytes of them in one message; at most {MESSAGE_BYTES}, or one larger push"
+        return invalid_argument("pushes", text)
     return None
 
 
@@ -140,7 +137,7 @@ def _refused(push_id: str, refused: CallRefused) -> router_pb2.PushReport:
 
 
 def to_error(refused: CallRefused) -> router_pb2.Error:
-    """A refusal as the API's own message."""
+    """A refusal as a message of the API."""
     error = router_pb2.Error(code=refused.code, message=str(refused), field=refused.field)
     if refused.retry_after is not None:
         error.retry_after.FromMilliseconds(round(refused.retry_after * 1000))

@@ -1,4 +1,4 @@
-"""gRPC's server reflection (grpc.reflection.v1alpha), so that grpcurl and its like need no .proto file."""
+"""Shell: gRPC's server reflection (grpc.reflection.v1alpha), so that tools such as grpcurl need no .proto file."""
 
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FileDescriptor
@@ -10,14 +10,14 @@ UNIMPLEMENTED = 12
 
 
 class Reflection:
-    """Answers questions about the descriptors of some services."""
+    """Serves the descriptors of some services, by full name."""
 
     def __init__(self, *services: str) -> None:
         self._services = sorted(services)
         self._pool = descriptor_pool.Default()
 
     def answer(self, request: reflection_pb2.ServerReflectionRequest) -> reflection_pb2.ServerReflectionResponse:
-        """One answer to one question; what is not here is an error in the answer, not of the stream."""
+        """The response to one request. An unknown name is an error in the response, not of the stream."""
         response = reflection_pb2.ServerReflectionResponse(valid_host=request.host, original_request=request)
         try:
             match request.WhichOneof("message_request"):
@@ -25,24 +25,24 @@ class Reflection:
                     for name in self._services:
                         response.list_services_response.service.add(name=name)
                 case "file_by_filename":
-                    self._files(response, self._pool.FindFileByName(request.file_by_filename))
+                    self._add_files(response, self._pool.FindFileByName(request.file_by_filename))
                 case "file_containing_symbol":
-                    self._files(response, self._pool.FindFileContainingSymbol(request.file_containing_symbol))
-                case _:  # extensions: proto3 has none
-                    self._error(response, UNIMPLEMENTED, "not answered here")
+                    self._add_files(response, self._pool.FindFileContainingSymbol(request.file_containing_symbol))
+                case _:  # extensions, which proto3 does not have
+                    self._set_error(response, UNIMPLEMENTED, "not served here")
         except KeyError as missing:
-            self._error(response, NOT_FOUND, str(missing))
+            self._set_error(response, NOT_FOUND, str(missing))
         return response
 
-    def _files(self, response: reflection_pb2.ServerReflectionResponse, file: FileDescriptor) -> None:
-        """The file, and every file that it needs, each once."""
-        waiting, seen = [file], set()
-        while waiting:
-            one = waiting.pop()
-            if one.name not in seen:
-                seen.add(one.name)
-                response.file_descriptor_response.file_descriptor_proto.append(one.serialized_pb)
-                waiting.extend(one.dependencies)
+    def _add_files(self, response: reflection_pb2.ServerReflectionResponse, file: FileDescriptor) -> None:
+        """Add the file and all its dependencies, each once."""
+        pending, added = [file], set()
+        while pending:
+            descriptor = pending.pop()
+            if descriptor.name not in added:
+                added.add(descriptor.name)
+                response.file_descriptor_response.file_descriptor_proto.append(descriptor.serialized_pb)
+                pending.extend(descriptor.dependencies)
 
-    def _error(self, response: reflection_pb2.ServerReflectionResponse, code: int, why: str) -> None:
+    def _set_error(self, response: reflection_pb2.ServerReflectionResponse, code: int, why: str) -> None:
         response.error_response.error_code, response.error_response.error_message = code, why

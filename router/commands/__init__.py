@@ -1,1 +1,1 @@
-"""Commands that come over Kafka: the API's calls, for backends that already speak nothing else (design §5)."""
+"""Commands over Kafka: the API's calls, for backends that only use Kafka (docs/records.md, "The commands topic")."""

@@ -1,13 +1,13 @@
-"""Core: a record as a command (design §5).
+"""Core: a Kafka record as a command (docs/records.md, "The commands topic").
 
-`X-Operator` says which call it is, the value is that call's request in JSON, as over HTTP:
+The header `X-Operator` names the call. The value is the request of that call in JSON, as over HTTP:
 
-    unicast      PushRequest to one name: a session, a user or a file
-    broadcast    PushRequest to many: a file's members, or everyone
+    unicast      PushRequest to a session, a user or a file
+    broadcast    PushRequest to a file or everyone
     join, leave, disconnect, reply    JoinRequest, LeaveRequest, DisconnectRequest, ReplyRequest
 
-A file is one name with many behind it, so both words fit it. A `unicast` to everyone, or a `broadcast` to a session or
-a user, contradicts itself: it is a mistake, and is not carried out.
+A file is one name with many members, so both operators fit. A `unicast` to everyone, or a `broadcast` to a session or a
+user, contradicts itself and is refused.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ import msgspec
 
 from homing.v1 import router_pb2
 from observability.traceparent import from_headers
-from router.push import CallRefused, bad
+from router.push import CallRefused, invalid_argument
 
 Request = (
     router_pb2.PushRequest
@@ -35,13 +35,13 @@ OPERATORS: Mapping[str, type[Request]] = {
     "reply": router_pb2.ReplyRequest,
 }
 TARGETS = {"unicast": ("session", "user", "file"), "broadcast": ("file", "everyone")}
-MAX_REASON = 1000  # characters, in a dead letter's header
+MAX_REASON = 1000  # characters, in the header of a dead letter
 
 Header = tuple[str, bytes]
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a record stands, which no other record does."""
+    """The place of a record, unique in its Kafka cluster."""
 
     topic: str
     partition: int
@@ -49,45 +49,46 @@ class Origin(msgspec.Struct, frozen=True):
 
     @property
     def push_id(self) -> str:
-        """The id of a push that has none: the same when the record is read again. At most 64 characters."""
+        """The id of a push without one, at most 64 characters: the same whenever the record is read."""
         return f"{self.topic[-32:]}-{self.partition}-{self.offset}"
 
 
-def as_text(headers: Iterable[Header]) -> dict[str, str]:
-    """Headers by name; of several with one name the last."""
+def decode_headers(headers: Iterable[Header]) -> dict[str, str]:
+    """Headers by name, as UTF-8 text; of several headers with one name the last."""
     return {name: value.decode(errors="replace") for name, value in headers if value is not None}
 
 
 def operator_of(headers: Mapping[str, str], value: bytes | None) -> str:
-    """What the record asks for. Refused: it does not say, or says something else, or has no value."""
+    """The record's operator. Raises CallRefused: no operator, an unknown one, or no value."""
     operator = headers.get("X-Operator")
-    words = ", ".join(OPERATORS)
+    known = ", ".join(OPERATORS)
     if operator is None:
-        raise bad("X-Operator", f"the record has no such header; it is one of {words}")
+        raise invalid_argument("X-Operator", f"the record has no such header; it is one of {known}")
     if operator not in OPERATORS:
-        raise bad("X-Operator", f"{operator!r} is none of {words}")
+        raise invalid_argument("X-Operator", f"{operator!r} is none of {known}")
     if value is None:
         raise CallRefused("INVALID_ARGUMENT", "the record has no value; it must hold the request in JSON")
     return operator
 
 
-def complete(operator: str, request: Request, headers: Mapping[str, str], origin: Origin) -> None:
-    """Give a push what the record says beside the value: its trace and, if it has none, its id. Refused: not its word.
+def complete_push(operator: str, request: Request, headers: Mapping[str, str], origin: Origin) -> None:
+    """Set the trace of a push from the record's headers, and a missing push_id from its origin; other requests stay.
 
-    The record's trace wins over the request's, as a call's metadata does (api.md).
+    The trace of the record wins over that of the request, as metadata does in a gRPC call. Raises CallRefused when the
+    operator does not fit the target.
     """
     if not isinstance(request, router_pb2.PushRequest):
         return
     kind = request.target.WhichOneof("to")
     if kind is not None and kind not in TARGETS[operator]:
-        raise bad("target", f"{operator} is for {' or '.join(TARGETS[operator])}, not for {kind}")
+        raise invalid_argument("target", f"{operator} is for {' or '.join(TARGETS[operator])}, not for {kind}")
     request.push_id = request.push_id or origin.push_id
     trace = from_headers(headers.get("traceparent", ""), headers.get("X-Trace-ID", ""))
     request.traceparent = trace or request.traceparent
 
 
-def dead_headers(headers: Sequence[Header], refused: CallRefused, origin: Origin) -> list[Header]:
-    """A dead letter's: the record's own, why it was not carried out, and where it stood."""
+def dead_letter_headers(headers: Sequence[Header], refused: CallRefused, origin: Origin) -> list[Header]:
+    """The headers of a dead letter: the record's own, the reason, and the origin (docs/records.md, "Dead letters")."""
     added = {
         "X-Reason": f"{refused.code}: {refused}"[:MAX_REASON],
         "X-Origin-Topic": origin.topic,

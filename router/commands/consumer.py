@@ -1,9 +1,8 @@
-"""Shell: commands from a Kafka topic: read by all routers as one group, committed when they are carried out.
+"""Shell: the consumer of commands: one Kafka consumer group of all routers; offsets are committed after execution.
 
-At least once: what was under way when a router died is done again, and a push has the same id then, so that its
-receivers can tell.
-Commands with the same key are carried out one after another, in the topic's order; others at the same time, up to
-`[commands] in_flight`, and then nothing more is read.
+At least once: what was in flight when a router died is executed again, and a push then has the same push_id, so that
+its receivers can recognise it. Commands with the same key are executed one after another, in the order of the topic;
+others at the same time, up to `[commands] in_flight`, and then no more are read.
 """
 
 import asyncio
@@ -15,8 +14,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import CorruptRecordException, IllegalStateError, UnsupportedCodecError
 
 from observability.counters import Counters
-from router.commands.command import Origin, as_text
-from router.commands.dead import DeadLetters
+from router.caller import Authenticate
+from router.commands.command import Origin, decode_headers
+from router.commands.dead_letters import DeadLetters
 from router.commands.dispatch import CommandDispatcher
 from router.commands.offsets import PartitionOffsets
 from router.commands.settings import CommandSettings
@@ -26,112 +26,120 @@ from runtime.bus.settings import BusSection
 
 log = logging.getLogger(__name__)
 
-COMMIT_EVERY = 0.2  # seconds, at most that often
-END_WITHIN = 2.0  # seconds for commands under way, at a stop or when another router gets their partition
-LET_GO_WITHIN = 1.0  # seconds to leave the group
-AWAY_AFTER = 3.0  # seconds without an answer; an idle broker gives one every half second
-PAUSE = 0.5  # seconds between two tries while Kafka is away
-SESSION = 6_000  # ms, Kafka's least: a router that has died is noticed after that
-AGAIN = 300  # ms for a partition to be fetched again; what raised was thrown away by the client
-LONG = 3_600_000  # ms; being full for long is no reason to leave the group
+COMMIT_INTERVAL = 0.2  # seconds, at least
+DRAIN_LIMIT = 2.0  # seconds for commands in flight, at a stop or when another router gets their partition
+LEAVE_LIMIT = 1.0  # seconds to leave the group
+AWAY_AFTER = 3.0  # seconds without an answer; an idle broker answers every half second
+RETRY_PAUSE = 0.5  # seconds between two tries while Kafka is away
+SESSION_MS = 6_000  # Kafka's minimum: after that time a router that has died is noticed
+REFETCH_MS = 300  # for a partition to be fetched again; the client has dropped what it could not decode
+MAX_POLL_MS = 3_600_000  # a router with a full `in_flight` stays in the group
 
 UNREADABLE = (UnicodeDecodeError, CorruptRecordException, UnsupportedCodecError)
-"""What aiokafka raises for a record that it cannot take apart; it would raise it again for ever."""
+"""What aiokafka raises for a record that it cannot decode, each time that it reads the record."""
 
-Key = tuple[TopicPartition, bytes]
+Lane = tuple[TopicPartition, bytes]
+"""Commands with the same key, in one partition."""
 
 
-class KafkaCommands(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Reads, carries out, commits."""
+class KafkaCommandConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Reads, executes, commits."""
 
     def __init__(
-        self, bus: BusSection, settings: CommandSettings, carrier: CommandDispatcher, counters: Counters
+        self,
+        bus: BusSection,
+        settings: CommandSettings,
+        dispatcher: CommandDispatcher,
+        authenticate: Authenticate,
+        counters: Counters,
     ) -> None:
+        """`authenticate`: the caller of each command, from its `ConsumerRecord`."""
         self._bus = bus
         self._settings = settings
-        self._carrier = carrier
+        self._dispatcher = dispatcher
+        self._authenticate = authenticate
         self._counters = counters
-        self._progress: dict[TopicPartition, PartitionOffsets] = {}
-        self._last: dict[Key, asyncio.Task[None]] = {}
-        self._under_way: dict[asyncio.Task[None], TopicPartition] = {}
-        self._ended = asyncio.Event()
-        self._room = asyncio.Event()
+        self._offsets: dict[TopicPartition, PartitionOffsets] = {}
+        self._newest: dict[Lane, asyncio.Task[None]] = {}
+        self._in_flight: dict[asyncio.Task[None], TopicPartition] = {}
+        self._finished = asyncio.Event()
+        self._has_room = asyncio.Event()
         self._consumer: AIOKafkaConsumer | None = None
-        self._dead = DeadLetters(bus, settings.dead)
+        self._dead_letters = DeadLetters(bus, settings.dead)
         self._away = False
 
     async def open(self) -> None:
-        """Find Kafka, and the topic, which is made if there is none. Raises BusAway."""
+        """Find Kafka, and the topic, which is created if it is absent. Raises BusUnavailable."""
         await kafka_client.wait_broker(self._bus)
         await kafka_client.ensure_topic(self._bus, self._settings.topic)
 
     async def run(self) -> None:
-        """Carry out commands, for ever; while Kafka is away, wait for it."""
-        consumer = await self._started()
+        """Execute commands, for ever. While Kafka is away, wait for Kafka."""
+        consumer = await self._start_consumer()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_committing(consumer))
             while True:
                 await self._wait_room()
-                room = self._settings.in_flight - len(self._under_way)
+                room = self._settings.in_flight - len(self._in_flight)
                 read = await self._read(consumer, room)
                 for partition, records in read.items():
                     for record in records:
                         self._begin(partition, record)
                 if not read or self._away:
-                    self._notice(consumer)
+                    self._check_away(consumer)
 
     async def close(self) -> None:
-        """After `run` was cancelled: let what is under way end, commit, leave the group."""
-        tasks = list(self._under_way)
-        await _wait_end(tasks)
+        """After `run` was cancelled: wait for commands in flight, commit, leave the group."""
+        tasks = list(self._in_flight)
+        await _wait(tasks)
         for task in tasks:
             task.cancel()
         if self._consumer is not None:
             with contextlib.suppress(*kafka_client.FAILURES):
-                async with asyncio.timeout(LET_GO_WITHIN):
+                async with asyncio.timeout(LEAVE_LIMIT):
                     await self._commit(self._consumer)
                     await self._consumer.stop()
-        await self._dead.close()
+        await self._dead_letters.close()
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
-        """Other routers take these over, and do again what is not committed."""
-        await _wait_end([task for task, partition in self._under_way.items() if partition in revoked])
+        """Other routers get these partitions, and execute again what is not committed."""
+        await _wait([task for task, partition in self._in_flight.items() if partition in revoked])
         if self._consumer is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(END_WITHIN):
+                async with asyncio.timeout(DRAIN_LIMIT):
                     await self._commit(self._consumer)
         for partition in revoked:
-            self._progress.pop(partition, None)
+            self._offsets.pop(partition, None)
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
-        """They begin where their offsets were committed."""
+        """Reading begins at the committed offsets."""
 
-    async def _started(self) -> AIOKafkaConsumer:
+    async def _start_consumer(self) -> AIOKafkaConsumer:
         pause = 0.0
         while True:
             await asyncio.sleep(pause)
-            pause = PAUSE
+            pause = RETRY_PAUSE
             self._consumer = self._make_consumer()
             self._consumer.subscribe([self._settings.topic], listener=self)
             try:
                 await self._consumer.start()
             except kafka_client.FAILURES as error:
-                log.warning("Kafka at %s is away, no commands are heard: %s", self._bus.kafka, error)
+                log.warning("Kafka at %s is away, no commands are read: %s", self._bus.kafka, error)
                 await self._consumer.stop()
             else:
                 return self._consumer
 
     def _make_consumer(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
-            bootstrap_servers=kafka_client.bootstrap(self._bus),
+            bootstrap_servers=kafka_client.bootstrap_servers(self._bus),
             group_id=self._settings.group,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",  # what was said before the first router came was said to it
+            auto_offset_reset="earliest",  # commands that were written before the first router came are executed too
             isolation_level="read_committed",
-            max_poll_interval_ms=LONG,
+            max_poll_interval_ms=MAX_POLL_MS,
             rebalance_timeout_ms=10_000,
-            session_timeout_ms=SESSION,
-            heartbeat_interval_ms=SESSION // 3,
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=SESSION_MS // 3,
             metadata_max_age_ms=30_000,
         )
 
@@ -139,22 +147,24 @@ class KafkaCommands(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             read: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(timeout_ms=500, max_records=most)
         except UNREADABLE:
-            return await self._read_around(consumer, most)
+            return await self._skip_unreadable(consumer, most)
         except kafka_client.FAILURES as error:
             log.warning("commands cannot be read from Kafka at %s: %r", self._bus.kafka, error)
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(RETRY_PAUSE)
             return {}
         return read
 
-    async def _read_around(self, consumer: AIOKafkaConsumer, most: int) -> dict[TopicPartition, list[ConsumerRecord]]:
-        """Partition by partition; a record that cannot be taken apart is passed over, counted and named in the log.
+    async def _skip_unreadable(
+        self, consumer: AIOKafkaConsumer, most: int
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """Read partition by partition. A record that cannot be decoded is skipped, counted and logged.
 
-        It cannot be buried: nobody can say what it is.
+        There is no dead letter for it: the client gives neither its key nor its value.
         """
         read: dict[TopicPartition, list[ConsumerRecord]] = {}
         for partition in consumer.assignment():
             try:
-                read |= await consumer.getmany(partition, timeout_ms=AGAIN, max_records=max(1, most // 8))
+                read |= await consumer.getmany(partition, timeout_ms=REFETCH_MS, max_records=max(1, most // 8))
             except UNREADABLE as error:
                 offset = await consumer.position(partition)
                 consumer.seek(partition, offset + 1)
@@ -164,87 +174,89 @@ class KafkaCommands(ConsumerRebalanceListener):  # type: ignore[misc]
                 log.warning("commands cannot be read from Kafka at %s: %r", self._bus.kafka, error)
         return read
 
-    def _notice(self, consumer: AIOKafkaConsumer) -> None:
-        """Whether brokers still answer, said once: the client tries again by itself, and keeps quiet about it."""
+    def _check_away(self, consumer: AIOKafkaConsumer) -> None:
+        """Log once when brokers stop answering, and once when they answer again: the client retries silently."""
         answered = [at for tp in consumer.assignment() if (at := consumer.last_poll_timestamp(tp))]
         away = bool(answered) and time.time() - max(answered) / 1000 > AWAY_AFTER
         if away and not self._away:
-            log.warning("Kafka at %s is away, no commands are heard", self._bus.kafka)
+            log.warning("Kafka at %s is away, no commands are read", self._bus.kafka)
         elif self._away and not away:
             log.info("Kafka at %s is back", self._bus.kafka)
         self._away = away
 
     async def _wait_room(self) -> None:
-        while len(self._under_way) >= self._settings.in_flight:
-            self._room.clear()
-            await self._room.wait()
+        while len(self._in_flight) >= self._settings.in_flight:
+            self._has_room.clear()
+            await self._has_room.wait()
 
     def _begin(self, partition: TopicPartition, record: ConsumerRecord) -> None:
-        progress = self._progress.setdefault(partition, PartitionOffsets())
-        progress.begin(record.offset)
+        offsets = self._offsets.setdefault(partition, PartitionOffsets())
+        offsets.begin(record.offset)
         lane = None if record.key is None else (partition, record.key)
-        task = asyncio.create_task(self._carry(record, progress, self._last.get(lane) if lane else None))
-        self._under_way[task] = partition
+        task = asyncio.create_task(self._execute(record, offsets, self._newest.get(lane) if lane else None))
+        self._in_flight[task] = partition
         if lane:
-            self._last[lane] = task
-        task.add_done_callback(lambda ended: self._forget(ended, lane))
+            self._newest[lane] = task
+        task.add_done_callback(lambda ended: self._on_task_end(ended, lane))
 
-    def _forget(self, task: "asyncio.Task[None]", lane: Key | None) -> None:
-        del self._under_way[task]
-        self._room.set()
-        if lane and self._last.get(lane) is task:
-            del self._last[lane]
+    def _on_task_end(self, task: "asyncio.Task[None]", lane: Lane | None) -> None:
+        del self._in_flight[task]
+        self._has_room.set()
+        if lane and self._newest.get(lane) is task:
+            del self._newest[lane]
         if not task.cancelled() and (error := task.exception()):
-            log.critical("a command's own task has failed", exc_info=error)
+            log.critical("the task of a command has failed", exc_info=error)
 
-    async def _carry(
-        self, record: ConsumerRecord, progress: PartitionOffsets, before: "asyncio.Task[None] | None"
+    async def _execute(
+        self, record: ConsumerRecord, offsets: PartitionOffsets, previous: "asyncio.Task[None] | None"
     ) -> None:
-        if before is not None:
-            await asyncio.wait([before])
+        if previous is not None:
+            await asyncio.wait([previous])
         origin = Origin(record.topic, record.partition, record.offset)
         try:
-            await self._carrier.carry(as_text(record.headers), record.value, origin)
+            caller = self._authenticate(record)
+            await self._dispatcher.dispatch(caller, decode_headers(record.headers), record.value, origin)
         except CallRefused as refused:
-            await self._bury(record, origin, refused)
+            await self._write_dead_letter(record, origin, refused)
         except Exception:
-            log.exception("a command failed by a fault of ours: %s", origin)
-            await self._bury(record, origin, CallRefused("INTERNAL", "the router failed; it is not your fault"))
+            log.exception("a command failed in the router: %s", origin)
+            failed = CallRefused("INTERNAL", "the router failed; your request is not the cause")
+            await self._write_dead_letter(record, origin, failed)
         else:
             self._counters.commands_done += 1
-        progress.end(record.offset)
-        self._ended.set()
+        offsets.finish(record.offset)
+        self._finished.set()
 
-    async def _bury(self, record: ConsumerRecord, origin: Origin, refused: CallRefused) -> None:
-        await self._dead.bury(record, origin, refused)
+    async def _write_dead_letter(self, record: ConsumerRecord, origin: Origin, refused: CallRefused) -> None:
+        await self._dead_letters.write_dead_letter(record, origin, refused)
         self._counters.commands_dead += 1
 
     async def _keep_committing(self, consumer: AIOKafkaConsumer) -> None:
         while True:
-            await self._ended.wait()
-            self._ended.clear()
-            pause = COMMIT_EVERY
+            await self._finished.wait()
+            self._finished.clear()
+            pause = COMMIT_INTERVAL
             if not await self._commit(consumer):
-                self._ended.set()
-                pause = PAUSE
+                self._finished.set()
+                pause = RETRY_PAUSE
             await asyncio.sleep(pause)
 
     async def _commit(self, consumer: AIOKafkaConsumer) -> bool:
-        """Commit what has ended. False: Kafka did not take it; what is not committed will be done again."""
-        offsets = {tp: offset for tp, progress in self._progress.items() if (offset := progress.to_commit) is not None}
-        if not offsets:
+        """Commit what is finished. False: Kafka did not accept the commit; it must be tried again."""
+        commits = {tp: offset for tp, offsets in self._offsets.items() if (offset := offsets.to_commit) is not None}
+        if not commits:
             return True
         try:
-            await consumer.commit(offsets)
+            await consumer.commit(commits)
         except (*kafka_client.FAILURES, IllegalStateError) as error:
-            log.warning("commands that were carried out could not be committed: %r", error)
+            log.warning("executed commands could not be committed: %r", error)
             return False
-        for tp, offset in offsets.items():
-            if (progress := self._progress.get(tp)) is not None:  # else it is another router's meanwhile
-                progress.committed(offset)
+        for tp, offset in commits.items():
+            if (offsets := self._offsets.get(tp)) is not None:  # None: revoked meanwhile
+                offsets.on_committed(offset)
         return True
 
 
-async def _wait_end(tasks: "list[asyncio.Task[None]]") -> None:
+async def _wait(tasks: "list[asyncio.Task[None]]") -> None:
     if tasks:
-        await asyncio.wait(tasks, timeout=END_WITHIN)
+        await asyncio.wait(tasks, timeout=DRAIN_LIMIT)

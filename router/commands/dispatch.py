@@ -1,4 +1,4 @@
-"""Shell: carries one command out by the API's own calls, as often as it takes."""
+"""Shell: execution of one command by the API's own calls, with retries."""
 
 import asyncio
 import time
@@ -7,18 +7,19 @@ from typing import Any
 
 from router.api import json_mapping
 from router.api.calls import Calls
-from router.commands.command import OPERATORS, Origin, complete, operator_of
+from router.caller import Caller
+from router.commands.command import OPERATORS, Origin, complete_push, operator_of
 from router.push import CallRefused
 
-PAUSE = 0.1  # seconds between two tries, unless the refusal names another time
-SILENCE = 60.0  # seconds in which a node that does not answer is asked again
+RETRY_PAUSE = 0.1  # seconds between two tries, unless the refusal has a retry_after
+UNAVAILABLE_LIMIT = 60.0  # seconds for which a node that does not answer is tried again
 
 
 class CommandDispatcher:
-    """Knows which call an operator is."""
+    """Maps operators to calls."""
 
     def __init__(self, calls: Calls) -> None:
-        self._calls: dict[str, Callable[[Any], Awaitable[object]]] = {
+        self._calls: dict[str, Callable[[Caller, Any], Awaitable[object]]] = {
             "unicast": calls.push,
             "broadcast": calls.push,
             "join": calls.join,
@@ -27,23 +28,22 @@ class CommandDispatcher:
             "reply": calls.reply,
         }
 
-    async def carry(self, headers: Mapping[str, str], value: bytes | None, origin: Origin) -> None:
-        """Until it is done. Refused: it cannot be.
+    async def dispatch(self, caller: Caller, headers: Mapping[str, str], value: bytes | None, origin: Origin) -> None:
+        """Execute one command to its end. Raises CallRefused: the command cannot be executed.
 
-        A full queue (RESOURCE_EXHAUSTED) passes, so it is waited for; a node that does not answer (UNAVAILABLE) is
-        either back or gone within SILENCE.
+        RESOURCE_EXHAUSTED (a full queue) is retried for ever, UNAVAILABLE (a node does not answer) for 60 s.
         """
         operator = operator_of(headers, value)
-        request = json_mapping.read(value or b"", OPERATORS[operator]())
-        complete(operator, request, headers, origin)
+        request = json_mapping.decode(value or b"", OPERATORS[operator]())
+        complete_push(operator, request, headers, origin)
         began = time.monotonic()
         while True:
             try:
-                await self._calls[operator](request)
+                await self._calls[operator](caller, request)
             except CallRefused as refused:
-                silent = refused.code == "UNAVAILABLE" and time.monotonic() - began < SILENCE
-                if refused.code != "RESOURCE_EXHAUSTED" and not silent:
+                unavailable = refused.code == "UNAVAILABLE" and time.monotonic() - began < UNAVAILABLE_LIMIT
+                if refused.code != "RESOURCE_EXHAUSTED" and not unavailable:
                     raise
-                await asyncio.sleep(refused.retry_after or PAUSE)
+                await asyncio.sleep(refused.retry_after or RETRY_PAUSE)
             else:
                 return

@@ -1,33 +1,33 @@
-"""Core: how far one partition is carried out. Records end in any order; an offset stands for all before it."""
+"""Core: the offset to commit for one partition. Records finish in any order; an offset stands for all before it."""
 
 
 class PartitionOffsets:
-    """Offsets under way, in the order in which they began, which is the partition's."""
+    """Offsets in flight, in the order of the partition."""
 
     def __init__(self) -> None:
-        self._under_way: dict[int, None] = {}
+        self._in_flight: dict[int, None] = {}
         self._next = 0
         self._committed = 0
 
     def begin(self, offset: int) -> None:
-        """A record is being carried out."""
-        self._under_way[offset] = None
+        """Execution of the record begins. Offsets must rise."""
+        self._in_flight[offset] = None
         self._next = offset + 1
 
-    def end(self, offset: int) -> None:
-        """It is carried out, or dead and buried."""
-        del self._under_way[offset]
+    def finish(self, offset: int) -> None:
+        """The record is executed, or its dead letter is written."""
+        del self._in_flight[offset]
 
     @property
-    def reached(self) -> int:
-        """Everything before this offset has ended."""
-        return next(iter(self._under_way), self._next)
+    def finished_to(self) -> int:
+        """The first offset that is not finished."""
+        return next(iter(self._in_flight), self._next)
 
     @property
     def to_commit(self) -> int | None:
-        """The offset to be committed; None: the last one committed is as good."""
-        return self.reached if self.reached > self._committed else None
+        """The offset to commit; None: the last commit covers everything that is finished."""
+        return self.finished_to if self.finished_to > self._committed else None
 
-    def committed(self, offset: int) -> None:
-        """Kafka has it."""
+    def on_committed(self, offset: int) -> None:
+        """Kafka has committed the offset."""
         self._committed = max(self._committed, offset)

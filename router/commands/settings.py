@@ -1,4 +1,4 @@
-"""`[commands]`: where commands come from. They are heard when `[bus] kind = "kafka"`."""
+"""Core: `[commands]`: the topics and bounds of commands, which are consumed when `[bus] kind = "kafka"`."""
 
 from typing import Annotated
 
@@ -6,9 +6,9 @@ import msgspec
 
 
 class CommandSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[commands]`: the topic, and how much of it is under way at once."""
+    """`[commands]`: the topics, and how many commands are in flight at once."""
 
-    topic: str = "homing.commands"
-    dead: str = "homing.commands.dead"  # gets what cannot be carried out, with the reason
-    group: str = "homing.routers"  # the consumer group; all routers of a cluster share the work
-    in_flight: Annotated[int, msgspec.Meta(ge=1)] = 256  # commands of one router under way; then it reads no more
+    topic: str = "homing.commands"  # The Kafka topic of commands.
+    dead: str = "homing.commands.dead"  # The Kafka topic of the records that cannot be executed, with the reason.
+    group: str = "homing.routers"  # The consumer group, shared by all routers of a cluster.
+    in_flight: Annotated[int, msgspec.Meta(ge=1)] = 256  # Commands of one router in flight; then no more are read.

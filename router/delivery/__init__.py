@@ -1,1 +1,1 @@
-"""Push and table become a plan, outcomes become a report."""
+"""Delivery of pushes: target and table become a plan, the nodes' answers become a report; routed or broadcast."""

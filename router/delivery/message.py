@@ -1,17 +1,17 @@
-"""Core: a checked push as the node port says it."""
+"""Core: a checked push as a message to nodes (proto/homing/internal/v1/node.proto)."""
 
 from homing.internal.v1 import node_pb2
-from router.delivery.plan import receivers
-from router.hop.port import Outgoing
+from router.delivery.plan import to_receivers
+from router.hop.port import OutgoingPush
 from router.push import CheckedPush
 
 
-def message(push: CheckedPush, epoch: int, received_ns: int, traceparent: str, call: int = 0) -> node_pb2.Push:
-    """For the incarnation of this epoch; 0: for whatever incarnation reads it."""
+def to_message(push: CheckedPush, epoch: int, received_ns: int, traceparent: str, call: int = 0) -> node_pb2.Push:
+    """The push for the incarnation of this epoch; epoch 0: for any incarnation that reads the bus."""
     return node_pb2.Push(
         call=call,
         epoch=epoch,
-        receivers=receivers(push.target),
+        receivers=to_receivers(push.target),
         event=push.event,
         data=push.data,
         content_type=push.content_type,
@@ -26,7 +26,7 @@ def message(push: CheckedPush, epoch: int, received_ns: int, traceparent: str, c
     )
 
 
-def outgoing(push: CheckedPush, received_ns: int, traceparent: str) -> Outgoing:
-    """For any number of hops."""
-    raw = message(push, 0, received_ns, traceparent).SerializeToString()
-    return Outgoing(raw, push.size, push.ack_timeout)
+def to_outgoing(push: CheckedPush, received_ns: int, traceparent: str) -> OutgoingPush:
+    """The push encoded once, for any number of hops."""
+    raw = to_message(push, 0, received_ns, traceparent).SerializeToString()
+    return OutgoingPush(raw, push.size, push.ack_timeout)

@@ -1,9 +1,10 @@
-"""Core: which published pushes each node has handled, and so which reports are complete (broadcast mode).
+"""Core: which pushes on the bus each node has handled, and so which reports are complete (broadcast mode).
 
-A router numbers its pushes in the order in which they go to the bus; every node handles them in that order, says how
-far it has come, and answers those that had receivers there. So a push is complete when every node that was there when
-it was published has come past it, and all that took it have answered. Nodes say spans of numbers: one that begins
-past where the node was tells that the bus has lost what lies between.
+A router numbers its pushes in the order in which they are published; the number is the push's *call*. Every node
+handles them in that order. In its `Handled` messages (node.proto) a node reports the spans of calls that it has
+handled, the calls for which it has receivers (`taken`), and its answers. A push is complete when every node that was
+there at its publication has handled it, and every node that has taken it has answered. A span that does not begin right
+after the node's last handled call shows that the bus has lost the calls in between.
 """
 
 from collections import deque
@@ -16,156 +17,156 @@ from router.delivery.report import ReportBuilder
 from router.push import CheckedPush
 
 
-class Published:
-    """One push on the bus, until its report is complete."""
+class PublishedPush:
+    """One push in broadcast mode, until its report is complete."""
 
-    __slots__ = ("call", "due", "handled", "lost", "nodes", "owed", "push", "report")
+    __slots__ = ("awaited", "call", "deadline", "handled", "nodes", "push", "report", "unreachable")
 
-    def __init__(self, push: CheckedPush, report: ReportBuilder, due: float) -> None:
+    def __init__(self, push: CheckedPush, report: ReportBuilder, deadline: float) -> None:
         self.push = push
         self.report = report
-        self.due = due  # when it is given up
-        self.call = 0  # its number, once it goes to the bus
-        self.nodes: tuple[Incarnation, ...] = ()  # who was there then
-        self.owed: set[Incarnation] = set()  # who has receivers and has not answered
-        self.lost: set[Incarnation] = set()  # of whom nothing is known any more
-        self.handled = False  # every node has come past it
+        self.deadline = deadline  # loop time; then nodes without an answer are UNREACHABLE
+        self.call = 0  # assigned at publication
+        self.nodes: tuple[Incarnation, ...] = ()  # the nodes at publication
+        self.awaited: set[Incarnation] = set()  # nodes that have taken the push and have not answered
+        self.unreachable: set[Incarnation] = set()  # nodes reported as UNREACHABLE
+        self.handled = False  # by every node
 
 
 class BroadcastProgress:
-    """The pushes on the bus. `complete` hears each whose report is complete, once."""
+    """The pushes on the bus, by call."""
 
-    def __init__(self, complete: Callable[[Published], None], unreachable: Callable[[], None]) -> None:
-        """`unreachable` is called for each node that will not say what it did with a push."""
-        self._complete = complete
-        self._unreachable = unreachable
-        self._open: dict[int, Published] = {}  # in the order of their calls
-        self._line: deque[Published] = deque()  # what some node has not come past yet
-        self._calls = 0
+    def __init__(self, on_complete: Callable[[PublishedPush], None], on_unreachable: Callable[[], None]) -> None:
+        """`on_complete`: called once for each push. `on_unreachable`: for each node of a push that is UNREACHABLE."""
+        self._on_complete = on_complete
+        self._on_unreachable = on_unreachable
+        self._in_flight: dict[int, PublishedPush] = {}  # in the order of their calls
+        self._unhandled: deque[PublishedPush] = deque()  # not handled by every node yet, in the order of their calls
+        self._last_call = 0
         self._nodes: tuple[Incarnation, ...] = ()
-        self._silent: tuple[Incarnation, ...] = ()  # of these: no stream, so nothing will be heard
-        self._reached: dict[Incarnation, int] = {}  # of the others: how far each has come
+        self._without_stream: tuple[Incarnation, ...] = ()  # nodes that cannot answer
+        self._handled_to: dict[Incarnation, int] = {}  # the other nodes, with the last call that each has handled
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._in_flight)
 
-    def __iter__(self) -> Iterator[Published]:
-        return iter(list(self._open.values()))
+    def __iter__(self) -> Iterator[PublishedPush]:
+        return iter(list(self._in_flight.values()))
 
     @property
     def nodes(self) -> tuple[Incarnation, ...]:
-        """Who is there now."""
+        """All nodes now."""
         return self._nodes
 
-    def nodes_are(self, heard: Iterable[Incarnation], silent: Iterable[Incarnation]) -> None:
-        """Who is there from now on: nodes with a stream, and nodes that could hear the bus and cannot be heard."""
-        listening = set(heard)
-        for incarnation in [incarnation for incarnation in self._reached if incarnation not in listening]:
-            self._lose_from(incarnation, self._reached.pop(incarnation) + 1)
-        for incarnation in listening:
-            self._reached.setdefault(incarnation, self._calls)
-        self._silent = tuple(silent)
-        self._nodes = (*self._reached, *self._silent)
-        self._advance()
+    def set_nodes(self, with_stream: Iterable[Incarnation], without_stream: Iterable[Incarnation]) -> None:
+        """The nodes from now on. A node without a stream may read the bus, but cannot answer."""
+        reachable = set(with_stream)
+        for incarnation in [incarnation for incarnation in self._handled_to if incarnation not in reachable]:
+            self._mark_span_unreachable(incarnation, self._handled_to.pop(incarnation) + 1)
+        for incarnation in reachable:
+            self._handled_to.setdefault(incarnation, self._last_call)
+        self._without_stream = tuple(without_stream)
+        self._nodes = (*self._handled_to, *self._without_stream)
+        self._complete_handled()
 
-    # A push goes out ------------------------------------------------------------------------------------------------
+    # Publication
 
-    def publish(self, pushes: Iterable[Published]) -> None:
-        """These go to the bus now: they get their numbers, and their nodes are those of now."""
+    def on_publish(self, pushes: Iterable[PublishedPush]) -> None:
+        """The pushes are about to be published, in this order, to the nodes of now. Assigns their calls."""
         for push in pushes:
-            self._calls += 1
-            push.call = self._calls
+            self._last_call += 1
+            push.call = self._last_call
             push.nodes = self._nodes
-            push.report.contacted = len(self._nodes)
-            self._open[push.call] = push
-            self._line.append(push)
-            for incarnation in self._silent:
-                self._lose(push, incarnation)
+            push.report.nodes_contacted = len(self._nodes)
+            self._in_flight[push.call] = push
+            self._unhandled.append(push)
+            for incarnation in self._without_stream:
+                self._mark_unreachable(push, incarnation)
 
-    def published(self) -> None:
-        """The bus has taken them. Without any node that can be heard they are complete."""
-        self._advance()
+    def on_published(self) -> None:
+        """The bus has accepted the pushes. Without any node that can answer they are complete."""
+        self._complete_handled()
 
-    def withdraw(self, pushes: Iterable[Published]) -> None:
-        """The last ones published were certainly not taken: as if they had never been."""
+    def on_rejected(self, pushes: Iterable[PublishedPush]) -> None:
+        """The bus has certainly not accepted the last pushes of `on_publish`: their calls are used again."""
         for push in reversed(list(pushes)):
-            self._open.pop(push.call, None)
-            if self._line and self._line[-1] is push:
-                self._line.pop()
-            self._calls -= 1
-        for incarnation, reached in self._reached.items():  # one that has come meanwhile counts from before them
-            self._reached[incarnation] = min(reached, self._calls)
+            self._in_flight.pop(push.call, None)
+            if self._unhandled and self._unhandled[-1] is push:
+                self._unhandled.pop()
+            self._last_call -= 1
+        for incarnation, call in self._handled_to.items():  # of a node that has come meanwhile
+            self._handled_to[incarnation] = min(call, self._last_call)
 
-    def give_up(self, pushes: Iterable[Published]) -> None:
-        """Nothing more is awaited: who has not said what it did with them is unreachable."""
+    def time_out(self, pushes: Iterable[PublishedPush]) -> None:
+        """Complete the pushes now. Nodes that have not handled or not answered a push are UNREACHABLE."""
         for push in list(pushes):
             for incarnation in push.nodes:
-                if self._reached.get(incarnation, 0) < push.call or incarnation in push.owed:
-                    self._lose(push, incarnation)
-            self._end(push)
+                if self._handled_to.get(incarnation, 0) < push.call or incarnation in push.awaited:
+                    self._mark_unreachable(push, incarnation)
+            self._complete(push)
 
-    # What a node says -----------------------------------------------------------------------------------------------
+    # Messages of nodes
 
     def on_handled(self, incarnation: Incarnation, handled: node_pb2.Handled) -> None:
-        """One message of a node that has a stream; from another it is nothing."""
-        if incarnation not in self._reached:
+        """One message of a node. Ignored for a node without a stream."""
+        if incarnation not in self._handled_to:
             return
         if handled.begins:
-            self._reached[incarnation] = self._calls  # what came before it had this stream, it handled without clients
+            self._handled_to[incarnation] = self._last_call  # earlier pushes came before the node had clients
         for call in handled.taken:
-            push = self._open.get(call)
-            if push is not None and incarnation not in push.lost:
-                push.owed.add(incarnation)
+            push = self._in_flight.get(call)
+            if push is not None and incarnation not in push.unreachable:
+                push.awaited.add(incarnation)
         for answer in handled.answers:
-            self._answered(incarnation, answer)
+            self._on_answer(incarnation, answer)
         for span in handled.spans:
-            self._came_past(incarnation, span.first, min(span.last, self._calls))
-        self._advance()
+            self._on_span(incarnation, span.first, min(span.last, self._last_call))
+        self._complete_handled()
 
-    def _answered(self, incarnation: Incarnation, answer: node_pb2.PushAnswer) -> None:
-        push = self._open.get(answer.call)
-        if push is None or incarnation in push.lost:
+    def _on_answer(self, incarnation: Incarnation, answer: node_pb2.PushAnswer) -> None:
+        push = self._in_flight.get(answer.call)
+        if push is None or incarnation in push.unreachable:
             return
-        push.owed.discard(incarnation)
+        push.awaited.discard(incarnation)
         push.report.add_answer(incarnation, answer)
-        alone = push.push.target.session and answer.verdict == node_pb2.DONE  # a session is in one place
-        if alone or (push.handled and not push.owed):
-            self._end(push)
-
-    def _came_past(self, incarnation: Incarnation, first: int, last: int) -> None:
-        reached = self._reached[incarnation]
-        if first > reached + 1:
-            self._lose_from(incarnation, reached + 1, first - 1)
-        self._reached[incarnation] = max(reached, last)
-
-    def _advance(self) -> None:
-        floor = min(self._reached.values(), default=self._calls)
-        line = self._line
-        while line and line[0].call <= floor:
-            push = line.popleft()
-            push.handled = True
-            if not push.owed:
-                self._end(push)
-
-    # What is not known any more -------------------------------------------------------------------------------------
-
-    def _lose_from(self, incarnation: Incarnation, first: int, last: int | None = None) -> None:
-        """Nothing will be heard from this node about these calls, nor, when it is gone, about what it owes."""
-        for push in list(self._open.values()):
-            missed = first <= push.call and (last is None or push.call <= last)
-            if incarnation in push.nodes and (missed or (last is None and incarnation in push.owed)):
-                self._lose(push, incarnation)
-                if push.handled and not push.owed:
-                    self._end(push)
-
-    def _lose(self, push: Published, incarnation: Incarnation) -> None:
-        if incarnation in push.lost:
-            return
-        push.lost.add(incarnation)
-        push.owed.discard(incarnation)
-        push.report.add_unreachable(Leg(incarnation))
-        self._unreachable()
-
-    def _end(self, push: Published) -> None:
-        if self._open.pop(push.call, None) is not None:
+        only_owner = push.push.target.session and answer.verdict == node_pb2.DONE  # a session has one owner
+        if only_owner or (push.handled and not push.awaited):
             self._complete(push)
+
+    def _on_span(self, incarnation: Incarnation, first: int, last: int) -> None:
+        handled_to = self._handled_to[incarnation]
+        if first > handled_to + 1:
+            self._mark_span_unreachable(incarnation, handled_to + 1, first - 1)
+        self._handled_to[incarnation] = max(handled_to, last)
+
+    def _complete_handled(self) -> None:
+        """Complete each push that every node has handled, unless an answer is awaited."""
+        handled_by_all = min(self._handled_to.values(), default=self._last_call)
+        while self._unhandled and self._unhandled[0].call <= handled_by_all:
+            push = self._unhandled.popleft()
+            push.handled = True
+            if not push.awaited:
+                self._complete(push)
+
+    # Unreachable nodes
+
+    def _mark_span_unreachable(self, incarnation: Incarnation, first: int, last: int | None = None) -> None:
+        """The node will not answer the calls from `first` to `last`. None: no later one either, nor awaited answers."""
+        for push in list(self._in_flight.values()):
+            lost = first <= push.call and (last is None or push.call <= last)
+            if incarnation in push.nodes and (lost or (last is None and incarnation in push.awaited)):
+                self._mark_unreachable(push, incarnation)
+                if push.handled and not push.awaited:
+                    self._complete(push)
+
+    def _mark_unreachable(self, push: PublishedPush, incarnation: Incarnation) -> None:
+        if incarnation in push.unreachable:
+            return
+        push.unreachable.add(incarnation)
+        push.awaited.discard(incarnation)
+        push.report.add_unreachable(Leg(incarnation))
+        self._on_unreachable()
+
+    def _complete(self, push: PublishedPush) -> None:
+        if self._in_flight.pop(push.call, None) is not None:
+            self._on_complete(push)

@@ -1,4 +1,4 @@
-"""Core: the nodes' answers become one report, worst outcomes first, counts complete (api.md, PushReport)."""
+"""Core: the nodes' answers become one report (docs/api.md, "PushReport")."""
 
 from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
@@ -9,7 +9,7 @@ from router.push import CheckedPush
 
 Outcome = router_pb2.Delivery.Outcome
 
-WORST_FIRST = (
+WORST_FIRST = (  # docs/api.md, "Outcomes"
     router_pb2.Delivery.UNREACHABLE,
     router_pb2.Delivery.DROPPED_SLOW,
     router_pb2.Delivery.EXPIRED,
@@ -25,22 +25,22 @@ _NAMES = {number: Outcome.Name(number) for number in Outcome.values() if number}
 
 
 class ReportBuilder:
-    """Gathers one push's answers; `finish` makes the message."""
+    """Gathers the answers to one push; `finish` makes the report."""
 
-    __slots__ = ("_counts", "_deliveries", "_owning", "_push", "contacted", "healed", "registry_away", "trace_id")
+    __slots__ = ("_counts", "_deliveries", "_owning", "_push", "healed", "nodes_contacted", "registry_away", "trace_id")
 
     def __init__(self, push: CheckedPush) -> None:
         self._push = push
         self._counts: dict[Outcome, int] = {}
-        self._deliveries: list[tuple[str, node_pb2.Delivered]] = []  # by node; "" = none
+        self._deliveries: list[tuple[str, node_pb2.Delivered]] = []  # with the node; "" = none
         self._owning: set[str] = set()
-        self.contacted = 0  # every send, retries and scatter too
+        self.nodes_contacted = 0  # every send, healing and scatter included
         self.healed = False
         self.registry_away = False
-        self.trace_id = trace_id_of(push.traceparent)  # also of a trace that is not sampled
+        self.trace_id = trace_id_of(push.traceparent)  # also when the trace is not sampled
 
     def add_answer(self, incarnation: Incarnation, answer: node_pb2.PushAnswer) -> None:
-        """A node has carried the push out. NOT_MINE and OLD_EPOCH add nothing."""
+        """Add a node's outcomes. NOT_MINE and OLD_EPOCH have none."""
         if answer.verdict != node_pb2.DONE:
             return
         self._owning.add(incarnation.node)
@@ -51,7 +51,7 @@ class ReportBuilder:
             self._deliveries.append((node, delivered))
 
     def add_unreachable(self, leg: Leg) -> None:
-        """A node did not answer: unknown for each session that the table knows there, else once for the node."""
+        """Add a node that did not answer: UNREACHABLE for each session known there, else once for the node."""
         outcome = router_pb2.Delivery.UNREACHABLE
         excepted = self._push.except_sessions
         known = [route for route in leg.known if route.sid not in excepted]
@@ -65,9 +65,9 @@ class ReportBuilder:
             self._deliveries.append((node, node_pb2.Delivered(outcome=outcome)))
 
     def finish(self) -> router_pb2.PushReport:
-        """The report; without any session's outcome the target was OFFLINE, counted once.
+        """The report. Without an owner and without any outcome the target is OFFLINE, counted once.
 
-        But for a target whose every session was excepted: it was there, and nobody was meant.
+        A target whose sessions were all excepted has an owner: its counts are empty.
         """
         if not self._counts and not self._owning:
             self._count(router_pb2.Delivery.OFFLINE, 1)
@@ -78,14 +78,14 @@ class ReportBuilder:
         report = router_pb2.PushReport(
             push_id=self._push.push_id,
             deliveries_truncated=sum(self._counts.values()) > len(listed),
-            nodes_contacted=self.contacted,
+            nodes_contacted=self.nodes_contacted,
             owning_nodes=len(self._owning),
-            amplification=self.contacted / max(1, len(self._owning)),
+            amplification=self.nodes_contacted / max(1, len(self._owning)),
             healed=self.healed,
             registry_away=self.registry_away,
             trace_id=self.trace_id,
         )
-        counts = report.counts  # item by item: a dict given to the constructor goes through Python once more
+        counts = report.counts  # item by item: a dict passed to the constructor is iterated in Python once more
         for outcome, sessions in self._counts.items():
             counts[_NAMES[outcome]] = sessions
         for node, delivered in listed:
@@ -97,7 +97,7 @@ class ReportBuilder:
 
 
 def _add(report: router_pb2.PushReport, node: str, delivered: node_pb2.Delivered) -> None:
-    """One delivery, made in its place: a message that is appended would be copied."""
+    """Add one delivery. Built in place, because protobuf copies a message that is appended."""
     delivery = report.deliveries.add(
         session=delivered.session,
         user=delivered.user,
@@ -113,5 +113,5 @@ def _add(report: router_pb2.PushReport, node: str, delivered: node_pb2.Delivered
 
 
 def _outcome(number: int) -> "Outcome":
-    """An outcome as a node says it; one that this router does not know yet is as good as unknown."""
+    """The outcome with this number; UNREACHABLE, which means unknown, for a number of a later version."""
     return number if number in _NAMES else router_pb2.Delivery.UNREACHABLE  # type: ignore[return-value]

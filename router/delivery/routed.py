@@ -1,210 +1,243 @@
-"""Routed delivery: each push goes to exactly the nodes that own its receivers, and comes back as a report.
+"""Shell: routed delivery: each push goes to exactly the nodes that own its receivers, and is reported.
 
-A push whose owners the table knows is handed to their hops at once, without a task: what one caller sends to one target
-stays in its order because hops keep theirs. Two things make a push wait, and then everything later to the same target
-waits behind it, in its *lane* (design §5, "Healing" and "Order"): a target that the table does not know, and an owner
-that says NOT_MINE or OLD_EPOCH, which shows that the table was behind. One linearizable read lets the table catch up;
-then the lane is sent on its way in order. A push is healed at most once.
+A push whose owners the table knows is handed to their hops at once, without a task. Three conditions make a push wait
+in the lane of its target (router/delivery/lanes.py), and every later push to that target behind it: the table knows no
+owner (a miss); an owner answers NOT_MINE or OLD_EPOCH, so the table was behind (healing); or the owners are others than
+those of the pushes in flight, which may yet be healed. The lane waits until nothing is in flight, lets the table catch
+up with one linearizable read unless only the owners have changed, and sends its pushes in order. A push is healed at
+most once (docs/design.md, "Order, healing, deadlines, dedup").
 """
 
-from collections import deque
+import asyncio
+import contextlib
 from functools import partial
 
 from homing.internal.v1 import node_pb2
-from homing.v1 import router_pb2
 from observability.counters import Counters
 from observability.tracing import OFF, Tracer
 from registry.ports import RouteFeed
-from router.delivery.awaiting import report_of
-from router.delivery.message import outgoing
-from router.delivery.plan import Leg, Plan, missed, plan
-from router.delivery.port import Done
-from router.delivery.report import ReportBuilder
-from router.delivery.trace import HopTrace, PushTrace, told_to_nodes
+from router.delivery.lanes import LANE_CAPACITY, Lane, RoutedPush
+from router.delivery.message import to_outgoing
+from router.delivery.plan import Leg, Plan, is_miss, plan
+from router.delivery.port import OnResult
+from router.delivery.trace import HopTrace, PushTrace, traceparent_for_nodes
 from router.hop.fleet import Fleet
-from router.hop.port import Outgoing
+from router.hop.port import OutgoingPush
 from router.push import CallRefused, CheckedPush, Target
-from runtime.process.tasks import Tasks
+from runtime.process.background_tasks import BackgroundTasks
 
-LANE = 1000  # pushes to one target that may wait behind one that heals
-
-
-class Flight:
-    """One push from its plan to its report."""
-
-    __slots__ = ("asked", "done", "healing", "open", "outgoing", "push", "received_ns", "report", "trace")
-
-    def __init__(self, push: CheckedPush, received_ns: int, done: Done) -> None:
-        self.push = push
-        self.received_ns = received_ns
-        self.done = done
-        self.report = ReportBuilder(push)
-        self.asked: set[object] = set()  # incarnations that were sent to
-        self.open = 0  # answers that are still to come
-        self.healing = False  # an owner turned out not to be one; that is mended once
-        self.trace: PushTrace | None = None  # None: not sampled
-        self.outgoing: Outgoing | None = None  # made at the first leg
-
-    def end(self, result: router_pb2.PushReport | CallRefused) -> None:
-        """Tell what became of it."""
-        if self.trace is not None:
-            self.trace.landed(result)
-        self.done(result)
+SETTLE_LIMIT = 0.05  # seconds that a lane waits for pushes in flight; a node answers NOT_MINE and OLD_EPOCH at once
+RETRY_AFTER = 0.1  # seconds
 
 
 class Routed:
-    """A `Delivery` over the fleet."""
+    """See `router.delivery.port.PushDelivery`. Sends over the hops of the fleet."""
 
     def __init__(self, feed: RouteFeed, fleet: Fleet, counters: Counters, tracer: Tracer = OFF) -> None:
-        self.tracer = tracer
+        self._tracer = tracer
         self._feed = feed
         self._fleet = fleet
         self._counters = counters
-        self._lanes: dict[Target, deque[Flight]] = {}
-        self._tasks = Tasks()
+        self._lanes: dict[Target, Lane] = {}  # of targets with a push in flight or waiting
+        self._settled: dict[Lane, asyncio.Event] = {}  # of lanes that wait for pushes in flight
+        self._tasks = BackgroundTasks()
 
-    def start(self, push: CheckedPush, received_ns: int, done: Done) -> None:
+    def start(self, push: CheckedPush, received_ns: int, on_result: OnResult) -> None:
         self._counters.pushes += 1
-        flight = Flight(push, received_ns, done)
-        context = self.tracer.begin(push.traceparent)
+        routed = RoutedPush(self._counters.pushes, push, received_ns, on_result)
+        context = self._tracer.begin(push.traceparent)
         if context is not None:
-            flight.trace = PushTrace(self.tracer, context, push, received_ns)
-            flight.report.trace_id = context.trace_id
-        if push.target in self._lanes:
-            self._wait_in_lane(flight)
+            routed.trace = PushTrace(self._tracer, context, push, received_ns)
+            routed.report.trace_id = context.trace_id
+        lane = self._lanes.get(push.target)
+        if lane is not None and lane.waiting is not None:
+            self._wait(routed, lane)
             return
         legs = plan(push.target, self._feed.table, self._fleet.scattering())
-        if missed(legs):
+        if is_miss(legs):
             self._counters.misses += 1
-            self._wait_in_lane(flight)
+            self._wait(routed, lane)
+        elif lane is None or lane.may_send(legs):
+            self._send(routed, legs, lane)
         else:
-            self._send(flight, legs)
-
-    async def push(self, push: CheckedPush, received_ns: int) -> router_pb2.PushReport:
-        return await report_of(self, push, received_ns)
+            self._wait(routed, lane)
 
     async def close(self) -> None:
         await self._tasks.close()
 
-    # Sending --------------------------------------------------------------------------------------------------------
+    def _plan(self, target: Target) -> Plan:
+        return plan(target, self._feed.table, self._fleet.scattering())
 
-    def _send(self, flight: Flight, legs: Plan) -> None:
-        """Hand the push to the hop of each leg; the report is made when the last has answered."""
-        if flight.trace is not None:
-            flight.trace.planned(legs)
-        full = self._full(flight, legs)
-        if full is not None:
+    # Sending
+
+    def _send(self, routed: RoutedPush, legs: Plan, lane: Lane | None) -> None:
+        """Hand the push to the hop of each leg. The report is made after the last answer."""
+        if routed.trace is not None:
+            routed.trace.record_plan(legs)
+        refused = self._refuse_if_full(routed, legs)
+        if refused is not None:
             self._counters.pushes_refused += 1
-            flight.end(full)
+            routed.finish(refused)
             return
-        flight.open += 1  # this round, so that no answer lands the push before all legs have been sent
-        for leg in legs.values():
-            self._send_leg(flight, leg)
-        self._one_less(flight)
+        if lane is None:
+            lane = self._lanes[routed.push.target] = Lane()
+        lane.in_flight += 1
+        lane.legs = legs  # of no more nodes than the legs before
+        routed.lane = lane
+        routed.contacted = legs
+        self._send_legs(routed, legs)
 
-    def _send_leg(self, flight: Flight, leg: Leg) -> None:
-        flight.open += 1
-        flight.asked.add(leg.incarnation)
-        flight.report.contacted += 1
-        self._counters.nodes_contacted += 1
-        hop = self._fleet.hop(leg.incarnation)
-        trace = flight.trace.hop(leg) if flight.trace is not None else None
-        if hop is None:
-            self._take(flight, leg, trace, None)
-        else:
-            hop.push(self._outgoing(flight, trace), partial(self._take, flight, leg, trace))
+    def _send_legs(self, routed: RoutedPush, legs: Plan) -> None:
+        routed.pending += len(legs) + 1  # and this loop, so that no answer within it finishes the report
+        routed.report.nodes_contacted += len(legs)
+        self._counters.nodes_contacted += len(legs)
+        for incarnation, leg in legs.items():
+            hop = self._fleet.hop(incarnation)
+            trace = routed.trace.start_hop(leg) if routed.trace is not None else None
+            if hop is None:
+                self._on_answer(routed, leg, trace, None)
+            else:
+                hop.push(self._outgoing(routed, trace), partial(self._on_answer, routed, leg, trace))
+        self._decrement_pending(routed)
 
-    def _full(self, flight: Flight, legs: Plan) -> CallRefused | None:
+    def _refuse_if_full(self, routed: RoutedPush, legs: Plan) -> CallRefused | None:
         for incarnation in legs:
             hop = self._fleet.hop(incarnation)
-            if hop is not None and not hop.room(flight.push.size):
+            if hop is not None and not hop.has_room(routed.push.size):
                 text = f"the queue to node {incarnation.node} is full; nothing was sent"
-                return CallRefused("RESOURCE_EXHAUSTED", text, retry_after=0.1)
+                return CallRefused("RESOURCE_EXHAUSTED", text, retry_after=RETRY_AFTER)
         return None
 
-    def _outgoing(self, flight: Flight, trace: HopTrace | None) -> Outgoing:
-        """What goes to a node: the same to each, unless each hop has a span of its own."""
-        if trace is None and flight.outgoing is not None:
-            return flight.outgoing
-        traceparent = told_to_nodes(self.tracer, flight.push, trace.context if trace is not None else None)
-        flight.outgoing = outgoing(flight.push, flight.received_ns, traceparent)
-        return flight.outgoing
+    def _outgoing(self, routed: RoutedPush, trace: HopTrace | None) -> OutgoingPush:
+        """The encoded push: one for all nodes, unless each hop has a span of its own."""
+        if trace is None and routed.outgoing is not None:
+            return routed.outgoing
+        context = trace.context if trace is not None else None
+        traceparent = traceparent_for_nodes(self._tracer, routed.push, context)
+        routed.outgoing = to_outgoing(routed.push, routed.received_ns, traceparent)
+        return routed.outgoing
 
-    def _take(self, flight: Flight, leg: Leg, trace: HopTrace | None, answer: node_pb2.PushAnswer | None) -> None:
+    def _on_answer(
+        self, routed: RoutedPush, leg: Leg, trace: HopTrace | None, answer: node_pb2.PushAnswer | None
+    ) -> None:
         if trace is not None:
-            trace.answered(answer)
+            trace.finish(answer)
         if answer is None:
             self._counters.unreachable += 1
-            flight.report.add_unreachable(leg)
+            routed.report.add_unreachable(leg)
         else:
-            flight.report.add_answer(leg.incarnation, answer)
-            if answer.verdict != node_pb2.DONE and not leg.scatter and not flight.healing:
-                self._heal(flight)
-        self._one_less(flight)
+            routed.report.add_answer(leg.incarnation, answer)
+            if answer.verdict != node_pb2.DONE and not leg.scatter and not routed.healing:
+                self._start_healing(routed)
+        self._decrement_pending(routed)
 
-    def _one_less(self, flight: Flight) -> None:
-        flight.open -= 1
-        if flight.open == 0:
-            flight.end(flight.report.finish())
+    def _decrement_pending(self, routed: RoutedPush) -> None:
+        routed.pending -= 1
+        if routed.pending == 0:
+            self._end_flight(routed)
+            routed.finish(routed.report.finish())
 
-    def _heal(self, flight: Flight) -> None:
-        """An owner turned out not to be one. Other owners may still be answering, acks may be awaited: the lane is
-        entered now, so that nothing later to this target overtakes what healing will send."""
-        flight.healing = True
-        flight.open += 1  # what healing finds
-        if flight.trace is not None:
-            flight.trace.planning()
-        self._wait_in_lane(flight)
-
-    # Waiting for the table ------------------------------------------------------------------------------------------
-
-    def _wait_in_lane(self, flight: Flight) -> None:
-        target = flight.push.target
-        lane = self._lanes.get(target)
+    def _end_flight(self, routed: RoutedPush) -> None:
+        """The push can no longer be healed, or its healing begins."""
+        lane, routed.lane = routed.lane, None
         if lane is None:
-            self._lanes[target] = deque((flight,))
-            self._tasks.start(self._catch_up(target))
-        elif len(lane) < LANE or flight.healing:
-            lane.append(flight)
-        else:
-            self._counters.pushes_refused += 1
-            text = f"{LANE} pushes to this target wait already; nothing was sent"
-            flight.end(CallRefused("RESOURCE_EXHAUSTED", text, retry_after=0.1))
+            return
+        lane.in_flight -= 1
+        if lane.in_flight == 0:
+            if lane.waiting is None:
+                del self._lanes[routed.push.target]
+            elif (settled := self._settled.get(lane)) is not None:
+                settled.set()
 
-    async def _catch_up(self, target: Target) -> None:
-        """Let the table catch up, then send the lane on its way, in its order. Stopped, it ends what waits."""
-        current, stopped = False, True
+    # Waiting
+
+    def _start_healing(self, routed: RoutedPush) -> None:
+        """Enter the lane at the first stale answer, although other owners may still be answering, or waiting for acks:
+        no later push to this target may overtake what healing sends."""
+        self._end_flight(routed)
+        routed.healing = True
+        routed.pending += 1  # until `_send_healed`
+        if routed.trace is not None:
+            routed.trace.restart_plan()
+        lane = self._lanes.get(routed.push.target)
+        lane = self._wait(routed, lane)
+        lane.needs_read = True
+
+    def _wait(self, routed: RoutedPush, lane: Lane | None) -> Lane:
+        """Put the push into its lane, and start the lane if it does not run."""
+        target = routed.push.target
+        if lane is None:
+            lane = self._lanes[target] = Lane()
+        starts = lane.waiting is None
+        if not lane.wait(routed):
+            self._counters.pushes_refused += 1
+            text = f"{LANE_CAPACITY} pushes to this target wait already; nothing was sent"
+            routed.finish(CallRefused("RESOURCE_EXHAUSTED", text, retry_after=RETRY_AFTER))
+        elif starts:
+            self._tasks.start(self._run_lane(target, lane))
+        return lane
+
+    async def _run_lane(self, target: Target, lane: Lane) -> None:
+        """Wait until the lane's pushes can be sent, then send them in order. When cancelled, finish them."""
+        read = current = False
+        stopped = True
         try:
-            current = await self._feed.wait_caught_up()
+            await self._wait_settled(lane)
+            read = lane.needs_read or is_miss(self._plan(target))
+            current = not read or await self._feed.wait_caught_up()
             stopped = False
         finally:
             if not current:
                 self._counters.registry_away += 1
-            for flight in self._lanes.pop(target):
-                flight.report.registry_away = not current
-                self._leave_lane(flight, stopped)
+            self._resume_all(target, lane, read, current, stopped)
 
-    def _leave_lane(self, flight: Flight, stopped: bool) -> None:
-        if flight.trace is not None:
-            flight.trace.waited = True
-        if stopped and not flight.healing:
-            flight.end(CallRefused("UNAVAILABLE", "this router is stopping; nothing was sent", retry_after=0.1))
+    async def _wait_settled(self, lane: Lane) -> None:
+        """Until no push of the lane is in flight, or for the limit: a push may wait long for clients' acks."""
+        if lane.in_flight:
+            settled = self._settled[lane] = asyncio.Event()
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(SETTLE_LIMIT):
+                        await settled.wait()
+            finally:
+                del self._settled[lane]
+
+    def _resume_all(self, target: Target, lane: Lane, read: bool, current: bool, stopped: bool) -> None:
+        """Send what waits. Pushes that are still in flight stay with the old lane, which holds up no other push."""
+        following = self._lanes[target] = Lane()
+        following.waiting = []  # a push that is started by a report below waits for its turn
+        for routed in lane.waiting or ():
+            routed.report.registry_away = not current
+            if routed.trace is not None:
+                routed.trace.caught_up = read
+            self._resume(routed, following, stopped)
+        if following.waiting:
+            self._tasks.start(self._run_lane(target, following))
             return
-        legs = {} if stopped else plan(flight.push.target, self._feed.table, self._fleet.scattering())
-        if flight.healing:
-            self._send_to_the_rest(flight, legs)
-        else:
-            self._send(flight, legs)
+        following.waiting = None
+        if not following.in_flight:
+            del self._lanes[target]
 
-    def _send_to_the_rest(self, flight: Flight, legs: Plan) -> None:
-        """The second round: owners that were not asked in the first. A full queue there is a node that did not
-        answer, since something of this push may have been sent."""
-        rest = {incarnation: leg for incarnation, leg in legs.items() if incarnation not in flight.asked}
+    def _resume(self, routed: RoutedPush, lane: Lane, stopped: bool) -> None:
+        if stopped and not routed.healing:
+            text = "this router is stopping; nothing was sent"
+            routed.finish(CallRefused("UNAVAILABLE", text, retry_after=RETRY_AFTER))
+            return
+        legs = {} if stopped else self._plan(routed.push.target)
+        if routed.healing:
+            self._send_healed(routed, legs)
+        else:
+            self._send(routed, legs, lane)
+
+    def _send_healed(self, routed: RoutedPush, legs: Plan) -> None:
+        """Send to the owners that were not contacted before. A full queue does not refuse the push, because something
+        was sent already."""
+        rest = {incarnation: leg for incarnation, leg in legs.items() if incarnation not in routed.contacted}
         if rest:
             self._counters.healed += 1
-            flight.report.healed = True
-        if flight.trace is not None:
-            flight.trace.planned(rest)
-        for leg in rest.values():
-            self._send_leg(flight, leg)
-        self._one_less(flight)
+            routed.report.healed = True
+        if routed.trace is not None:
+            routed.trace.record_plan(rest)
+        routed.contacted = routed.contacted | rest
+        self._send_legs(routed, rest)
+        self._decrement_pending(routed)

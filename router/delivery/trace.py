@@ -1,6 +1,6 @@
-"""Shell: the spans that one traced push leaves in the router: the push, its plan, a hop per node (observability.spans).
+"""Shell: the spans of one push in the router: the push, its plan, and a hop for each node (observability/spans.py).
 
-Only a push that is sampled has a `PushTrace`.
+Only a push that is sampled has a `PushTrace`. Times: time.monotonic_ns.
 """
 
 import time
@@ -19,64 +19,55 @@ KINDS = ("session", "user", "file")
 
 
 class PushTrace:
-    """What is known of one push' time so far."""
+    """The span of one push, and the start of its children."""
 
-    __slots__ = ("_planning_ns", "_push", "_received_ns", "_tracer", "context", "waited")
+    __slots__ = ("_plan_start_ns", "_push", "_received_ns", "_tracer", "caught_up", "context")
 
     def __init__(self, tracer: Tracer, context: Context, push: CheckedPush, received_ns: int) -> None:
         self.context = context
-        self.waited = False  # for the table to catch up
+        self.caught_up = False  # the plan waited until the table had caught up
         self._tracer = tracer
         self._push = push
         self._received_ns = received_ns
-        self._planning_ns = received_ns
+        self._plan_start_ns = received_ns
 
-    def planned(self, legs: Plan) -> None:
-        """Who owns the target is known, as far as it will be this time."""
+    def record_plan(self, legs: Plan) -> None:
+        """The plan is made, or the second plan of a push that is healed."""
         attributes: dict[str, Value] = {spans.NODES: len(legs)}
-        if self.waited:
+        if self.caught_up:
             attributes[spans.CAUGHT_UP] = True
-        self._below(spans.PLAN, spans.INTERNAL, self._planning_ns, attributes)
+        context = self._tracer.child_of(self.context)
+        now = time.monotonic_ns()
+        self._tracer.record(context, spans.PLAN, spans.INTERNAL, self._plan_start_ns, now, attributes)
 
-    def planning(self) -> None:
-        """An owner turned out not to be one: planning begins again."""
-        self._planning_ns = time.monotonic_ns()
+    def restart_plan(self) -> None:
+        """Healing begins: an owner answered NOT_MINE or OLD_EPOCH."""
+        self._plan_start_ns = time.monotonic_ns()
 
-    def hop(self, leg: Leg) -> "HopTrace":
-        """The push is handed to one node."""
-        return HopTrace(self._tracer, self._tracer.below(self.context), leg)
+    def start_hop(self, leg: Leg) -> "HopTrace":
+        """The push is handed to the hop of one node."""
+        return HopTrace(self._tracer, self._tracer.child_of(self.context), leg)
 
-    def landed(self, result: router_pb2.PushReport | CallRefused) -> None:
-        """The report is made, or nothing was sent."""
+    def finish(self, result: router_pb2.PushReport | CallRefused) -> None:
+        """The push has its report, or is refused."""
         push = self._push
         attributes: dict[str, Value] = {
             spans.MESSAGE_ID: push.push_id,
             spans.BODY_SIZE: len(push.data),
             spans.OPERATION: "send",
-            spans.TARGET: kind_of(push.target),
+            spans.TARGET: target_kind(push.target),
         }
         error = ""
         if isinstance(result, CallRefused):
             error = attributes[spans.ERROR_TYPE] = result.code
         else:
-            attributes[spans.CONTACTED] = result.nodes_contacted
-            attributes[spans.OWNING] = result.owning_nodes
-            if result.healed:
-                attributes[spans.HEALED] = True
-            if result.registry_away:
-                attributes[spans.REGISTRY_AWAY] = True
-            for outcome, sessions in result.counts.items():
-                attributes[spans.OUTCOMES + outcome] = sessions
+            attributes |= _report_attributes(result)
         now = time.monotonic_ns()
         self._tracer.record(self.context, spans.PUSH, spans.SERVER, self._received_ns, now, attributes, error)
 
-    def _below(self, name: str, kind: int, start_ns: int, attributes: dict[str, Value]) -> None:
-        place = self._tracer.below(self.context)
-        self._tracer.record(place, name, kind, start_ns, time.monotonic_ns(), attributes)
-
 
 class HopTrace:
-    """One node's part, from the queue to the answer, on the router's clock."""
+    """The span of one node's part, from the router's queue to the node's answer, on the router's clock."""
 
     __slots__ = ("_leg", "_start_ns", "_tracer", "context")
 
@@ -86,8 +77,8 @@ class HopTrace:
         self._leg = leg
         self._start_ns = time.monotonic_ns()
 
-    def answered(self, answer: node_pb2.PushAnswer | None) -> None:
-        """The node has answered; None: it has not."""
+    def finish(self, answer: node_pb2.PushAnswer | None) -> None:
+        """The node has answered; None: the node did not answer."""
         incarnation = self._leg.incarnation
         attributes: dict[str, Value] = {
             spans.NODE: incarnation.node,
@@ -106,37 +97,48 @@ class HopTrace:
         self._tracer.record(self.context, spans.HOP, spans.CLIENT, self._start_ns, now, attributes, error)
 
 
-def told_to_nodes(tracer: Tracer, push: CheckedPush, span: Context | None) -> str:
-    """The push' traceparent for nodes: below our span, or what the caller has said when no span is kept here."""
+def traceparent_for_nodes(tracer: Tracer, push: CheckedPush, span: Context | None) -> str:
+    """The traceparent that nodes receive: below the router's span, or the caller's if the router records none."""
     if span is not None:
         return span.traceparent
-    given = push.traceparent
-    return tracer.passed_on(given) if given and tp.sampled(given) else ""
+    traceparent = push.traceparent
+    return tracer.propagated(traceparent) if traceparent and tp.sampled(traceparent) else ""
 
 
-def kind_of(target: Target) -> str:
+def target_kind(target: Target) -> str:
     """session, user, file or everyone."""
     return next((kind for kind in KINDS if getattr(target, kind)), "everyone")
 
 
 def record_refused(tracer: Tracer, traceparent: str, received_ns: int, refused: CallRefused) -> None:
-    """A push that was refused before it was one: a span for a caller who traces it, none for anybody else."""
-    context = tracer.continued(tp.checked(traceparent))
+    """Record a push whose request was refused: a span if its caller traces the push, none otherwise."""
+    context = tracer.begin_if_traced(tp.checked(traceparent))
     if context is not None:
         attributes = {spans.ERROR_TYPE: refused.code}
-        tracer.record(
-            context, spans.PUSH, spans.SERVER, received_ns, time.monotonic_ns(), attributes, error=refused.code
-        )
+        now = time.monotonic_ns()
+        tracer.record(context, spans.PUSH, spans.SERVER, received_ns, now, attributes, error=refused.code)
 
 
 def record_batch(tracer: Tracer, traceparent: str, pushes: Sequence[router_pb2.PushRequest], received_ns: int) -> None:
-    """One message of many pushes, while at least one of them, or its stream, is traced.
+    """Record one message of several pushes, if one of them, or the stream (`traceparent`), is traced.
 
-    Each push stays in its own caller's trace; the batch, which belongs to none of them, links to those callers.
+    Each push is in the trace of its own caller. The batch is in none of these traces, and links to the callers' spans.
     """
-    given = [tp.checked(push.traceparent) for push in pushes if push.traceparent]
-    links = tuple(parent for parent in given if tp.sampled(parent) and tp.span_id_of(parent))[: spans.LINKS]
-    context = tracer.continued(traceparent) or (tracer.fresh() if links else None)
+    parents = [tp.checked(push.traceparent) for push in pushes if push.traceparent]
+    links = tuple(parent for parent in parents if tp.sampled(parent) and tp.span_id_of(parent))[: spans.LINKS]
+    context = tracer.begin_if_traced(traceparent) or (tracer.root() if links else None)
     if context is not None:
         attributes = {spans.BATCH_SIZE: len(pushes)}
         tracer.record(context, spans.BATCH, spans.SERVER, received_ns, time.monotonic_ns(), attributes, links=links)
+
+
+def _report_attributes(report: router_pb2.PushReport) -> dict[str, Value]:
+    attributes: dict[str, Value] = {
+        spans.CONTACTED: report.nodes_contacted,
+        spans.OWNING: report.owning_nodes,
+    }
+    if report.healed:
+        attributes[spans.HEALED] = True
+    if report.registry_away:
+        attributes[spans.REGISTRY_AWAY] = True
+    return attributes | {spans.OUTCOMES + outcome: sessions for outcome, sessions in report.counts.items()}

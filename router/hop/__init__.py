@@ -1,1 +1,1 @@
-"""One stream to one incarnation of one gateway."""
+"""The hop: one gRPC stream to one incarnation of one gateway."""

@@ -1,49 +1,51 @@
-"""Is this node still alive? The store's answer, read linearizably, for nodes whose lease may be over (design §4).
+"""Shell: answers to fencing queries: whether an incarnation whose lease may be over is still alive
+(docs/design.md, "Dead, paused, cut off").
 
-ALIVE and FENCED are always fresh. AWAY takes a read that failed, which takes its whole deadline; so once one has
-failed, AWAY is answered at once while another read goes on behind it, until the store is back.
+ALIVE and FENCED are always the result of a linearizable read that began after the query. AWAY takes a read that failed,
+which takes the whole deadline of a read; so after one failure AWAY is answered at once, while another read runs in the
+background, until etcd answers again.
 """
 
 import asyncio
 
 from homing.internal.v1 import node_pb2
-from registry.lapse import FencingAnswer
+from registry.lease_state import FencingAnswer
 from registry.model import Incarnation
 from registry.ports import RouteFeed
 
-ON_THE_WIRE = {
+TO_PROTO = {
     FencingAnswer.ALIVE: node_pb2.Fencing.ALIVE,
     FencingAnswer.FENCED: node_pb2.Fencing.FENCED,
     FencingAnswer.AWAY: node_pb2.Fencing.AWAY,
 }
 
 
-class FencingJudge:
-    """One for a router. Its background read is the only task it has; `close` ends it."""
+class FencingQueries:
+    """Answers the fencing queries of all nodes. Owns one task, the background read; `close` ends the task."""
 
     def __init__(self, feed: RouteFeed) -> None:
         self._feed = feed
         self._away = False
-        self._reading: asyncio.Task[None] | None = None
+        self._background: asyncio.Task[None] | None = None
 
-    async def judge(self, incarnation: Incarnation) -> "node_pb2.Fencing.State":
-        """What to tell this incarnation."""
+    async def answer(self, incarnation: Incarnation) -> "node_pb2.Fencing.State":
+        """The state of this incarnation."""
         if self._away:
-            self._read_on(incarnation)
+            self._read_in_background(incarnation)
             return node_pb2.Fencing.AWAY
-        answer = await self._feed.lease_state(incarnation)
-        self._away = answer is FencingAnswer.AWAY
-        return ON_THE_WIRE[answer]
+        state = await self._feed.fencing_answer(incarnation)
+        self._away = state is FencingAnswer.AWAY
+        return TO_PROTO[state]
 
     async def close(self) -> None:
-        """Let go of the background read."""
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+        """Cancel the background read."""
+        if self._background is not None:
+            self._background.cancel()
+            await asyncio.gather(self._background, return_exceptions=True)
 
-    def _read_on(self, incarnation: Incarnation) -> None:
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.get_running_loop().create_task(self._read(incarnation))
+    def _read_in_background(self, incarnation: Incarnation) -> None:
+        if self._background is None or self._background.done():
+            self._background = asyncio.get_running_loop().create_task(self._read(incarnation))
 
     async def _read(self, incarnation: Incarnation) -> None:
-        self._away = await self._feed.lease_state(incarnation) is FencingAnswer.AWAY
+        self._away = await self._feed.fencing_answer(incarnation) is FencingAnswer.AWAY

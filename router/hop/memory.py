@@ -1,6 +1,6 @@
-"""The hop's in-memory twin: the same contract with no transport, for tests of what is built on it.
+"""Shell: the hop's in-memory twin: the same contract without a transport, for tests.
 
-The node at its other end is a function of each call. It answers in order, on the loop, unless it is `stalled`.
+The node is a function from message to answers. It answers in order, on the loop, unless it is stalled.
 """
 
 import asyncio
@@ -9,113 +9,121 @@ from typing import Any
 
 from homing.internal.v1 import node_pb2
 from registry.model import Incarnation
-from router.hop.port import Answered, OnChange, OnHandled, Outgoing, ignore_handled
+from router.hop.port import OnAnswer, OnChange, OnHandled, OutgoingPush, ignore_handled
 
-Serve = Callable[[node_pb2.RouterMessage], node_pb2.NodeMessage]
+NodeFunction = Callable[[node_pb2.RouterMessage], node_pb2.NodeMessage]
 
 
 class MemoryHop:
-    """A hop to a node that is a function. Tests turn its switches: `up`, `stalled`, `say_unregistered`."""
+    """A hop to a node that is a function. Tests use the switches at the end."""
 
-    def __init__(self, incarnation: Incarnation, serve: Serve, on_change: OnChange, queue: int = 8192) -> None:
+    def __init__(
+        self,
+        incarnation: Incarnation,
+        node: NodeFunction,
+        on_change: OnChange,
+        queue: int = 8192,
+        on_handled: OnHandled = ignore_handled,
+    ) -> None:
+        """`queue`: calls that may be open."""
         self.incarnation = incarnation
-        self.on_handled: OnHandled = ignore_handled
         self.stats: node_pb2.Stats | None = None
-        self.holds = 0  # the newest batch that the router said its table holds
-        self._serve = serve
+        self.reported_batch = 0  # the newest batch that the router has reported to the node
+        self._node = node
         self._on_change = on_change
+        self._on_handled = on_handled
         self._queue = queue
-        self._up = True
+        self._connected = True
         self._stalled = False
         self._unregistered = False
-        self._calls = 0
+        self._last_call = 0
         self._open: dict[int, Callable[[Any], object]] = {}
-        self._waiting: list[node_pb2.RouterMessage] = []
+        self._unserved: list[node_pb2.RouterMessage] = []
 
     @property
     def reachable(self) -> bool:
-        return self._up
+        return self._connected
 
     @property
     def unregistered(self) -> bool:
         return self._unregistered
 
-    def room(self, size: int) -> bool:
+    def has_room(self, size: int) -> bool:
         return len(self._open) < self._queue
 
-    def push(self, push: Outgoing, answered: Answered) -> None:
-        self._calls += 1
+    def push(self, push: OutgoingPush, on_answer: OnAnswer) -> None:
+        self._last_call += 1
         message = node_pb2.Push.FromString(push.raw)
-        message.call, message.epoch = self._calls, self.incarnation.epoch
-        self._carry(node_pb2.RouterMessage(pushes=[message]), answered)
+        message.call, message.epoch = self._last_call, self.incarnation.epoch
+        self._send(node_pb2.RouterMessage(pushes=[message]), on_answer)
 
     def request(self, request: node_pb2.NodeRequest) -> "asyncio.Future[node_pb2.NodeResponse | None]":
-        self._calls += 1
-        request.call = self._calls
+        self._last_call += 1
+        request.call = self._last_call
         future: asyncio.Future[node_pb2.NodeResponse | None] = asyncio.get_running_loop().create_future()
-        self._carry(node_pb2.RouterMessage(requests=[request]), future.set_result)
+        self._send(node_pb2.RouterMessage(requests=[request]), future.set_result)
         return future
 
-    def send_stats(self, want: bool) -> None:
-        self.stats = node_pb2.Stats(sessions=1) if want else None
+    def request_stats(self, enabled: bool) -> None:
+        self.stats = node_pb2.Stats(sessions=1) if enabled else None
         self._on_change(self)
 
-    def table_holds(self, batch: int) -> None:
-        self.holds = batch
+    def report_batch(self, batch: int) -> None:
+        self.reported_batch = batch
 
     async def wait_opened(self) -> None:
-        """A function is always there."""
+        """A function needs no dial."""
 
     async def run(self) -> None:
         await asyncio.Event().wait()
 
-    # The switches ---------------------------------------------------------------------------------------------------
+    # Switches for tests
 
-    def go_down(self) -> None:
-        """The stream breaks: everything open is answered None."""
-        self._up = False
-        self._waiting.clear()
+    def disconnect(self) -> None:
+        """The stream breaks: every open call is answered None."""
+        self._connected = False
+        self._unserved.clear()
         open_calls, self._open = self._open, {}
-        for answered in open_calls.values():
-            answered(None)
+        for on_answer in open_calls.values():
+            on_answer(None)
         self._on_change(self)
 
-    def come_up(self) -> None:
-        """The stream is there again."""
-        self._up = True
+    def connect(self) -> None:
+        """The stream is open again."""
+        self._connected = True
         self._on_change(self)
 
     def stall(self, stalled: bool) -> None:
-        """While stalled, calls gather and nothing is answered."""
+        """While stalled, the node serves nothing."""
         self._stalled = stalled
-        waiting, self._waiting = self._waiting, []
-        for message in waiting:
-            self._turn(message)
+        unserved, self._unserved = self._unserved, []
+        for message in unserved:
+            self._serve(message)
 
-    def say_unregistered(self, any: bool) -> None:
-        """The node says that etcd does not know all of its sessions."""
+    def report_unregistered(self, any: bool) -> None:
+        """The node reports whether it has sessions that etcd does not know."""
         self._unregistered = any
         self._on_change(self)
 
-    def say_handled(self, handled: node_pb2.Handled) -> None:
-        """The node says what became of pushes that came to it over the bus."""
-        if self._up:
-            self.on_handled(self.incarnation, handled)
+    def report_handled(self, handled: node_pb2.Handled) -> None:
+        """The node reports on pushes that it has read from the bus."""
+        if self._connected:
+            self._on_handled(self.incarnation, handled)
 
-    def _carry(self, message: node_pb2.RouterMessage, answered: Callable[[Any], object]) -> None:
-        if self._up:
-            self._open[self._calls] = answered
-            asyncio.get_running_loop().call_soon(self._turn, message)
+    def _send(self, message: node_pb2.RouterMessage, on_answer: Callable[[Any], object]) -> None:
+        if self._connected:
+            self._open[self._last_call] = on_answer
+            asyncio.get_running_loop().call_soon(self._serve, message)
         else:
-            answered(None)
+            on_answer(None)
 
-    def _turn(self, message: node_pb2.RouterMessage) -> None:
+    def _serve(self, message: node_pb2.RouterMessage) -> None:
         if self._stalled:
-            self._waiting.append(message)
+            self._unserved.append(message)
             return
-        answers = self._serve(message)
+        answers = self._node(message)
         listed: list[node_pb2.PushAnswer | node_pb2.NodeResponse] = [*answers.pushes, *answers.responses]
         for answer in listed:
-            answered = self._open.pop(answer.call, None)
-            if answered is not None:
-                answered(answer)
+            on_answer = self._open.pop(answer.call, None)
+            if on_answer is not None:
+                on_answer(answer)

@@ -1,6 +1,4 @@
-"""One stream to one incarnation of one gateway: the contract of the hop. The transport behind it is a decision of its
-own.
-"""
+"""The port of the hop, which carries calls to one incarnation of one gateway. The transport is the adapter's."""
 
 from asyncio import Future
 from collections.abc import Callable
@@ -9,82 +7,81 @@ from typing import NamedTuple, Protocol
 from homing.internal.v1 import node_pb2
 from registry.model import Incarnation, Node
 
-Answered = Callable[[node_pb2.PushAnswer | None], None]
-"""Hears a push's answer, once, on the loop; None: the node did not answer."""
+OnAnswer = Callable[[node_pb2.PushAnswer | None], None]
+"""Called with the node's answer to a push, exactly once, on the loop; None: the node did not answer."""
 
 
-class Outgoing(NamedTuple):
-    """A push as it goes to any number of nodes: made into bytes once, whatever the number."""
+class OutgoingPush(NamedTuple):
+    """A push encoded once, for any number of nodes."""
 
     raw: bytes  # a node_pb2.Push without `call` and `epoch`, which each hop adds
-    size: int  # what it takes in a queue, bytes
+    size: int  # what the push takes in a queue, bytes
     ack_timeout: float  # seconds
 
 
 class Hop(Protocol):
-    """Carries calls to one node, batched by what has gathered, in the order in which they were handed over.
+    """Sends calls to one node, in the order of the method calls, batched while the previous message is being written.
 
-    Every call is answered exactly once: with the node's answer, or with None when the node did not answer (the stream
-    is down, or silent for a second) and it may or may not have been carried out. Nothing here waits, so one slow node
-    never delays what goes to another; the queue is bounded and `room` tells.
+    Every call is answered exactly once: with the node's answer, or with None when the node did not answer (its stream
+    is down, or three pings were not answered); then the call may or may not have been carried out. No method waits, so
+    a slow node never delays calls to others. The queue is bounded: see `has_room`.
     """
 
     incarnation: Incarnation
-    on_handled: "OnHandled"
 
     @property
     def reachable(self) -> bool:
-        """Whether calls are carried now. A call on an unreachable hop is answered None at once."""
+        """Whether calls are sent now. A call on an unreachable hop is answered None at once."""
         ...
 
     @property
     def unregistered(self) -> bool:
-        """Whether the node says that it holds sessions or files which etcd does not know."""
+        """Whether the node has reported sessions or files that etcd does not know."""
         ...
 
-    def room(self, size: int) -> bool:
-        """Whether a call with `size` bytes of payload fits into the queue now."""
+    def has_room(self, size: int) -> bool:
+        """Whether the queue has room for one more call with `size` bytes of payload."""
         ...
 
-    def push(self, push: Outgoing, answered: Answered) -> None:
-        """Hand over one push, for this hop's incarnation. `answered` may be called before this returns."""
+    def push(self, push: OutgoingPush, on_answer: OnAnswer) -> None:
+        """Send one push, addressed to this hop's incarnation. `on_answer` may be called before this returns."""
         ...
 
     def request(self, request: node_pb2.NodeRequest) -> "Future[node_pb2.NodeResponse | None]":
-        """Hand over one question that is no push. `call` is set by the hop."""
+        """Send one request that is no push. The hop sets `call`."""
         ...
 
-    def send_stats(self, want: bool) -> None:
-        """Whether the node should say its counters each second."""
+    def request_stats(self, enabled: bool) -> None:
+        """Request the node's statistics each second, or no longer."""
         ...
 
     @property
     def stats(self) -> node_pb2.Stats | None:
-        """What the node counted last, while wanted."""
+        """The newest statistics of the node, while they are requested."""
         ...
 
-    def table_holds(self, batch: int) -> None:
-        """Tell the node that this router's table holds its batch `batch`."""
+    def report_batch(self, batch: int) -> None:
+        """Report to the node that this router's table holds the node's registration batch `batch`."""
         ...
 
     async def wait_opened(self) -> None:
-        """Until the node has answered the first dial, or that dial has failed."""
+        """Until the node has answered the first hello, or the first dial has failed."""
         ...
 
     async def run(self) -> None:
-        """Keep the stream, for ever: dial, and dial again with a back-off when it breaks."""
+        """Keep the stream open, for ever: dial, and after a failure dial again with back-off."""
         ...
 
 
-def ignore_handled(_incarnation: Incarnation, _handled: node_pb2.Handled) -> None:
-    """Pushes do not go over the bus."""
-
-
 OnChange = Callable[[Hop], None]
-"""Hears, on the loop, when a hop's `reachable`, `unregistered` or `stats` has changed."""
+"""Called on the loop when a hop's `reachable`, `unregistered` or `stats` has changed."""
 
 OnHandled = Callable[[Incarnation, node_pb2.Handled], None]
-"""Hears, on the loop, what a node says about pushes that came to it over the bus (broadcast mode)."""
+"""Called on the loop with a node's message about pushes that the node has read from the bus (broadcast mode)."""
 
 MakeHop = Callable[[Incarnation, Node, OnChange], Hop]
-"""Makes the hop to one incarnation; it is idle until `run`."""
+"""Makes the hop to one incarnation; the hop is idle until `run`."""
+
+
+def ignore_handled(_incarnation: Incarnation, _handled: node_pb2.Handled) -> None:
+    """The `OnHandled` of routed mode, in which no push goes over the bus."""

@@ -1,6 +1,6 @@
-"""The bus: what all services of a cluster share beside etcd, Redis or Kafka, chosen by `[bus] kind`.
+"""The bus: Redis or Kafka, chosen by `[bus] kind`.
 
-Client events go out on it (`gateway.events`), commands come in on it (`router.commands`), and in broadcast mode it
-carries every push to every gateway (design §6): that channel's two ends stand here, because a router writes what
-gateways read.
+Client events are published on it (`gateway.events`), commands are consumed from it (`router.commands`), and in
+broadcast mode it carries every push to every gateway (docs/design.md, "Broadcast mode"). Publisher and subscriber of
+that channel are here, because a router publishes what gateways receive.
 """

@@ -1,6 +1,6 @@
-"""Shell: what all that speak to Kafka share: where it is, whether it answers, its topics, and its client's own log.
+"""Shell: what every client of Kafka needs: addresses, a check that a broker answers, topics, producers.
 
-Importing this costs aiokafka (20 MiB), so only composition roots and the adapters that they choose do.
+To import this costs aiokafka (20 MiB): only composition roots do, and the adapters that they choose.
 """
 
 import asyncio
@@ -12,82 +12,83 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from runtime.bus.port import BusAway
+from runtime.bus.port import BusUnavailable
 from runtime.bus.settings import BusSection
 
-START_LIMIT = 3.0  # seconds in which a service that starts waits for a broker
-LET_GO_WITHIN = 1.0  # seconds
+START_TIMEOUT = 3.0  # seconds that a starting service waits for a broker
+CLOSE_TIMEOUT = 1.0  # seconds
+RETRY_PAUSE = 0.2  # seconds between two attempts to reach a broker
 FAILURES = (KafkaError, OSError, TimeoutError)
-"""What aiokafka raises while a broker is away."""
+"""What aiokafka raises while Kafka is unavailable."""
 
 
-def bootstrap(bus: BusSection) -> list[str]:
-    """The brokers to ask first."""
+def bootstrap_servers(bus: BusSection) -> list[str]:
+    """Kafka's addresses for the first connection."""
     return [address.strip() for address in bus.kafka.split(",") if address.strip()]
 
 
-def away(bus: BusSection, why: str) -> BusAway:
-    """No broker answers: which were asked, and how one is started."""
-    cure = (
+def unavailable(bus: BusSection, reason: str) -> BusUnavailable:
+    """The error when no broker answers: the addresses, and how one is started."""
+    remedy = (
         "is Kafka running? `homing up --bus kafka` starts one, --kafka HOST:PORT names yours, --bus redis goes without"
     )
-    return BusAway(f"bus.kafka: {bus.kafka} does not answer ({why}); {cure}")
+    return BusUnavailable(f"bus.kafka: {bus.kafka} does not answer ({reason}); {remedy}")
 
 
-def quiet() -> None:
-    """aiokafka says the same line ten times a second while a broker is away; its users say it once, in their words."""
+def silence_client_log() -> None:
+    """Disable aiokafka's log, ten lines a second while Kafka is unavailable. Its users log the change once."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def milliseconds(seconds: float) -> int:
-    """As aiokafka takes durations."""
+    """A duration for aiokafka."""
     return max(1, round(seconds * 1000))
 
 
-async def wait_broker(bus: BusSection, within: float = START_LIMIT) -> None:
-    """Until a broker answers; tries again meanwhile. Raises BusAway after `within` seconds."""
-    quiet()
-    why = "no answer"
+async def wait_broker(bus: BusSection, timeout: float = START_TIMEOUT) -> None:
+    """Until a broker answers. Retries; after `timeout` seconds BusUnavailable."""
+    silence_client_log()
+    reason = "no answer"
     try:
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(timeout):
             while True:
                 try:
-                    await _ask(bus)
+                    await _fetch_metadata(bus)
                 except FAILURES as error:
-                    why = _in_words(error)
-                    await asyncio.sleep(0.2)
+                    reason = _describe(error)
+                    await asyncio.sleep(RETRY_PAUSE)
                 else:
                     return
     except TimeoutError:
-        raise away(bus, why) from None
+        raise unavailable(bus, reason) from None
 
 
 async def ensure_topic(
     bus: BusSection, name: str, partitions: int = -1, settings: Mapping[str, str] | None = None
 ) -> None:
-    """Make a topic, with the broker's own number of replicas; one that is there is left as it is. Raises BusAway.
+    """Create a topic unless it exists, with the broker's default replication. Raises BusUnavailable.
 
-    `partitions`: -1 is the broker's own number of these, too.
+    `partitions`: -1 is the broker's default.
     """
     client = _admin(bus)
     topic = NewTopic(name, 1, 1, topic_configs=dict(settings or {}))
-    topic.num_partitions, topic.replication_factor = partitions, -1  # KIP-464: NewTopic's check does not know it
+    topic.num_partitions, topic.replication_factor = partitions, -1  # KIP-464, which NewTopic's own check rejects
     try:
         await client.start()
-        answer = await client.create_topics([topic])
-        for _, code, *_ in answer.topic_errors:
+        response = await client.create_topics([topic])
+        for _, code, *_ in response.topic_errors:
             if (kind := for_code(code)) not in (TopicAlreadyExistsError, for_code(0)):
                 raise kind(name)
     except FAILURES as error:
-        raise away(bus, _in_words(error)) from None
+        raise unavailable(bus, _describe(error)) from None
     finally:
         await client.close()
 
 
 async def start_producer(bus: BusSection, **settings: object) -> AIOKafkaProducer:
-    """An idempotent producer: it tries again for ever, and writes each batch once. Raises one of FAILURES."""
+    """Start an idempotent producer: it retries for ever, and writes each batch once. Raises one of FAILURES."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap(bus),
+        bootstrap_servers=bootstrap_servers(bus),
         enable_idempotence=True,
         request_timeout_ms=milliseconds(bus.timeout),
         **settings,
@@ -96,21 +97,21 @@ async def start_producer(bus: BusSection, **settings: object) -> AIOKafkaProduce
         async with asyncio.timeout(2 * bus.timeout):
             await producer.start()
     except BaseException:
-        await end_producer(producer)
+        await close_producer(producer)
         raise
     return producer
 
 
-async def end_producer(producer: AIOKafkaProducer) -> None:
-    """Let go of it, within a second; what it has not sent is given up."""
+async def close_producer(producer: AIOKafkaProducer) -> None:
+    """Close a producer within a second; what it has not sent is dropped."""
     if sender := producer._sender.sender_task:
-        sender.cancel()  # or `stop` waits until everything is sent, for ever while the broker is away
+        sender.cancel()  # else `stop` waits until everything is sent: for ever while Kafka is unavailable
     with contextlib.suppress(*FAILURES):
-        async with asyncio.timeout(LET_GO_WITHIN):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
             await producer.stop()
 
 
-async def _ask(bus: BusSection) -> None:
+async def _fetch_metadata(bus: BusSection) -> None:
     """One metadata request: an open port alone is no broker."""
     client = _admin(bus)
     try:
@@ -120,10 +121,10 @@ async def _ask(bus: BusSection) -> None:
 
 
 def _admin(bus: BusSection) -> AIOKafkaAdminClient:
-    return AIOKafkaAdminClient(bootstrap_servers=bootstrap(bus), request_timeout_ms=milliseconds(bus.timeout))
+    return AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers(bus), request_timeout_ms=milliseconds(bus.timeout))
 
 
-def _in_words(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     text = str(error)
     if not text or "Unable to bootstrap" in text:
         return "nobody listens there, or nobody that speaks Kafka"

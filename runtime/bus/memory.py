@@ -1,72 +1,68 @@
-"""The bus' in-memory twin: the same contract with no server, for tests of what is built on it."""
+"""The in-memory twin of the broadcast channel: the same contract without a server, for tests."""
 
 import asyncio
 from collections.abc import Callable
 
-from runtime.bus.port import BusAway, TooLarge
+from runtime.bus.port import BusMessageTooLarge, BusUnavailable
 
 
 class MemoryBus:
-    """One channel. Tests turn its switches: `go_away`, `come_back`, `stall`, and `lose` for one message."""
+    """One channel. Tests inject faults: `set_available`, `stall`, `drop_next`."""
 
-    def __init__(self, largest: int = 1 << 20) -> None:
+    def __init__(self, max_message_size: int = 1 << 20) -> None:
         self.published: list[bytes] = []
-        self.lose = 0  # so many of the next messages are taken and reach nobody
-        self._largest = largest
+        self.drop_next = 0  # so many of the next messages are accepted and reach no subscriber
+        self.max_message_size = max_message_size
         self._subscribers: set[MemorySubscriber] = set()
-        self._here = asyncio.Event()
-        self._here.set()
+        self._available = True
         self._flowing = asyncio.Event()
         self._flowing.set()
 
-    @property
-    def here(self) -> bool:
-        """Whether the bus answers."""
-        return self._here.is_set()
-
-    def go_away(self) -> None:
-        """Nothing is taken, and nobody hears anything, until `come_back`."""
-        self._here.clear()
-
-    def come_back(self) -> None:
-        self._here.set()
+    def set_available(self, available: bool) -> None:
+        """While unavailable, the bus accepts nothing."""
+        self._available = available
 
     def stall(self, stalled: bool) -> None:
-        """While stalled a publish takes for ever, as on a full network."""
+        """While stalled, `publish` does not return, as on a congested network."""
         if stalled:
             self._flowing.clear()
         else:
             self._flowing.set()
 
     def publisher(self) -> "MemoryPublisher":
-        """A router's end."""
+        """A router's side."""
         return MemoryPublisher(self)
 
     def subscriber(self) -> "MemorySubscriber":
-        """A gateway's end."""
+        """A gateway's side."""
         return MemorySubscriber(self)
 
-    def join(self, subscriber: "MemorySubscriber") -> None:
-        """From now on this end hears."""
+    def check_available(self) -> None:
+        """Raise BusUnavailable while the bus is unavailable."""
+        if not self._available:
+            raise BusUnavailable("the bus in memory is set to be unavailable")
+
+    def subscribe(self, subscriber: "MemorySubscriber") -> None:
+        """Deliver to this subscriber from now on."""
         self._subscribers.add(subscriber)
 
-    def leave(self, subscriber: "MemorySubscriber") -> None:
+    def unsubscribe(self, subscriber: "MemorySubscriber") -> None:
+        """Deliver no more to this subscriber."""
         self._subscribers.discard(subscriber)
 
-    async def take(self, message: bytes) -> None:
-        """What `publish` does."""
-        if len(message) > self._largest:
-            raise TooLarge(f"the bus takes at most {self._largest} bytes, this message has {len(message)}")
-        await asyncio.sleep(0)  # as every real one, it takes at least a turn of the loop
+    async def publish(self, message: bytes) -> None:
+        """See `Publisher.publish`."""
+        if len(message) > self.max_message_size:
+            raise BusMessageTooLarge(f"the bus takes at most {self.max_message_size} bytes, not {len(message)}")
+        await asyncio.sleep(0)  # as with every real bus: at least one iteration of the loop
         await self._flowing.wait()
-        if not self.here:
-            raise BusAway("the bus in memory was told to be away")
+        self.check_available()
         self.published.append(message)
-        if self.lose:
-            self.lose -= 1
+        if self.drop_next:
+            self.drop_next -= 1
             return
         for subscriber in self._subscribers:
-            subscriber.reach(message)
+            subscriber.deliver(message)
 
 
 class MemoryPublisher:
@@ -76,14 +72,13 @@ class MemoryPublisher:
         self._bus = bus
 
     async def open(self) -> None:
-        if not self._bus.here:
-            raise BusAway("the bus in memory was told to be away")
+        self._bus.check_available()
 
     async def publish(self, message: bytes) -> None:
-        await self._bus.take(message)
+        await self._bus.publish(message)
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
 
 class MemorySubscriber:
@@ -91,20 +86,19 @@ class MemorySubscriber:
 
     def __init__(self, bus: MemoryBus) -> None:
         self._bus = bus
-        self._heard: asyncio.Queue[bytes] = asyncio.Queue()
+        self._messages: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def open(self) -> None:
-        if not self._bus.here:
-            raise BusAway("the bus in memory was told to be away")
-        self._bus.join(self)
+        self._bus.check_available()
+        self._bus.subscribe(self)
 
     async def run(self, on_message: Callable[[bytes], None]) -> None:
         while True:
-            on_message(await self._heard.get())
+            on_message(await self._messages.get())
 
     async def close(self) -> None:
-        self._bus.leave(self)
+        self._bus.unsubscribe(self)
 
-    def reach(self, message: bytes) -> None:
-        """A message has come."""
-        self._heard.put_nowait(message)
+    def deliver(self, message: bytes) -> None:
+        """Queue a message for `run`."""
+        self._messages.put_nowait(message)

@@ -1,52 +1,52 @@
-"""The broadcast channel's two ends: the contract (design §6)."""
+"""The broadcast channel's contract: a publisher and a subscriber (docs/design.md, "Broadcast mode")."""
 
 from collections.abc import Callable
 from typing import Protocol
 
-LARGEST = 16 * 1024 * 1024  # bytes of one message; what is larger is none of ours
+MAX_MESSAGE_SIZE = 16 * 1024 * 1024  # bytes of one message on the channel
+
+
+class BusUnavailable(Exception):
+    """The bus does not answer. The message names the address, and how a bus is started."""
+
+
+class BusMessageTooLarge(Exception):
+    """The bus accepts no message of this size. The message names the limit, and where it is configured."""
 
 
 class Publisher(Protocol):
-    """A router's end. Messages of one publisher reach every subscriber in the order in which they were published.
+    """A router's side. Messages of one publisher reach every subscriber in the order in which they were published.
 
-    At most once: a message that the bus did not take is lost, and `publish` has said so by raising.
+    At most once: a message that the bus has not accepted is lost, and `publish` has raised.
     """
 
     async def open(self) -> None:
-        """Connect. Raises BusAway when the bus does not answer."""
+        """Connect. Raises BusUnavailable."""
         ...
 
     async def publish(self, message: bytes) -> None:
-        """Until the bus has it. One call at a time.
+        """Until the bus has accepted the message. One call at a time.
 
-        Raises BusAway: it may or may not have it; TooLarge: it takes no message of this size, and has not got it.
+        BusUnavailable: the bus may or may not have accepted it. BusMessageTooLarge: the bus has not.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         ...
 
 
 class Subscriber(Protocol):
-    """A gateway's end: hears what is published from now on."""
+    """A gateway's side: receives what is published from now on."""
 
     async def open(self) -> None:
-        """Connect; `run` will hear everything that is published after this returns. Raises BusAway."""
+        """Subscribe: `run` receives every message that is published after this returns. Raises BusUnavailable."""
         ...
 
     async def run(self, on_message: Callable[[bytes], None]) -> None:
-        """Hear messages, for ever. While the bus is away it tries again; what was published meanwhile may be lost."""
+        """Receive messages, for ever. Reconnects; what was published meanwhile may be lost."""
         ...
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         ...
-
-
-class BusAway(Exception):
-    """The bus does not answer; the message names it, and says how one is started."""
-
-
-class TooLarge(Exception):
-    """The bus takes no message of this size; the message names the limit and whose it is."""

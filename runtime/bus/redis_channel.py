@@ -1,4 +1,4 @@
-"""Shell: the broadcast channel as Redis pub/sub. Redis keeps nothing: who is not there never hears it."""
+"""Shell: the broadcast channel as Redis pub/sub. Redis stores nothing: only those subscribed at the time receive."""
 
 import asyncio
 import logging
@@ -10,14 +10,16 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from runtime.bus.port import LARGEST, BusAway, TooLarge
+from runtime.bus.port import MAX_MESSAGE_SIZE, BusMessageTooLarge, BusUnavailable
 from runtime.bus.settings import BusSection
 
 log = logging.getLogger(__name__)
 
 FAILURES = (RedisError, OSError, TimeoutError)
-SILENT = 5.0  # seconds without a message after which we ask whether Redis is still there
-LONGEST_PAUSE = 1.0  # seconds between two tries to subscribe again
+"""What redis-py raises while Redis is unavailable."""
+
+PING_AFTER = 5.0  # seconds without a message, before a PING
+FIRST_PAUSE, MAX_PAUSE = 0.05, 1.0  # seconds between two attempts to subscribe again
 
 
 class RedisPublisher:
@@ -32,15 +34,15 @@ class RedisPublisher:
         try:
             await self._redis.ping()
         except FAILURES as error:
-            raise _away(self._bus, error) from None
+            raise _unavailable(self._bus, error) from None
 
     async def publish(self, message: bytes) -> None:
-        if len(message) > LARGEST:
-            raise TooLarge(f"a message of {len(message)} bytes; at most {LARGEST} go over the bus")
+        if len(message) > MAX_MESSAGE_SIZE:
+            raise BusMessageTooLarge(f"a message of {len(message)} bytes; at most {MAX_MESSAGE_SIZE} go over the bus")
         try:
             await self._redis.publish(self._channel, message)
         except FAILURES as error:
-            raise _away(self._bus, error) from None
+            raise _unavailable(self._bus, error) from None
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -59,7 +61,7 @@ class RedisSubscriber:
         try:
             self._subscription = await self._subscribe()
         except FAILURES as error:
-            raise _away(self._bus, error) from None
+            raise _unavailable(self._bus, error) from None
 
     async def run(self, on_message: Callable[[bytes], None]) -> None:
         pause = 0.0
@@ -67,14 +69,14 @@ class RedisSubscriber:
             try:
                 if self._subscription is None:
                     self._subscription = await self._subscribe()
-                    log.info("Redis is back; pushes that were published meanwhile are lost")
+                    log.info("subscribed to Redis again; pushes that were published meanwhile are lost")
                 pause = 0.0
-                await self._hear_all(self._subscription, on_message)
+                await self._receive(self._subscription, on_message)
             except FAILURES as error:
                 if not pause:
-                    log.warning("no pushes can be heard: %s", _away(self._bus, error))
+                    log.warning("no pushes are received: %s", _unavailable(self._bus, error))
                 await self._unsubscribe()
-                pause = min(LONGEST_PAUSE, pause * 2 or 0.05)
+                pause = min(MAX_PAUSE, pause * 2 or FIRST_PAUSE)
                 await asyncio.sleep(pause)
 
     async def close(self) -> None:
@@ -82,33 +84,33 @@ class RedisSubscriber:
         await self._redis.aclose()
 
     async def _subscribe(self) -> PubSub:
-        """Subscribed when this returns: Redis has confirmed it."""
+        """Subscribe, and wait for Redis' confirmation."""
         subscription = self._redis.pubsub()
         try:
             await subscription.subscribe(self._channel)
             async with asyncio.timeout(self._bus.timeout):
-                while (said := await subscription.get_message(timeout=self._bus.timeout)) is None:
-                    pass  # a wait that was over an instant early
+                while (reply := await subscription.get_message(timeout=self._bus.timeout)) is None:
+                    pass  # its timeout has passed an instant before ours
         except BaseException:
             await subscription.aclose()  # type: ignore[no-untyped-call]
             raise
-        assert said["type"] == "subscribe", said
+        assert reply["type"] == "subscribe", reply
         return subscription
 
-    async def _hear_all(self, subscription: PubSub, on_message: Callable[[bytes], None]) -> None:
-        """Until the connection fails, or says nothing although it was asked."""
-        asked = False
+    async def _receive(self, subscription: PubSub, on_message: Callable[[bytes], None]) -> None:
+        """Until the connection fails, or stays silent after a PING."""
+        pinged = False
         while True:
-            said = await subscription.get_message(timeout=SILENT)
-            if said is not None:
-                asked = False
-                if said["type"] == "message":
-                    on_message(said["data"])
-            elif asked:
-                raise TimeoutError(f"silent for {2 * SILENT:.0f} s")
+            reply = await subscription.get_message(timeout=PING_AFTER)
+            if reply is not None:
+                pinged = False
+                if reply["type"] == "message":
+                    on_message(reply["data"])
+            elif pinged:
+                raise TimeoutError(f"silent for {2 * PING_AFTER:.0f} s")
             else:
                 await subscription.ping()
-                asked = True
+                pinged = True
 
     async def _unsubscribe(self) -> None:
         subscription, self._subscription = self._subscription, None
@@ -117,7 +119,7 @@ class RedisSubscriber:
 
 
 def _connect(bus: BusSection) -> Redis:
-    """No tries again by the library: that something may be lost is ours to know."""
+    """Without retries in the library: the caller must know when something may be lost."""
     return Redis.from_url(
         bus.redis,
         socket_timeout=bus.timeout,
@@ -126,6 +128,8 @@ def _connect(bus: BusSection) -> Redis:
     )
 
 
-def _away(bus: BusSection, error: BaseException) -> BusAway:
-    why = str(error) or type(error).__name__
-    return BusAway(f"bus.redis: {bus.redis} does not answer ({why}); is Redis running? `homing up` starts one")
+def _unavailable(bus: BusSection, error: BaseException) -> BusUnavailable:
+    reason = str(error) or type(error).__name__
+    return BusUnavailable(
+        f"bus.redis: {bus.redis} does not answer ({reason}); is Redis running? `homing up` starts one"
+    )

@@ -1,4 +1,4 @@
-"""`[bus]` and `[delivery]`: the two sections that gateways and routers must read alike."""
+"""`[bus]` and `[delivery]`: the sections that gateways and routers of one cluster must have alike."""
 
 from typing import Literal
 
@@ -6,16 +6,16 @@ import msgspec
 
 
 class BusSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[bus]`: which bus, and where. Redis is named in any case: the views stand there (design §7)."""
+    """`[bus]`: Redis or Kafka, and where they are. Redis is also where the views are, whatever `kind` is."""
 
-    kind: Literal["redis", "kafka"] = "redis"
-    redis: str = "redis://127.0.0.1:6379"
-    kafka: str = "127.0.0.1:9092"  # host:port, several separated by commas
-    timeout: float = 2.0  # seconds for one write, and for a connect
+    kind: Literal["redis", "kafka"] = "redis"  # The bus of client events and, in broadcast mode, of pushes.
+    redis: str = "redis://127.0.0.1:6379"  # URL of Redis.
+    kafka: str = "127.0.0.1:9092"  # Kafka's bootstrap servers, host:port, several separated by commas.
+    timeout: float = 2.0  # Seconds for one write, and for one connection attempt.
 
 
 class DeliverySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[delivery]`: how pushes get to their receivers' gateways (design §6)."""
+    """`[delivery]`: how pushes reach the gateways that own their receivers."""
 
-    mode: Literal["routed", "broadcast"] = "routed"
-    channel: str = "homing.pushes"  # of the bus, in broadcast mode
+    mode: Literal["routed", "broadcast"] = "routed"  # To the owners only, or over the bus to every gateway.
+    channel: str = "homing.pushes"  # In broadcast mode: the Redis channel or the Kafka topic of pushes.

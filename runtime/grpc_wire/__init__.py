@@ -1,6 +1,6 @@
-"""Plain gRPC on the wire for one shape: long-lived bidi streams with few, batched messages.
+"""gRPC on the wire for one shape: long-lived bidirectional streams with few, batched messages.
 
-The hop between router and gateway is the price of routing, and of that price the transport is most; see
-docs/decisions/0005-the-hops-transport.md. HTTP/2 (RFC 9113) is spoken by `connection`, gRPC's framing and statuses by
-`messages` and `headers`; all of that is core. `client` and `server` are the thin shells over asyncio.
+Of what the hop between router and gateway costs, the transport is most (docs/decisions/0005-the-hops-transport.md).
+`connection` is HTTP/2 (RFC 9113), `messages` and `status` are gRPC over HTTP/2; all of that is core. `http2_protocol`,
+`call`, `client`, `server`, `channel` and `write_batcher` are the shells over asyncio.
 """

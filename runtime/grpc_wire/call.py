@@ -1,30 +1,24 @@
-"""Shell: one connection's socket, and one stream of it as its two users see it.
-
-Everything happens inside the loop's callbacks: a message costs no task, no future and no wake-up of its own, and what
-is sent within one callback leaves in one write.
-"""
+"""Shell: one gRPC call: a stream of a connection, as its handler sees it, on either side."""
 
 import asyncio
 import logging
-import socket
 from typing import Protocol
 
 from runtime.grpc_wire import frames
 from runtime.grpc_wire.connection import Http2Connection
-from runtime.grpc_wire.events import ConnectionFailed, DataReceived, Event, StreamDrained, StreamReset
-from runtime.grpc_wire.flow import Http2Limits
-from runtime.grpc_wire.headerblocks import Headers
-from runtime.grpc_wire.messages import GrpcMessageReader, framed
-from runtime.grpc_wire.status import HEAD, INTERNAL, OK, UNAVAILABLE, StreamEnded, judge_reset, trailers
+from runtime.grpc_wire.events import DataReceived
+from runtime.grpc_wire.header_blocks import HeaderFields
+from runtime.grpc_wire.messages import GrpcMessageReader, encode_message
+from runtime.grpc_wire.status import INTERNAL, OK, RESPONSE_HEADERS, StreamEnded, status_from_reset, trailers
 
 log = logging.getLogger(__name__)
 
 
 class StreamHandler(Protocol):
-    """Who hears one stream. Each is called on the loop and may send; none may wait."""
+    """Receives one stream. Each method is called on the loop, may send, and must not wait."""
 
-    def on_message(self, message: bytes) -> None:
-        """One whole message. Raising StreamEnded ends the stream with that status."""
+    def on_message(self, message: bytes, /) -> None:
+        """A whole message. To raise StreamEnded ends the stream with that status."""
         ...
 
     def on_writable(self) -> None:
@@ -32,236 +26,168 @@ class StreamHandler(Protocol):
         ...
 
     def on_half_close(self) -> None:
-        """A client says no more (half-close); its server may, until it ends the stream."""
+        """On a server: the client sends no more. The server may send until its end."""
         ...
 
-    def on_end(self, how: StreamEnded) -> None:
-        """The stream is over, whoever ended it. Called exactly once, last."""
+    def on_end(self, how: StreamEnded, /) -> None:
+        """The stream has ended, on whichever side. The last call, and exactly one."""
         ...
 
 
-class Http2Protocol(asyncio.Protocol):
-    """One connection: the bytes to the core and back, its events to `hear`."""
+class CallTransport(Protocol):
+    """The connection of a call (`runtime.grpc_wire.http2_protocol.Http2Protocol`)."""
 
-    def __init__(self, client: bool, limits: Http2Limits) -> None:
-        self.connection = Http2Connection(client, limits)
-        self.calls: dict[int, Call] = {}
-        self.full = False  # the kernel has not taken all that was written
-        self.transport: asyncio.Transport | None = None
-        self._receiving = False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self.transport = transport
-        transport.set_write_buffer_limits(high=0)  # `pause_writing` then tells of the first byte that is left
-        keep_alive(transport.get_extra_info("socket"))
-        self.flush()
-
-    def data_received(self, data: bytes) -> None:
-        self._receiving = True
-        try:
-            for event in self.connection.receive(data):
-                if isinstance(event, DataReceived):
-                    if (call := self.calls.get(event.stream)) is not None:
-                        call.on_data(event)
-                else:
-                    self.on_event(event)
-        finally:
-            self._receiving = False
-        self.flush()
-
-    def on_event(self, event: Event) -> None:
-        """What the core made of the bytes, but data."""
-        match event:
-            case StreamDrained(stream):
-                if (call := self.calls.get(stream)) is not None and call.writable:
-                    call.handler.on_writable()
-            case StreamReset(stream, code):
-                if (call := self.calls.get(stream)) is not None:
-                    call.over(judge_reset(code))
-            case ConnectionFailed(_, why):
-                self.close(f"the peer broke HTTP/2: {why}")
+    connection: Http2Connection
+    write_paused: bool
 
     def flush(self) -> None:
-        """Write what the core has, unless the kernel is full or more is just being made."""
-        if self.transport is not None and not self.full and not self._receiving and (out := self.connection.take()):
-            self.transport.write(out)
+        """Write what `connection` has to send."""
+        ...
 
-    def pause_writing(self) -> None:
-        self.full = True
-
-    def resume_writing(self) -> None:
-        self.full = False
-        self.flush()
-        for call in list(self.calls.values()):
-            if call.writable:
-                call.handler.on_writable()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.transport = None
-        self._all_over(str(exc) if exc else "the connection was closed")
-
-    def on_call_end(self, call: "Call") -> None:
-        """The call is over."""
-        self.calls.pop(call.stream, None)
-
-    def close(self, why: str) -> None:
-        """Hang up when the kernel has taken what is left. A peer that does not read is left by `abort`."""
-        if self.transport is not None:
-            self._receiving = False
-            self.flush()
-            self.transport.close()
-        self._all_over(why)
-
-    def abort(self) -> None:
-        """Hang up at once."""
-        if self.transport is not None:
-            self.transport.abort()
-
-    def _all_over(self, why: str) -> None:
-        for call in list(self.calls.values()):
-            call.over(StreamEnded(UNAVAILABLE, why))
-
-
-def keep_alive(sock: socket.socket) -> None:
-    """Let the kernel find out within 20 s that the other machine is gone."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 3), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 20_000)):
-        if hasattr(socket, name):  # not every system has each
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    def on_call_end(self, call: "Call", /) -> None:
+        """The call has ended."""
+        ...
 
 
 class Call:
-    """One open stream, either side. Sending on one that is over does nothing."""
+    """One stream, on either side. To send on a stream that has ended is a no-op."""
 
     __slots__ = (
-        *("_client", "_deadline", "_ended", "_half", "_headed", "_held", "_reader", "_spent", "_stopped", "_wire"),
-        *("handler", "request", "stream"),
+        *("_client", "_deadline", "_ended", "_headers_sent", "_paused", "_reader", "_remote_closed", "_transport"),
+        *("_unread", "_unread_size", "handler", "request_headers", "stream"),
     )
 
-    def __init__(self, wire: Http2Protocol, stream: int, client: bool, request: Headers | None = None) -> None:
-        """`request`: the headers that opened it, on a server."""
+    def __init__(
+        self, transport: CallTransport, stream: int, client: bool, request_headers: HeaderFields | None = None
+    ) -> None:
+        """`request_headers`: on a server, those that have opened the stream."""
         self.stream = stream
-        self.request = request or []
-        self.handler: StreamHandler  # set before anything can be heard
-        self._wire = wire
+        self.request_headers = request_headers or []
+        self.handler: StreamHandler  # set before the first event
+        self._transport = transport
         self._client = client
-        self._headed = client  # our side has sent its head
-        self._reader = GrpcMessageReader(wire.connection.limits.message)
-        self._stopped = False
-        self._held: list[bytes] = []  # what came while reading was stopped, at most the stream's window
-        self._spent = 0  # what it cost of the window
-        self._half = False  # the peer has finished, and nobody was told
+        self._headers_sent = client
+        self._reader = GrpcMessageReader(transport.connection.limits.max_message_size)
+        self._paused = False
+        self._unread: list[bytes] = []  # data that came while paused, at most the stream's window
+        self._unread_size = 0  # its flow-controlled size
+        self._remote_closed = False  # and the handler does not know yet
         self._ended = False
         self._deadline: asyncio.TimerHandle | None = None
 
+    # For the handler
+
     @property
     def writable(self) -> bool:
-        """Whether what was sent before is off our hands: gather until it is."""
-        return not (self._ended or self._wire.full or self._wire.connection.queued(self.stream))
+        """Whether everything sent so far has been written. While False, gather messages instead of sending."""
+        return not (self._ended or self._transport.write_paused or self._transport.connection.queued(self.stream))
 
     def send(self, message: bytes) -> None:
-        """Send one message now, or behind what waits. Whoever minds the memory looks at `writable` first."""
+        """Send a message, after what is queued. The queue is bounded only by senders that check `writable`."""
         if not self._ended:
-            self._head()
-            self._wire.connection.send(self.stream, framed(message))
-            self._wire.flush()
+            self._send_headers()
+            self._transport.connection.send_data(self.stream, encode_message(message))
+            self._transport.flush()
 
-    def send_last(self, message: bytes) -> None:
-        """`send` and `finish`, in one write."""
-        self._wire.connection.send(self.stream, framed(message))
-        self.finish()
+    def send_and_half_close(self, message: bytes) -> None:
+        """`send` and `half_close`, in one write."""
+        self._transport.connection.send_data(self.stream, encode_message(message))
+        self.half_close()
 
-    def finish(self) -> None:
-        """A client says no more, behind what waits."""
-        self._wire.connection.end(self.stream)
-        self._wire.flush()
+    def half_close(self) -> None:
+        """As a client: send no more, after what is queued."""
+        self._transport.connection.end_stream(self.stream)
+        self._transport.flush()
 
-    def end(self, status: int = OK, why: str = "", more: Headers | None = None) -> None:
-        """A server ends the stream, behind what waits. `more`: trailing metadata."""
+    def end(self, status: int = OK, message: str = "", metadata: HeaderFields | None = None) -> None:
+        """As a server: end the stream, after what is queued. `metadata`: more trailers."""
         if not self._ended:
-            closing = trailers(status, why) + (more or [])
-            self._wire.connection.end(self.stream, closing if self._headed else HEAD + closing)
-            self.over(StreamEnded(status, why))
-            self._wire.flush()
+            fields = trailers(status, message) + (metadata or [])
+            self._transport.connection.end_stream(
+                self.stream, fields if self._headers_sent else RESPONSE_HEADERS + fields
+            )
+            self.on_end(StreamEnded(status, message))
+            self._transport.flush()
 
     def cancel(self) -> None:
-        """End the stream both ways, at once."""
+        """Reset the stream, at once."""
         if not self._ended:
-            self._wire.connection.reset(self.stream, frames.CANCEL)
-            self._wire.flush()
-            self.over(judge_reset(frames.CANCEL))
+            self._transport.connection.reset_stream(self.stream, frames.CANCEL)
+            self._transport.flush()
+            self.on_end(status_from_reset(frames.CANCEL))
 
-    def stop_reading(self) -> None:
-        """Hear nothing after what has just been read, until `resume_reading`; the peer notices by its credit."""
-        self._stopped = True
+    def pause_reading(self) -> None:
+        """Pass on no more messages until `resume_reading`. The stream's window, once used up, stops the peer."""
+        self._paused = True
 
     def resume_reading(self) -> None:
-        """Hear what has come meanwhile, and more."""
-        if self._stopped:
-            self._stopped = False
-            held, self._held, spent, self._spent = b"".join(self._held), [], self._spent, 0
-            self._feed(held, spent)
-            self._wire.flush()
+        """Pass on the messages that came while reading was paused, and all later ones."""
+        if self._paused:
+            self._paused = False
+            unread, self._unread, size, self._unread_size = b"".join(self._unread), [], self._unread_size, 0
+            self._read(unread, size)
+            self._transport.flush()
 
-    def ends_after(self, seconds: float, how: StreamEnded) -> None:
-        """The stream's deadline."""
+    def set_deadline(self, seconds: float, how: StreamEnded) -> None:
+        """End the stream with `how` after `seconds`."""
         loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(seconds, lambda: self.end(how.status, how.args[0]))
+        self._deadline = loop.call_later(seconds, lambda: self.end(how.status, how.message))
 
-    # What the wire says ---------------------------------------------------------------------------------------------
+    # For the connection
 
     def on_data(self, event: DataReceived) -> None:
-        """Some bytes of this stream."""
-        self._half = self._half or event.ended
-        self._feed(event.data, event.size)
+        """The peer has sent data."""
+        self._remote_closed = self._remote_closed or event.end_stream
+        self._read(event.data, event.flow_controlled_size)
 
     def on_half_close(self) -> None:
-        """The peer finished with headers, or with its first."""
-        self._half = True
-        self._feed(b"", 0)
+        """The peer has closed its side with headers."""
+        self._remote_closed = True
+        self._read(b"", 0)
 
-    def over(self, how: StreamEnded) -> None:
-        """The stream is over."""
+    def on_end(self, how: StreamEnded) -> None:
+        """The stream has ended. Later calls are no-ops."""
         if not self._ended:
             self._ended = True
-            self._wire.on_call_end(self)
+            self._transport.on_call_end(self)
             if self._deadline is not None:
                 self._deadline.cancel()
             self.handler.on_end(how)
 
-    def _feed(self, data: bytes, size: int) -> None:
-        if self._stopped:
-            self._held.append(data)
-            self._spent += size
+    def _read(self, data: bytes, size: int) -> None:
+        """`size`: the flow-controlled size of `data`."""
+        if self._paused:
+            self._unread.append(data)
+            self._unread_size += size
             return
         try:
             for message in self._reader.read(data):
                 if not self._ended:
                     self.handler.on_message(message)
         except StreamEnded as how:
-            self._refuse(how)
+            self._end_with(how)
         except Exception:
             log.exception("a message could not be handled")
-            self._refuse(StreamEnded(INTERNAL, "a message could not be handled"))
-        self._wire.connection.consumed(self.stream, size)
-        if self._half and not self._stopped and not self._ended:
-            self._half = False
-            self._peer_finished()
+            self._end_with(StreamEnded(INTERNAL, "a message could not be handled"))
+        self._transport.connection.acknowledge_data(self.stream, size)
+        if self._remote_closed and not self._paused and not self._ended:
+            self._remote_closed = False
+            self._on_remote_closed()
 
-    def _peer_finished(self) -> None:
-        if self._reader.amid or self._client:
-            self._refuse(StreamEnded(INTERNAL, "the stream ended within a message, or without a status"))
+    def _on_remote_closed(self) -> None:
+        if self._reader.incomplete or self._client:
+            self._end_with(StreamEnded(INTERNAL, "the stream ended within a message, or without a status"))
         else:
             self.handler.on_half_close()
 
-    def _refuse(self, how: StreamEnded) -> None:
+    def _end_with(self, how: StreamEnded) -> None:
         if self._client:
-            self._wire.connection.reset(self.stream, frames.CANCEL)
-            self.over(how)
+            self._transport.connection.reset_stream(self.stream, frames.CANCEL)
+            self.on_end(how)
         else:
-            self.end(how.status, how.args[0])
+            self.end(how.status, how.message)
 
-    def _head(self) -> None:
-        if not self._headed:
-            self._headed = True
-            self._wire.connection.headers(self.stream, HEAD)
+    def _send_headers(self) -> None:
+        if not self._headers_sent:
+            self._headers_sent = True
+            self._transport.connection.send_headers(self.stream, RESPONSE_HEADERS)

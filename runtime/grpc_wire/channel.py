@@ -1,8 +1,8 @@
-"""Shell: many calls over one connection to one of several servers, opened when it is needed and again when it is lost.
+"""Shell: a channel: many calls over one connection to one of several servers, connected on first use and when lost.
 
-Which server it is does not matter to the caller: the next in turn is dialled when one cannot be reached, and by `renew`
-when one does not answer; calls that are open on the old connection go on there for as long as they live. While calls
-are open, a server that says nothing is asked (PING), because a frozen one keeps its sockets.
+Any server will do. The next one in turn is dialled when one cannot be reached, and by `switch_server` when one does not
+answer; open calls continue on the old connection until they end. While calls are open, a silent server is pinged,
+because a frozen process keeps its sockets.
 """
 
 import asyncio
@@ -14,195 +14,201 @@ from google.protobuf.message import Message
 
 from runtime.grpc_wire.call import Call, StreamHandler
 from runtime.grpc_wire.client import ClientProtocol
-from runtime.grpc_wire.events import Event, GoAwayReceived
+from runtime.grpc_wire.events import GoAwayReceived, Http2Event
 from runtime.grpc_wire.flow import Http2Limits
-from runtime.grpc_wire.headerblocks import Headers
-from runtime.grpc_wire.status import DEADLINE_EXCEEDED, INTERNAL, OK, UNAVAILABLE, StreamEnded, request
+from runtime.grpc_wire.header_blocks import HeaderFields
+from runtime.grpc_wire.status import DEADLINE_EXCEEDED, INTERNAL, OK, UNAVAILABLE, StreamEnded, request_headers
 
-ASK: Final = 10.0  # seconds between two PINGs while calls are open; etcd wants at least 5 (etcd-io/etcd#15719)
-ANSWER: Final = 3.0  # seconds in which something must be heard then
-DIAL: Final = 1.0  # seconds for one address, TLS included: a blackholed one never refuses
+KEEPALIVE_TIME: Final = 10.0  # seconds between two PINGs while calls are open; etcd allows 5 (etcd-io/etcd#15719)
+KEEPALIVE_TIMEOUT: Final = 3.0  # seconds from a PING until any bytes of the server
+CONNECT_TIMEOUT: Final = 1.0  # seconds for one address, TLS included: a blackholed address never refuses
 
 Address = tuple[str, int]
-Find = Callable[[], Awaitable[Sequence[Address]]]
-"""Where the servers are now. Raises OSError when that cannot be told."""
+Resolve = Callable[[], Awaitable[Sequence[Address]]]
+"""Gives the addresses of the servers. OSError when there is none."""
 
 
 class Tls(NamedTuple):
-    """How servers are known; `server_name` "": by the host that was dialled."""
+    """TLS of a channel. `server_name`: in the servers' certificate; "": the host that was dialled."""
 
     context: ssl.SSLContext
     server_name: str = ""
 
 
 class Channel:
-    """Calls to one of the servers that `find` names."""
+    """Calls to one of the servers that `resolve` gives."""
 
-    def __init__(self, find: Find, tls: Tls | None = None, limits: Http2Limits | None = None) -> None:
-        self._find = find
+    def __init__(self, resolve: Resolve, tls: Tls | None = None, limits: Http2Limits | None = None) -> None:
+        self._resolve = resolve
         self._tls = tls
         self._limits = limits or Http2Limits()
-        self._wire: _SharedClientProtocol | None = None
-        self._wires: set[_SharedClientProtocol] = set()  # also those that only their calls keep
-        self._turn = 0  # which server is dialled first
+        self._current: _ChannelConnection | None = None
+        self._connections: set[_ChannelConnection] = set()  # also draining ones
+        self._turn = 0  # which address is dialled next
         self._connecting = asyncio.Lock()
         self._closed = False
 
-    async def call(self, path: str, handler: StreamHandler, more: Headers | None = None) -> Call:
-        """Open a stream: what opens it leaves with the first that is sent. OSError: no server can be reached.
+    async def call(self, path: str, handler: StreamHandler, metadata: HeaderFields | None = None) -> Call:
+        """Open a stream; its headers are written with the first message. OSError: no server can be reached.
 
-        `more`: metadata. Whoever is done with a call before its end cancels it.
+        Cancel a call that is no longer needed.
         """
-        wire = await self._connected()
-        stream = wire.connection.open([*request(path, wire.name), *(more or ())])
-        call = wire.calls[stream] = Call(wire, stream, client=True)
+        connection = await self._connected()
+        headers = [*request_headers(path, connection.authority), *(metadata or ())]
+        stream = connection.connection.open_stream(headers)
+        call = connection.calls[stream] = Call(connection, stream, client=True)
         call.handler = handler
         return call
 
-    def renew(self) -> None:
-        """The next call goes to the next server."""
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            wire.retire()
+    def switch_server(self) -> None:
+        """Use the next server for the next call."""
+        connection, self._current = self._current, None
+        if connection is not None:
+            connection.drain()
 
     def close(self) -> None:
-        """End every call as UNAVAILABLE, and open none again."""
+        """End every call as UNAVAILABLE; no call can be opened any more."""
         self._closed = True
-        self._wire = None
-        for wire in list(self._wires):
-            wire.close("the channel is closed")
+        self._current = None
+        for connection in list(self._connections):
+            connection.close("the channel is closed")
 
-    async def _connected(self) -> "_SharedClientProtocol":
+    async def _connected(self) -> "_ChannelConnection":
         async with self._connecting:
             if self._closed:
                 raise ConnectionError("the channel is closed")
-            if self._wire is None or not self._wire.usable:
-                self._wire = await self._dial()
-            return self._wire
+            if self._current is None or not self._current.usable:
+                self._current = await self._connect()
+            return self._current
 
-    async def _dial(self) -> "_SharedClientProtocol":
-        addresses = list(await self._find())
+    async def _connect(self) -> "_ChannelConnection":
+        addresses = list(await self._resolve())
         failure: OSError = ConnectionError("no address to dial")
         for _ in addresses:
             host, port = addresses[self._turn % len(addresses)]
             self._turn += 1
             try:
-                async with asyncio.timeout(DIAL):
-                    return await self._open(host, port)
+                async with asyncio.timeout(CONNECT_TIMEOUT):
+                    return await self._dial(host, port)
             except TimeoutError:
-                failure = ConnectionError(f"{host}:{port} does not answer within {DIAL:g} s")
+                failure = ConnectionError(f"{host}:{port} does not answer within {CONNECT_TIMEOUT:g} s")
             except OSError as error:
                 failure = error
         raise failure
 
-    async def _open(self, host: str, port: int) -> "_SharedClientProtocol":
-        wire = _SharedClientProtocol(self._limits, f"{host}:{port}", self._wires.discard)
+    async def _dial(self, host: str, port: int) -> "_ChannelConnection":
+        connection = _ChannelConnection(self._limits, f"{host}:{port}", self._connections.discard)
         context = self._tls.context if self._tls else None
         name = (self._tls.server_name or host) if self._tls else None
         loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: wire, host, port, ssl=context, server_hostname=name)
+        await loop.create_connection(lambda: connection, host, port, ssl=context, server_hostname=name)
         if self._closed:
-            wire.close("the channel is closed")
+            connection.close("the channel is closed")
             raise ConnectionError("the channel is closed")
-        self._wires.add(wire)
-        return wire
+        self._connections.add(connection)
+        return connection
 
 
-class _SharedClientProtocol(ClientProtocol):
-    """A connection that lives for as long as its channel wants it, or its calls do."""
+class _ChannelConnection(ClientProtocol):
+    """A connection for many calls. A draining one is closed at the end of its last call."""
 
-    def __init__(self, limits: Http2Limits, name: str, gone: Callable[["_SharedClientProtocol"], None]) -> None:
+    def __init__(
+        self, limits: Http2Limits, authority: str, on_disconnected: Callable[["_ChannelConnection"], None]
+    ) -> None:
         super().__init__(limits)
-        self.name = name
-        self._gone = gone
-        self._retired = False
-        self._heard = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self.authority = authority
+        self._on_disconnected = on_disconnected
+        self._draining = False
+        self._reads = 0  # of `data_received`
+        self._keepalive: asyncio.TimerHandle | None = None
 
     @property
     def usable(self) -> bool:
-        """Whether it takes one more call."""
-        return self.transport is not None and not self.transport.is_closing() and not self._retired
+        """Whether the connection takes another call."""
+        return self.transport is not None and not self.transport.is_closing() and not self._draining
 
-    def retire(self) -> None:
+    def drain(self) -> None:
         """Take no more calls."""
-        self._retired = True
+        self._draining = True
         if not self.calls:
-            self.close("another server is asked")
+            self.close("another server is used")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._timer = asyncio.get_running_loop().call_later(ASK, self._ask)
+        self._keepalive = asyncio.get_running_loop().call_later(KEEPALIVE_TIME, self._send_keepalive)
 
     def data_received(self, data: bytes) -> None:
-        self._heard += 1
+        self._reads += 1
         super().data_received(data)
 
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: Http2Event) -> None:
         if isinstance(event, GoAwayReceived):
-            self._retired = True
+            self._draining = True
         super().on_event(event)
 
     def on_call_end(self, call: Call) -> None:
         self.calls.pop(call.stream, None)
-        if self._retired and not self.calls:
-            self.close("another server is asked")
+        if self._draining and not self.calls:
+            self.close("another server is used")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._gone(self)
+        if self._keepalive is not None:
+            self._keepalive.cancel()
+        self._on_disconnected(self)
         super().connection_lost(exc)
 
-    def _ask(self) -> None:
-        """Without a call nobody is asked: servers take idle pings for abuse."""
-        wait, then = ASK, self._ask
-        if self.calls:
-            on_data = self._heard
-            self.connection.ping()
-            self.flush()
-            wait, then = ANSWER, lambda: self._judge(on_data)
-        self._timer = asyncio.get_running_loop().call_later(wait, then)
+    def _send_keepalive(self) -> None:
+        """PING the server, but only while calls are open: servers take idle pings for abuse."""
+        loop = asyncio.get_running_loop()
+        if not self.calls:
+            self._keepalive = loop.call_later(KEEPALIVE_TIME, self._send_keepalive)
+            return
+        self.connection.ping()
+        self.flush()
+        self._keepalive = loop.call_later(KEEPALIVE_TIMEOUT, self._check_keepalive, self._reads)
 
-    def _judge(self, on_data: int) -> None:
-        if self._heard == on_data:
+    def _check_keepalive(self, reads_before: int) -> None:
+        if self._reads == reads_before:
             self.abort()
-        else:
-            self._timer = asyncio.get_running_loop().call_later(ASK - ANSWER, self._ask)
+            return
+        loop = asyncio.get_running_loop()
+        self._keepalive = loop.call_later(KEEPALIVE_TIME - KEEPALIVE_TIMEOUT, self._send_keepalive)
 
 
-class _UnaryResponseHandler:
-    """Hears a call that is answered by one message."""
+class _UnaryHandler:
+    """Receives the response of a unary call."""
 
     def __init__(self) -> None:
-        self.answer: bytes | None = None
-        self.over: asyncio.Future[StreamEnded] = asyncio.get_running_loop().create_future()
+        self.response: bytes | None = None
+        self.ended: asyncio.Future[StreamEnded] = asyncio.get_running_loop().create_future()
 
     def on_message(self, message: bytes) -> None:
-        self.answer = message
+        self.response = message
 
     def on_writable(self) -> None:
-        """One question is all there is."""
+        """There is only one request."""
 
     def on_half_close(self) -> None:
-        """A server's stream ends with a status."""
+        """Only servers receive a half-close."""
 
     def on_end(self, how: StreamEnded) -> None:
-        if not self.over.done():
-            self.over.set_result(how)
+        if not self.ended.done():
+            self.ended.set_result(how)
 
 
-async def ask(channel: Channel, path: str, question: Message, seconds: float, more: Headers | None = None) -> bytes:
-    """One question, one answer. Raises StreamEnded with what it failed of, DEADLINE_EXCEEDED and UNAVAILABLE too."""
-    hears = _UnaryResponseHandler()
+async def unary_call(
+    channel: Channel, path: str, request: Message, timeout: float, metadata: HeaderFields | None = None
+) -> bytes:
+    """Send one request. The result is the response; any other status raises StreamEnded, also without a connection."""
+    handler = _UnaryHandler()
     call: Call | None = None
     try:
-        async with asyncio.timeout(seconds):
-            call = await channel.call(path, hears, more)
-            call.send_last(question.SerializeToString())
-            how = await hears.over
+        async with asyncio.timeout(timeout):
+            call = await channel.call(path, handler, metadata)
+            call.send_and_half_close(request.SerializeToString())
+            how = await handler.ended
     except TimeoutError:
-        raise StreamEnded(DEADLINE_EXCEEDED, f"no answer within {seconds:g} s") from None
+        raise StreamEnded(DEADLINE_EXCEEDED, f"no answer within {timeout:g} s") from None
     except OSError as error:
         raise StreamEnded(UNAVAILABLE, str(error) or type(error).__name__) from None
     finally:
@@ -210,6 +216,6 @@ async def ask(channel: Channel, path: str, question: Message, seconds: float, mo
             call.cancel()
     if how.status != OK:
         raise how
-    if hears.answer is None:
-        raise StreamEnded(INTERNAL, "the answer was no message")
-    return hears.answer
+    if handler.response is None:
+        raise StreamEnded(INTERNAL, "the answer has no message")
+    return handler.response

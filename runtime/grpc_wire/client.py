@@ -1,52 +1,58 @@
-"""Shell: dial a gRPC server and open one bidi stream."""
+"""Shell: dials a gRPC server for one bidirectional stream."""
 
 import asyncio
 
-from runtime.grpc_wire.call import Call, Http2Protocol, StreamHandler
-from runtime.grpc_wire.events import Event, GoAwayReceived, HeadersReceived
+from runtime.grpc_wire.call import Call, StreamHandler
+from runtime.grpc_wire.events import GoAwayReceived, HeadersReceived, Http2Event
 from runtime.grpc_wire.flow import Http2Limits
-from runtime.grpc_wire.status import UNAVAILABLE, StreamEnded, judge_head, judge_trailers, request
+from runtime.grpc_wire.http2_protocol import Http2Protocol
+from runtime.grpc_wire.status import (
+    UNAVAILABLE,
+    StreamEnded,
+    request_headers,
+    status_from_headers,
+    status_from_trailers,
+)
 
 
 class ClientProtocol(Http2Protocol):
-    """A connection that we have opened; it lives as long as its one stream."""
+    """A client's connection, closed at the end of its one stream."""
 
     def __init__(self, limits: Http2Limits) -> None:
         super().__init__(True, limits)
 
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: Http2Event) -> None:
         match event:
-            case HeadersReceived(stream, headers, ended):
+            case HeadersReceived(stream, headers, end_stream):
                 call = self.calls.get(stream)
-                how = judge_trailers(headers) if ended else judge_head(headers)
+                how = status_from_trailers(headers) if end_stream else status_from_headers(headers)
                 if call is not None and how is not None:
-                    call.over(how)
-            case GoAwayReceived(last, code, why):
-                for call in [call for call in self.calls.values() if call.stream > last]:
-                    text = why.decode(errors="replace")
-                    call.over(StreamEnded(UNAVAILABLE, f"the server took no streams: {text or code}"))
+                    call.on_end(how)
+            case GoAwayReceived(last_stream, code, debug_data):
+                for call in [call for call in self.calls.values() if call.stream > last_stream]:
+                    text = debug_data.decode(errors="replace")
+                    call.on_end(StreamEnded(UNAVAILABLE, f"the server took no streams: {text or code}"))
             case _:
                 super().on_event(event)
 
     def on_call_end(self, call: Call) -> None:
         super().on_call_end(call)
-        if self.full:
+        if self.write_paused:
             self.abort()
         else:
             self.close("the stream is over")
 
 
 async def dial(address: str, path: str, handler: StreamHandler, limits: Http2Limits | None = None) -> Call:
-    """Connect to `host:port` and open the stream `path`; what comes of it, `listener` hears.
+    """Connect to `address`, host:port, and open the stream `path`, which `handler` receives.
 
-    Raises OSError when there is no connection. A server that refuses the stream is heard as its end. Whoever is done
-    cancels the call, which closes the connection.
+    OSError: no connection. A stream that the server refuses ends by `on_end`. `Call.cancel` closes the connection.
     """
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
-    wire = ClientProtocol(limits or Http2Limits())
-    stream = wire.connection.open(request(path, address))
-    call = wire.calls[stream] = Call(wire, stream, client=True)
+    protocol = ClientProtocol(limits or Http2Limits())
+    stream = protocol.connection.open_stream(request_headers(path, address))
+    call = protocol.calls[stream] = Call(protocol, stream, client=True)
     call.handler = handler
-    await loop.create_connection(lambda: wire, host.strip("[]"), int(port))
+    await loop.create_connection(lambda: protocol, host.strip("[]"), int(port))
     return call

@@ -1,53 +1,53 @@
-"""What one connection hears, as values."""
+"""Events of an HTTP/2 connection: what the received bytes mean."""
 
 from typing import NamedTuple
 
-from runtime.grpc_wire.headerblocks import Headers
+from runtime.grpc_wire.header_blocks import HeaderFields
 
 
 class HeadersReceived(NamedTuple):
-    """A request, a response's head, or trailers (when `ended`)."""
+    """The headers of a request or response; with `end_stream`, perhaps trailers."""
 
     stream: int
-    headers: Headers
-    ended: bool
+    headers: HeaderFields
+    end_stream: bool
 
 
 class DataReceived(NamedTuple):
-    """Some bytes; `consumed` gives their credit back."""
+    """Data of a stream. `acknowledge_data` gives `flow_controlled_size` back to the peer."""
 
     stream: int
     data: bytes
-    size: int  # what it cost of the window: padding counts
-    ended: bool
+    flow_controlled_size: int  # bytes, with padding
+    end_stream: bool
 
 
 class StreamReset(NamedTuple):
-    """The stream is over, by the peer or by its own offence."""
+    """The stream was reset: by the peer, or by us after a stream error of the peer (RFC 9113 §5.4.2)."""
 
     stream: int
     code: int
 
 
 class StreamDrained(NamedTuple):
-    """All that was queued on the stream has gone into `take`."""
+    """All data that was queued on the stream has been sent."""
 
     stream: int
 
 
 class GoAwayReceived(NamedTuple):
-    """The peer takes no new streams, and has not looked at those above `last`."""
+    """The peer opens no new streams, and has not processed those above `last_stream`."""
 
-    last: int
+    last_stream: int
     code: int
-    why: bytes
+    debug_data: bytes
 
 
 class ConnectionFailed(NamedTuple):
-    """The connection is over: write `take` and close."""
+    """The peer has violated HTTP/2: write `data_to_send`, which has the GOAWAY, and close."""
 
     code: int
-    why: str
+    reason: str
 
 
-Event = HeadersReceived | DataReceived | StreamReset | StreamDrained | GoAwayReceived | ConnectionFailed
+Http2Event = HeadersReceived | DataReceived | StreamReset | StreamDrained | GoAwayReceived | ConnectionFailed

@@ -1,92 +1,92 @@
-"""One HTTP/2 stream's flow control, both ways (RFC 9113 §5.2, §6.9).
+"""Flow control of HTTP/2, both ways (RFC 9113 §5.2, §6.9).
 
-What we may send is the smaller of the stream's window and the connection's. What the peer may send is given back to it
-when it has been consumed, in halves of the window, so that a small message costs no WINDOW_UPDATE of its own.
+We may send as much as both the stream's window and the connection's allow. The peer's window is raised when the data
+has been consumed, by half of the window at least, so that a small message costs no WINDOW_UPDATE of its own.
 """
 
 from collections import deque
 from typing import Final, NamedTuple
 
 from runtime.grpc_wire.frames import FLOW_CONTROL_ERROR, Http2Error
-from runtime.grpc_wire.messages import LARGEST as LARGEST_MESSAGE
+from runtime.grpc_wire.messages import MAX_MESSAGE_SIZE
 
-START: Final = 65535  # bytes: every window before anybody said otherwise
-LARGEST: Final = 0x7FFFFFFF
+DEFAULT_WINDOW: Final = 65535  # bytes, of every window before SETTINGS and WINDOW_UPDATE
+MAX_WINDOW: Final = 0x7FFFFFFF
 
 
 class Http2Limits(NamedTuple):
-    """What we let a peer do."""
+    """What we allow a peer."""
 
-    stream_window: int = 4 * 1024 * 1024  # bytes on the way to a reader that has stopped
-    window: int = 16 * 1024 * 1024  # bytes on the way in all
-    frame: int = 1024 * 1024  # bytes; a large batch in few frames
-    streams: int = 100  # at a time
-    message: int = LARGEST_MESSAGE  # bytes of one gRPC message
-    resets: int = 1000  # streams that a client may reset beyond those that it let finish
+    stream_window: int = 4 * 1024 * 1024  # bytes of one stream that are not consumed yet
+    connection_window: int = 16 * 1024 * 1024  # the same of all streams
+    max_frame_size: int = 1024 * 1024  # bytes; so a large batch takes few frames
+    max_concurrent_streams: int = 100
+    max_message_size: int = MAX_MESSAGE_SIZE  # bytes of one gRPC message
+    max_resets: int = 1000  # streams that a client may reset beyond those that it has let finish
 
 
-class FlowWindow:
-    """What the peer may still send, and what we owe it."""
+class ReceiveWindow:
+    """What the peer may still send, on a stream or on the connection."""
 
-    __slots__ = ("_consumed", "_left", "_size")
+    __slots__ = ("_available", "_consumed", "_size")
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._left = size
-        self._consumed = 0
+        self._available = size
+        self._consumed = 0  # and not given back yet
 
-    def spend(self, size: int) -> None:
-        """The peer has sent so much. Raises Violation when that was more than it may."""
-        self._left -= size
-        if self._left < 0:
-            raise Http2Error(FLOW_CONTROL_ERROR, f"{-self._left} bytes above the window")
+    def on_received(self, size: int) -> None:
+        """The peer has sent `size` bytes. Http2Error when the window allowed less."""
+        self._available -= size
+        if self._available < 0:
+            raise Http2Error(FLOW_CONTROL_ERROR, f"{-self._available} bytes above the window")
 
-    def consumed(self, size: int) -> int:
-        """So much of it is off our hands; the answer is the credit to give now, 0 for none yet."""
+    def on_consumed(self, size: int) -> int:
+        """The application has consumed `size` bytes. The result: the increment to send now, 0 for none yet."""
         self._consumed += size
         if 2 * self._consumed < self._size:
             return 0
-        more, self._consumed = self._consumed, 0
-        self._left += more
-        return more
+        increment, self._consumed = self._consumed, 0
+        self._available += increment
+        return increment
 
 
 class StreamState:
-    """What waits to be sent on one stream, and who has finished speaking."""
+    """One stream: its windows, the data that waits for the peer's window, and which sides are closed."""
 
-    __slots__ = ("_at", "_queue", "credit", "last", "queued", "remote_done", "window")
+    __slots__ = ("_offset", "_queue", "end_frame", "queued", "receive_window", "remote_closed", "send_window")
 
-    def __init__(self, window: int, credit: int) -> None:
-        self.window = window  # below 0 after the peer has made it smaller
-        self.credit = FlowWindow(credit)
+    def __init__(self, send_window: int, receive_window: int) -> None:
+        self.send_window = send_window  # below 0 after the peer has lowered its initial window
+        self.receive_window = ReceiveWindow(receive_window)
         self.queued = 0  # bytes
-        self.last = b""  # the frame that ends our side, once it is known: sent behind the queue
-        self.remote_done = False
+        self.end_frame = b""  # the frame that closes our side, to be sent after the queue; empty: our side is open
+        self.remote_closed = False
         self._queue: deque[bytes] = deque()
-        self._at = 0  # where in the first of the queue
+        self._offset = 0  # in the first element of the queue
 
-    def add(self, data: bytes) -> None:
-        """Queue it."""
+    def queue_data(self, data: bytes) -> None:
+        """Queue data until the window allows it."""
         self._queue.append(data)
         self.queued += len(data)
 
-    def widen(self, more: int) -> None:
-        """The peer allows so much more. Raises Violation above what a window may be."""
-        self.window += more
-        if self.window > LARGEST:
+    def change_window(self, increment: int) -> None:
+        """The peer has changed the window. Http2Error above the largest window."""
+        self.send_window += increment
+        if self.send_window > MAX_WINDOW:
             raise Http2Error(FLOW_CONTROL_ERROR, "a window above 2^31-1")
 
-    def take(self, limit: int) -> bytes:
-        """The next bytes of the queue, at most `limit` and never above the window; b"" when none may go."""
-        limit = min(limit, self.window)
+    def next_chunk(self, limit: int) -> bytes:
+        """The next queued bytes, at most `limit` and within the window; b"" when none may be sent."""
+        limit = min(limit, self.send_window)
         if limit <= 0 or not self._queue:
             return b""
         first = self._queue[0]
-        piece = first if self._at == 0 and len(first) <= limit else first[self._at : self._at + limit]
-        self._at += len(piece)
-        if self._at == len(first):
+        chunk = first if self._offset == 0 and len(first) <= limit else first[self._offset : self._offset + limit]
+        self._offset += len(chunk)
+        if self._offset == len(first):
             self._queue.popleft()
-            self._at = 0
-        self.queued -= len(piece)
-        self.window -= len(piece)
-        return piece
+            self._offset = 0
+        self.queued -= len(chunk)
+        self.send_window -= len(chunk)
+        return chunk

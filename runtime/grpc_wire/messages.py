@@ -1,57 +1,58 @@
-"""gRPC's message framing: a flag for compression, four bytes of length, the message."""
+"""gRPC's message framing: one byte that flags compression, four bytes of length, the message."""
 
 from struct import Struct
 from typing import Final
 
 from runtime.grpc_wire.status import RESOURCE_EXHAUSTED, UNIMPLEMENTED, StreamEnded
 
-LARGEST: Final = 64 * 1024 * 1024  # bytes; a router's whole queue may be one message
-_HEAD = Struct(">BI")
+MAX_MESSAGE_SIZE: Final = 64 * 1024 * 1024  # bytes; a router's whole queue may be one message
+_PREFIX = Struct(">BI")
+_PREFIX_SIZE: Final = 5
 
 
-def framed(message: bytes) -> bytes:
-    """The message as it goes on the wire."""
-    return _HEAD.pack(0, len(message)) + message
+def encode_message(message: bytes) -> bytes:
+    """The message with its prefix."""
+    return _PREFIX.pack(0, len(message)) + message
 
 
 class GrpcMessageReader:
-    """Cuts a stream's data into messages, however it was split."""
+    """Cuts the data of a stream into messages, however it was split."""
 
-    __slots__ = ("_largest", "_rest", "_wanted")
+    __slots__ = ("_buffer", "_max_size", "_needed")
 
-    def __init__(self, largest: int = LARGEST) -> None:
-        self._largest = largest  # bytes of one message
-        self._rest = bytearray()
-        self._wanted = 5  # bytes that must be there before anything can be said
+    def __init__(self, max_size: int = MAX_MESSAGE_SIZE) -> None:
+        self._max_size = max_size  # bytes of one message
+        self._buffer = bytearray()
+        self._needed = _PREFIX_SIZE  # bytes in the buffer before it can be read
 
     @property
-    def amid(self) -> bool:
-        """Whether a message has begun and is not whole."""
-        return bool(self._rest)
+    def incomplete(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return bool(self._buffer)
 
     def read(self, data: bytes) -> list[bytes]:
-        """The messages that `data` completes. Raises StreamEnded for a message that we do not take."""
-        if self._rest:
-            self._rest += data
-            if len(self._rest) < self._wanted:
+        """The messages that `data` completes. StreamEnded for a message that is compressed or too large."""
+        if self._buffer:
+            self._buffer += data
+            if len(self._buffer) < self._needed:
                 return []
-            data = bytes(self._rest)
-            self._rest.clear()
+            data = bytes(self._buffer)
+            self._buffer.clear()
         messages: list[bytes] = []
         at, size = 0, len(data)
-        self._wanted = 5
-        while size - at >= 5:
-            compressed, length = _HEAD.unpack_from(data, at)
+        self._needed = _PREFIX_SIZE
+        while size - at >= _PREFIX_SIZE:
+            compressed, length = _PREFIX.unpack_from(data, at)
             if compressed:
                 raise StreamEnded(UNIMPLEMENTED, "messages may not be compressed")
-            if length > self._largest:
-                raise StreamEnded(RESOURCE_EXHAUSTED, f"a message of {length} bytes; {self._largest} are allowed")
-            end = at + 5 + length
+            if length > self._max_size:
+                raise StreamEnded(RESOURCE_EXHAUSTED, f"a message of {length} bytes; {self._max_size} are allowed")
+            end = at + _PREFIX_SIZE + length
             if end > size:
-                self._wanted = 5 + length
+                self._needed = _PREFIX_SIZE + length
                 break
-            messages.append(data[at + 5 : end])
+            messages.append(data[at + _PREFIX_SIZE : end])
             at = end
         if at < size:
-            self._rest += data[at:] if at else data
+            self._buffer += data[at:] if at else data
         return messages

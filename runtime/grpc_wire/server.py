@@ -1,135 +1,139 @@
-"""Shell: a gRPC server. Every call is a stream; one that takes one message and gives one is the caller's own matter."""
+"""Shell: a gRPC server of streams. The handler of a unary method receives one message and sends one."""
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 
-from runtime.grpc_wire.call import Call, Http2Protocol, StreamHandler
-from runtime.grpc_wire.events import Event, HeadersReceived
+from runtime.grpc_wire.call import Call, StreamHandler
+from runtime.grpc_wire.events import HeadersReceived, Http2Event
 from runtime.grpc_wire.flow import Http2Limits
-from runtime.grpc_wire.status import DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, StreamEnded, judge_request
+from runtime.grpc_wire.http2_protocol import Http2Protocol
+from runtime.grpc_wire.status import DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, StreamEnded, check_request
 
-Serve = Callable[[Call], StreamHandler]
-"""Makes who hears a new stream. It may send at once."""
+MakeStreamHandler = Callable[[Call], StreamHandler]
+"""Makes the handler of a new stream. It may send at once."""
 
-DEADLINE = StreamEnded(DEADLINE_EXCEEDED, "the deadline has passed")
+DEADLINE_PASSED = StreamEnded(DEADLINE_EXCEEDED, "the deadline has passed")
 
 
 class ServerProtocol(Http2Protocol):
-    """A connection that somebody has opened to us."""
+    """A server's connection."""
 
-    def __init__(self, server: "Server") -> None:
+    def __init__(self, server: "GrpcServer") -> None:
         super().__init__(False, server.limits)
         self._server = server
-        self._newest = 0  # stream
+        self._last_stream = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._server.came(self)
+        self._server.on_connected(self)
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._server.went(self)
+        self._server.on_disconnected(self)
         super().connection_lost(exc)
 
     def on_call_end(self, call: Call) -> None:
         super().on_call_end(call)
-        self._server.one_less()
+        self._server.on_call_end()
 
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: Http2Event) -> None:
         if not isinstance(event, HeadersReceived):
             super().on_event(event)
-        elif event.stream > self._newest:
-            self._take(event)
+        elif event.stream > self._last_stream:
+            self._open_call(event)
         elif (call := self.calls.get(event.stream)) is None:
             return
-        elif event.ended:
+        elif event.end_stream:
             call.on_half_close()
         else:
             call.end(INTERNAL, "headers within the stream")
 
-    def _take(self, event: HeadersReceived) -> None:
-        self._newest = event.stream
-        call = self.calls[event.stream] = Call(self, event.stream, client=False, request=event.headers)
+    def _open_call(self, event: HeadersReceived) -> None:
+        self._last_stream = event.stream
+        call = self.calls[event.stream] = Call(self, event.stream, client=False, request_headers=event.headers)
         try:
-            seconds = judge_request(event.headers, self._server.paths)
+            timeout = check_request(event.headers, self._server.methods)
         except StreamEnded as how:
             call.handler = _RefusedStreamHandler()
-            call.end(how.status, how.args[0])
+            call.end(how.status, how.message)
             return
         path = dict(event.headers)[b":path"]
-        call.handler = self._server.paths[path](call)
-        if seconds is not None:
-            call.ends_after(seconds, DEADLINE)
-        if event.ended:
+        call.handler = self._server.methods[path](call)
+        if timeout is not None:
+            call.set_deadline(timeout, DEADLINE_PASSED)
+        if event.end_stream:
             call.on_half_close()
 
 
-class Server:
-    """Listens, and serves each path by its own `Serve`."""
+class GrpcServer:
+    """A listening server."""
 
-    def __init__(self, paths: Mapping[str, Serve], limits: Http2Limits | None = None) -> None:
-        self.paths = {path.encode(): serve for path, serve in paths.items()}
+    def __init__(self, methods: Mapping[str, MakeStreamHandler], limits: Http2Limits | None = None) -> None:
+        """`methods`: what makes the handler of a stream, by path: /package.Service/Method."""
+        self.methods = {path.encode(): make_handler for path, make_handler in methods.items()}
         self.limits = limits or Http2Limits()
-        self._wires: set[ServerProtocol] = set()
-        self._nobody = asyncio.Event()
-        self._nobody.set()
-        self._idle = asyncio.Event()  # no call is open; looked at only while finishing
+        self._connections: set[ServerProtocol] = set()
+        self._no_connections = asyncio.Event()
+        self._no_connections.set()
+        self._call_ended = asyncio.Event()
         self._server: asyncio.Server | None = None
 
     async def listen(self, host: str, port: int) -> int:
-        """Open the port (0: a free one); the answer is its number. Raises OSError when it is in use."""
+        """Open the port (0: a free one). The result is its number. OSError when it is in use."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: ServerProtocol(self), host, port)
         return int(self._server.sockets[0].getsockname()[1])
 
-    def came(self, wire: ServerProtocol) -> None:
+    def on_connected(self, connection: ServerProtocol) -> None:
         """A connection is open."""
-        self._wires.add(wire)
-        self._nobody.clear()
+        self._connections.add(connection)
+        self._no_connections.clear()
 
-    def went(self, wire: ServerProtocol) -> None:
-        """It is closed."""
-        self._wires.discard(wire)
-        if not self._wires:
-            self._nobody.set()
+    def on_disconnected(self, connection: ServerProtocol) -> None:
+        """A connection is closed."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._no_connections.set()
 
-    async def finish(self, grace: float) -> None:
-        """Take no more connections and streams, and wait at most `grace` seconds for the calls that are open."""
+    def on_call_end(self) -> None:
+        """A call has ended."""
+        self._call_ended.set()
+
+    async def drain(self, grace: float) -> None:
+        """Accept no connections and no streams, and wait for the open calls, at most `grace` seconds."""
         if self._server is None:
             return
-        self._server.close()
-        for wire in list(self._wires):
-            wire.connection.leave()
-            wire.flush()
+        self._stop_accepting(self._server)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                while any(wire.calls for wire in self._wires):
-                    self._idle.clear()
-                    await self._idle.wait()
-
-    def one_less(self) -> None:
-        """A call is over."""
-        self._idle.set()
+                while any(connection.calls for connection in self._connections):
+                    self._call_ended.clear()
+                    await self._call_ended.wait()
 
     async def close(self, grace: float = 0.2) -> None:
-        """Take no more, end every stream as UNAVAILABLE, and hang up after `grace` seconds on who does not read."""
+        """End every stream as UNAVAILABLE, and abort the connections of peers that do not read within `grace` s."""
         if self._server is None:
             return
-        self._server.close()
-        for wire in list(self._wires):
-            wire.connection.leave()
-            for call in list(wire.calls.values()):
+        self._stop_accepting(self._server)
+        for connection in list(self._connections):
+            for call in list(connection.calls.values()):
                 call.end(UNAVAILABLE, "the server stops")
-            wire.close("the server stops")
+            connection.close("the server stops")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                await self._nobody.wait()
-        for wire in list(self._wires):
-            wire.abort()
+                await self._no_connections.wait()
+        for connection in list(self._connections):
+            connection.abort()
+
+    def _stop_accepting(self, server: asyncio.Server) -> None:
+        server.close()
+        for connection in list(self._connections):
+            connection.connection.go_away()
+            connection.flush()
 
 
 class _RefusedStreamHandler:
-    """Hears a stream that was refused."""
+    """The handler of a stream that was refused at its headers."""
 
     def on_message(self, message: bytes) -> None: ...
     def on_writable(self) -> None: ...

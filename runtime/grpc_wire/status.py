@@ -1,48 +1,53 @@
-"""gRPC's statuses, and the headers that carry them (gRPC over HTTP/2)."""
+"""gRPC's statuses, and the headers and trailers that carry them (gRPC over HTTP/2)."""
 
 from collections.abc import Container
 from typing import Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from runtime.grpc_wire import frames
-from runtime.grpc_wire.headerblocks import Headers
+from runtime.grpc_wire.header_blocks import HeaderFields
 
 OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED = range(8)
 RESOURCE_EXHAUSTED, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = range(8, 15)
 UNAUTHENTICATED: Final = 16
 
-NAMES: Final = (
+STATUS_NAMES: Final = (
     *("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS"),
     *("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED"),
     *("INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"),
 )
-HTTP: Final = {400: INTERNAL, 401: 16, 403: PERMISSION_DENIED, 404: UNIMPLEMENTED} | dict.fromkeys(
+FROM_HTTP: Final = {400: INTERNAL, 401: 16, 403: PERMISSION_DENIED, 404: UNIMPLEMENTED} | dict.fromkeys(
     (429, 502, 503, 504), UNAVAILABLE
 )
-RESETS: Final = {
+FROM_RST_STREAM: Final = {
     frames.REFUSED_STREAM: UNAVAILABLE,
     frames.CANCEL: CANCELLED,
     frames.ENHANCE_YOUR_CALM: RESOURCE_EXHAUSTED,
 }
-UNITS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
-_PLAIN: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
-HEAD: Final[Headers] = [(b":status", b"200"), (b"content-type", b"application/grpc")]
+TIMEOUT_UNITS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+_UNESCAPED: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")  # in grpc-message
+RESPONSE_HEADERS: Final[HeaderFields] = [(b":status", b"200"), (b"content-type", b"application/grpc")]
 
 
 class StreamEnded(Exception):
-    """How a stream ended, or must end: a gRPC status and its message."""
+    """How a stream has ended, or must end: a gRPC status and its message."""
 
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
 
+    @property
+    def message(self) -> str:
+        """The status' message; may be empty."""
+        return str(self.args[0])
+
     def __str__(self) -> str:
-        name = NAMES[self.status] if 0 <= self.status < len(NAMES) else f"status {self.status}"
-        return f"{name.lower()}: {self.args[0]}"
+        name = STATUS_NAMES[self.status] if 0 <= self.status < len(STATUS_NAMES) else f"status {self.status}"
+        return f"{name.lower()}: {self.message}"
 
 
-def request(path: str, authority: str) -> Headers:
-    """What opens a stream."""
+def request_headers(path: str, authority: str) -> HeaderFields:
+    """The headers of a request."""
     return [
         (b":method", b"POST"),
         (b":scheme", b"http"),
@@ -54,8 +59,8 @@ def request(path: str, authority: str) -> Headers:
     ]
 
 
-def judge_request(headers: Headers, paths: Container[bytes]) -> float | None:
-    """The seconds that a request may take, None for no end. Raises StreamEnded for one that is not served here."""
+def check_request(headers: HeaderFields, paths: Container[bytes]) -> float | None:
+    """The request's timeout, in seconds; None: no deadline. StreamEnded for a request that is not served here."""
     named = dict(headers)
     if named.get(b":method") != b"POST" or not named.get(b"content-type", b"").startswith(b"application/grpc"):
         raise StreamEnded(INTERNAL, "this is not gRPC")
@@ -64,40 +69,40 @@ def judge_request(headers: Headers, paths: Container[bytes]) -> float | None:
     value = named.get(b"grpc-timeout")
     if value is None:
         return None
-    unit = UNITS.get(value[-1:])
+    unit = TIMEOUT_UNITS.get(value[-1:])
     if unit is None or not value[:-1].isdigit() or len(value) > 9:
         raise StreamEnded(INTERNAL, "grpc-timeout cannot be read")
     return int(value[:-1]) * unit
 
 
-def trailers(status: int, why: str) -> Headers:
-    """What ends a stream."""
-    message = [(b"grpc-message", quote_from_bytes(why.encode(), _PLAIN).encode())] if why else []
-    return [(b"grpc-status", b"%d" % status), *message]
+def trailers(status: int, message: str) -> HeaderFields:
+    """The trailers of a response."""
+    escaped = [(b"grpc-message", quote_from_bytes(message.encode(), _UNESCAPED).encode())] if message else []
+    return [(b"grpc-status", b"%d" % status), *escaped]
 
 
-def judge_head(headers: Headers) -> StreamEnded | None:
-    """Why a response's head ends the stream; None when it is gRPC's."""
+def status_from_headers(headers: HeaderFields) -> StreamEnded | None:
+    """Why the headers of a response end the stream; None when they are gRPC's."""
     named = dict(headers)
     code = named.get(b":status", b"")
     if code != b"200":
         number = int(code) if code.isdigit() else 0
-        return StreamEnded(HTTP.get(number, UNKNOWN), f"HTTP status {number}")
+        return StreamEnded(FROM_HTTP.get(number, UNKNOWN), f"HTTP status {number}")
     if not named.get(b"content-type", b"").startswith(b"application/grpc"):
         return StreamEnded(UNKNOWN, "the answer is not gRPC")
     return None
 
 
-def judge_trailers(headers: Headers) -> StreamEnded:
-    """How the peer ended the stream."""
+def status_from_trailers(headers: HeaderFields) -> StreamEnded:
+    """The status in the trailers of a response."""
     named = dict(headers)
     if b"grpc-status" not in named:
-        return judge_head(headers) or StreamEnded(UNKNOWN, "the stream ended without a status")
+        return status_from_headers(headers) or StreamEnded(UNKNOWN, "the stream ended without a status")
     status = named[b"grpc-status"]
-    why = unquote_to_bytes(named.get(b"grpc-message", b"")).decode(errors="replace")
-    return StreamEnded(int(status) if status.isdigit() and len(status) < 4 else UNKNOWN, why)
+    message = unquote_to_bytes(named.get(b"grpc-message", b"")).decode(errors="replace")
+    return StreamEnded(int(status) if status.isdigit() and len(status) < 4 else UNKNOWN, message)
 
 
-def judge_reset(code: int) -> StreamEnded:
-    """What a reset means."""
-    return StreamEnded(RESETS.get(code, INTERNAL), f"the stream was reset with code {code}")
+def status_from_reset(code: int) -> StreamEnded:
+    """The status that an RST_STREAM stands for."""
+    return StreamEnded(FROM_RST_STREAM.get(code, INTERNAL), f"the stream was reset with code {code}")

@@ -1,1 +1,1 @@
-"""A service as a process: configuration, logs, the ready line, the admin listener, tasks."""
+"""A service as a process: configuration, lifecycle, logs, the ready line, the admin listener, tasks."""

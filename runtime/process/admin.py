@@ -1,55 +1,37 @@
-"""Shell: a service's own HTTP listener: `/livez`, `/readyz`, `/metrics`. For the cluster's network only."""
+"""Shell: the admin listener of a service: `/livez`, `/readyz`, `/metrics`. For the cluster's own network only."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from aiohttp import web
 
 from observability.metrics import Exposition
-
-GRACE = 2.0  # seconds for requests under way at a stop
-MAX_BODY = 16 * 1024 * 1024  # bytes of one request
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from runtime.process.http_listener import HttpListener
 
 
-class Admin:
-    """Alive means that the loop turns; ready means that traffic may come, and `ready()` says why not."""
+class AdminListener:
+    """Alive: the event loop runs. Ready: the service accepts traffic; if not, `/readyz` answers 503 and why."""
 
-    def __init__(self, ready: Callable[[], str], exposition: Exposition) -> None:
-        """`ready` answers "" when traffic may come, else the reason in words."""
-        self._ready = ready
+    def __init__(self, why_not_ready: Callable[[], str], exposition: Exposition) -> None:
+        """`why_not_ready`: "" when traffic may come, else the reason in words."""
+        self._why_not_ready = why_not_ready
         self._exposition = exposition
-        self._app = web.Application(client_max_size=MAX_BODY)
-        self.add("GET", "/livez", self._livez)
-        self.add("GET", "/readyz", self._readyz)
-        self.add("GET", "/metrics", self._metrics)
-        self._runner = web.AppRunner(
-            self._app,
-            access_log=None,
-            handler_cancellation=True,  # a watch ends when its caller is gone, also while nothing is written
-            shutdown_timeout=GRACE,
-        )
-
-    def add(self, method: str, path: str, handler: Handler) -> None:
-        """One more route, before `listen`."""
-        self._app.router.add_route(method, path, handler)
+        application = web.Application()
+        for path, handler in (("/livez", self._livez), ("/readyz", self._readyz), ("/metrics", self._metrics)):
+            application.router.add_get(path, handler)
+        self._listener = HttpListener(application)
 
     async def listen(self, host: str, port: int) -> str:
-        """Open the port (0: a free one); the answer is host:port. Raises OSError when it is in use."""
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        await site.start()
-        address = self._runner.addresses[0]
-        return f"{address[0]}:{address[1]}"
+        """Open the port (0: a free one). The result is host:port. Raises OSError when the port is in use."""
+        return await self._listener.listen(host, port)
 
     async def close(self) -> None:
-        await self._runner.cleanup()
+        await self._listener.close()
 
     async def _livez(self, _request: web.Request) -> web.Response:
         return web.json_response({"alive": True})
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        why_not = self._ready()
+        why_not = self._why_not_ready()
         return web.json_response({"ready": not why_not, "why": why_not}, status=503 if why_not else 200)
 
     async def _metrics(self, _request: web.Request) -> web.Response:

@@ -1,97 +1,108 @@
-"""How a service reads its configuration: one TOML file, `HOMING_*` variables, `--set` flags, in rising order.
+"""The configuration of a service: one TOML file, then `HOMING_*` variables, then `--set` flags; the last one counts.
 
-`HOMING_REGISTRY__TTL=5` and `--set registry.ttl=5` both mean `[registry] ttl = 5`. Values from variables and flags are
-TOML values, or plain text where they are not. The same file serves gateways and routers: each names the sections it
-reads, and only a section that no service knows is a mistake.
+`HOMING_REGISTRY__TTL=5` and `--set registry.ttl=5` both mean `[registry] ttl = 5`. Values of variables and flags are
+TOML values, or plain text where they are none.
+
+All services of a cluster may read the same file: each reads its own sections. A section of another service is not
+checked; a section that no service has is an error, and so is an unknown key, at every nesting level. A variable that
+begins with `HOMING_` must be a setting, unless `NOT_SETTINGS` has it. Each error names the place and the nearest known
+name.
 """
 
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-SECTIONS = frozenset(
-    {"registry", "gateway", "router", "auth", "bus", "delivery", "events", "views", "commands", "log", "trace"}
+from runtime.process.configuration_check import (
+    SECTIONS,
+    ConfigurationError,
+    Layer,
+    check_keys,
+    check_sections,
+    unknown_variable,
+    value_error,
 )
+from runtime.process.schema import Level, level_of
+
+__all__ = ["ConfigurationError", "load"]
+
+PREFIX = "HOMING_"
+NOT_SETTINGS = frozenset({"HOMING_DEBUG"})
+"""Variables of the command `homing` (homing/command/root.py), which its services inherit."""
+
+is_service_link = re.compile(
+    r"HOMING(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+).fullmatch
+"""What Kubernetes sets in every container beside a Service whose name begins with "homing"."""
 
 T = TypeVar("T")
 
 
-class ConfigurationError(Exception):
-    """A mistake in the configuration; the message names the place."""
-
-
-def load(kind: type[T], file: Path | None, environ: Mapping[str, str], settings: Sequence[str]) -> T:
-    """The configuration as one frozen struct of sections. Raises ConfigurationError."""
-    layers = [_from_file(file), _from_environment(environ), _from_flags(settings)]
+def load(kind: type[T], file: Path | None, environ: Mapping[str, str], assignments: Sequence[str]) -> T:
+    """The configuration as one frozen struct of sections. `assignments`: those of `--set`. ConfigurationError."""
+    sections = level_of(kind)
+    layers = [*_from_file(file), *_from_environment(environ, sections), *_from_flags(assignments)]
     merged: dict[str, Any] = {}
     for layer in layers:
-        _merge(merged, layer)
-    unknown = sorted(set(merged) - SECTIONS)
-    if unknown:
-        raise ConfigurationError(f"unknown section [{unknown[0]}]; there are: {', '.join(sorted(SECTIONS))}")
-    mine = {field.encode_name for field in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
+        check_sections(layer)
+        table = {name: value for name, value in layer.table.items() if name in sections.keys}
+        check_keys(table, sections, (), layer.place)
+        _merge(merged, table)
     try:
-        return msgspec.convert({name: merged[name] for name in mine & set(merged)}, kind, strict=False)
+        return msgspec.convert(merged, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(_in_words(str(error))) from None
+        raise value_error(str(error), sections, merged, layers) from None
 
 
-def _from_file(file: Path | None) -> dict[str, Any]:
+def _from_file(file: Path | None) -> Iterator[Layer]:
     if file is None:
-        return {}
+        return
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        yield Layer(str(file), tomllib.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigurationError(f"{file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file}: {error}") from None
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    layer: dict[str, Any] = {}
-    for name, text in environ.items():
-        if name.startswith("HOMING_") and "__" in name:
-            _put(layer, name.removeprefix("HOMING_").lower().split("__"), text, name)
-    return layer
+def _from_environment(environ: Mapping[str, str], sections: Level) -> Iterator[Layer]:
+    for name in sorted(environ):
+        if not name.startswith(PREFIX) or name in NOT_SETTINGS or is_service_link(name):
+            continue
+        path = name.removeprefix(PREFIX).lower().split("__")
+        is_setting = len(path) > 1 and path[0] in SECTIONS
+        if not is_setting or (path[0] in sections.keys and not sections.knows_path(path)):
+            raise unknown_variable(name, PREFIX, sections)
+        yield Layer(name, _nest(path, environ[name]))
 
 
-def _from_flags(settings: Sequence[str]) -> dict[str, Any]:
-    layer: dict[str, Any] = {}
-    for setting in settings:
-        path, equals, text = setting.partition("=")
+def _from_flags(assignments: Sequence[str]) -> Iterator[Layer]:
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
         if not equals or "." not in path:
-            raise ConfigurationError(f"--set {setting}: expected section.key=value, as in --set registry.ttl=5")
-        _put(layer, path.strip().split("."), text.strip(), f"--set {setting}")
-    return layer
+            raise ConfigurationError(f"--set {assignment}: expected section.key=value, as in --set registry.ttl=5")
+        yield Layer(f"--set {assignment}", _nest(path.strip().split("."), text.strip()))
 
 
-def _put(layer: dict[str, Any], path: list[str], text: str, source: str) -> None:
-    for step in path[:-1]:
-        layer = layer.setdefault(step, {})
-        if not isinstance(layer, dict):
-            raise ConfigurationError(f"{source}: {step} is a value, not a section")
-    layer[path[-1]] = _value(text)
-
-
-def _value(text: str) -> Any:  # noqa: ANN401 - whatever TOML holds
+def _nest(path: list[str], text: str) -> dict[str, Any]:
+    """The table of one value, which is read as TOML if possible."""
+    table: Any
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        table = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return text
+        table = text
+    for key in reversed(path):
+        table = {key: table}
+    return table  # type: ignore[no-any-return]  # a table: no path is empty
 
 
-def _merge(into: dict[str, Any], layer: Mapping[str, Any]) -> None:
-    for key, value in layer.items():
+def _merge(into: dict[str, Any], table: Mapping[str, Any]) -> None:
+    for key, value in table.items():
         if isinstance(value, Mapping) and isinstance(into.get(key), dict):
             _merge(into[key], value)
         else:
             into[key] = value
-
-
-def _in_words(error: str) -> str:
-    """msgspec's message with the place first: `registry.ttl: Expected int, got str`."""
-    what, _, where = error.partition(" - at `$.")
-    return f"{where.rstrip('`')}: {what}" if where else error

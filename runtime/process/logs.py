@@ -1,7 +1,7 @@
-"""Structured logs on stderr: JSON lines, or words on a terminal. Modules log with `logging.getLogger(__name__)`.
+"""Shell: structured logs on stderr: JSON lines, or plain text on a terminal. Modules use `logging.getLogger(__name__)`.
 
-Nothing is logged that could be a credential; the last processor still blanks what looks like one, because a URL in an
-exception's text is not ours to phrase.
+Credentials are never logged. The last processor redacts what looks like one all the same, because the text of an
+exception may contain a URL.
 """
 
 import logging
@@ -15,24 +15,24 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 
 class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[log]` of a service's configuration."""
+    """`[log]`: the service's log: JSON lines on stderr, plain text on a terminal."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Literal["debug", "info", "warning", "error"] = "info"  # The lowest level that is logged.
 
 
 _SECRET = re.compile(r"((?:token|authorization|bearer)[=:\s]+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Blank what follows `token=`, `Authorization:` or `Bearer` in any text of the event."""
+    """Replace what follows `token=`, `Authorization:` or `Bearer` in any text of the event."""
     for key, value in event.items():
         if isinstance(value, str):
             event[key] = _SECRET.sub(r"\1***", value)
     return event
 
 
-def set_up(level: str = "info", **bound: str) -> None:
-    """Send every log of this process to stderr; `bound` (service, node) stands in each line."""
+def configure(level: str = "info", **bound: str) -> None:
+    """Send every log of this process to stderr. `bound`: fields of each line, such as the service."""
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),

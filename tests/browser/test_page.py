@@ -94,7 +94,7 @@ def test_strokes_go_to_the_other_client_over_both_gateways(opened: "Page", tmp_p
     expect(rows).to_have_count(5)
     target, event, outcomes, sessions, nodes, _, trace = newest(opened)
     assert (target, event, outcomes, nodes) == ("user bob", "hello", "1 ACKED", "1 asked, 1 own, 1.0x")
-    expect(panes.nth(1).locator(".heard li").first).to_contain_text('hello {"text":"hi there"}')
+    expect(panes.nth(1).locator(".received li").first).to_contain_text('hello {"text":"hi there"}')
     opened.mouse.move(0, 0)
     opened.evaluate("document.activeElement.blur()")
     opened.screenshot(path=os.environ.get("PICTURE") or tmp_path / "page.png")
@@ -119,7 +119,7 @@ def test_a_client_that_left_is_offline_and_comes_back(opened: "Page") -> None:
     expect(panes.nth(0)).to_have_attribute("data-state", "open")
     opened.click("form button")
     expect(opened.locator("#reports tbody tr").first).to_contain_text("1 ACKED")
-    expect(panes.nth(0).locator(".heard li").first).to_contain_text(json.dumps("plain words, no JSON"))
+    expect(panes.nth(0).locator(".received li").first).to_contain_text(json.dumps("plain words, no JSON"))
 
 
 def test_a_refused_push_is_shown_with_its_reason(opened: "Page") -> None:

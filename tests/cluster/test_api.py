@@ -1,4 +1,4 @@
-"""The whole of api.md over real processes: gRPC and HTTP/JSON are one handler."""
+"""The whole of docs/api.md over real processes: gRPC and HTTP/JSON are one handler."""
 
 import asyncio
 import json
@@ -90,7 +90,7 @@ async def test_a_client_that_cannot_ack_stays_written(three: Cluster) -> None:
 # homing.msgpack ------------------------------------------------------------------------------------------------------
 
 
-async def test_msgpack_says_and_hears_the_same(three: Cluster) -> None:
+async def test_msgpack_has_the_same_messages(three: Cluster) -> None:
     router = three.router()
     headers = {"Authorization": f"Bearer {three.token('packer', 'pack')}"}
     subprotocols = [websockets.Subprotocol("homing.msgpack")]
@@ -98,24 +98,24 @@ async def test_msgpack_says_and_hears_the_same(three: Cluster) -> None:
         three.gateways[2].url, subprotocols=subprotocols, additional_headers=headers
     ) as packer:
 
-        async def hear() -> dict[str, Any]:
+        async def receive() -> dict[str, Any]:
             frame = await asyncio.wait_for(packer.recv(), 5)
             assert isinstance(frame, bytes)
             return msgpack.unpackb(frame)
 
-        assert (await hear())["type"] == "hello"
+        assert (await receive())["type"] == "hello"
         await packer.send(msgpack.packb({"type": "join", "file": "pack", "id": 1}))
-        assert await hear() == {"type": "ok", "id": 1}
+        assert await receive() == {"type": "ok", "id": 1}
         pushing = asyncio.ensure_future(router.Push(push(file="pack", data=b'{"n": 1}', ack_timeout=ONE_SECOND)))
-        event = await hear()
+        event = await receive()
         assert (event["event"], event["data"], event["file"]) == ("e", b'{"n": 1}', "pack")
         await packer.send(msgpack.packb({"type": "ack", "ack": event["ack"], "data": b"[1]"}))
         assert (await pushing).report.deliveries[0].ack_data == b"[1]"
         await router.Push(push(user="packer", data=b"\x00\xff", content_type="image/png"))
-        event = await hear()
+        event = await receive()
         assert (event["data"], event["content_type"]) == (b"\x00\xff", "image/png")
         await packer.send(msgpack.packb({"type": "event", "event": "x", "data": b"{not json", "id": 9}))
-        error = await hear()
+        error = await receive()
         assert (error["code"], error["field"], error["id"]) == ("bad_message", "data", 9)
 
 
@@ -139,8 +139,8 @@ async def test_a_stream_reports_every_item_and_a_bad_one_never_ends_it(three: Cl
         assert (reports[""].error.code, reports[""].error.field) == ("INVALID_ARGUMENT", "push_id")
         assert (reports["bad"].error.code, reports["bad"].error.field) == ("INVALID_ARGUMENT", "data")
         assert dict(reports["offline"].counts) == {"OFFLINE": 1}
-        heard = [(await client.receive())["data"] for _ in range(497)]
-        assert heard == [n for n in range(500) if n not in (100, 200, 300)]  # in stream order
+        received = [(await client.receive())["data"] for _ in range(497)]
+        assert received == [n for n in range(500) if n not in (100, 200, 300)]  # in stream order
 
 
 async def test_order_holds_while_a_target_comes_and_goes(three: Cluster) -> None:
@@ -162,8 +162,8 @@ async def test_order_holds_while_a_target_comes_and_goes(three: Cluster) -> None
         async with connect(three, three.gateways[n % 3], "flapper") as client:
             await send(40)
             await send(40)
-            heard = [(await client.receive())["data"] for _ in range(80)]
-            assert heard == list(range(n - 80, n))
+            received = [(await client.receive())["data"] for _ in range(80)]
+            assert received == list(range(n - 80, n))
     await stream.done_writing()
     assert sum([len(message.reports) async for message in stream]) == n
 
@@ -180,7 +180,7 @@ async def test_too_many_in_one_message_are_refused_each(three: Cluster) -> None:
 
 
 @pytest.mark.parametrize(("allow", "code"), [(False, 4403), (True, 1012)])
-async def test_disconnect_closes_and_says_whether_to_come_back(three: Cluster, allow: bool, code: int) -> None:
+async def test_disconnect_closes_with_the_code_for_coming_back_or_not(three: Cluster, allow: bool, code: int) -> None:
     router = three.router()
     target = pb.Target(user=f"out-{allow}")
     async with (
@@ -193,7 +193,7 @@ async def test_disconnect_closes_and_says_whether_to_come_back(three: Cluster, a
     assert (await router.Disconnect(pb.DisconnectRequest(target=target))).sessions == 0
 
 
-async def test_a_backends_reply_reaches_the_event_that_asked(three: Cluster) -> None:
+async def test_a_backends_reply_reaches_the_event_that_requested_it(three: Cluster) -> None:
     router = three.router()
     async with connect(three, three.gateways[1], "asker") as client:
         request = pb.ReplyRequest(session=client.sid, ack=7, data=b'{"ok": 1}')
@@ -216,7 +216,7 @@ async def test_a_backends_reply_reaches_the_event_that_asked(three: Cluster) -> 
         await router.Reply(pb.ReplyRequest())
 
 
-async def test_a_files_presence_is_asked_and_paged(three: Cluster) -> None:
+async def test_a_files_presence_comes_from_its_owners_in_pages(three: Cluster) -> None:
     router = three.router()
     async with AsyncExitStack() as stack:
         clients = [
@@ -282,7 +282,7 @@ async def test_curl_like_push_and_its_report(three: Cluster, http: aiohttp.Clien
         assert report["trace_id"] == trace
 
 
-async def test_json_is_carried_as_it_stands(three: Cluster, http: aiohttp.ClientSession) -> None:
+async def test_json_is_kept_byte_for_byte(three: Cluster, http: aiohttp.ClientSession) -> None:
     async with websockets.connect(f"{three.gateways[0].url}?token={three.token('raw')}") as bare:
         await post(http, "/v1/push", b'{"target":{"user":"raw"},"event":"e","json":{"a" : 1.0e2,  "b":[ ]}}')
         assert await bare.recv() == '{"a" : 1.0e2,  "b":[ ]}'
@@ -309,9 +309,9 @@ REFUSED: list[tuple[str, Any, str, str]] = [
 async def test_row_65_http_errors_name_the_field(
     http: aiohttp.ClientSession, call: str, body: Any, code: str, field: str
 ) -> None:
-    said, answer = await post(http, f"/v1/{call}", body)
+    status, answer = await post(http, f"/v1/{call}", body)
     error = answer["error"]
-    assert (said, error["code"], error["field"]) == (400, code, field)
+    assert (status, error["code"], error["field"]) == (400, code, field)
     assert set(error) == {"code", "message", "field", "request_id"}
     assert error["message"]
 
@@ -351,10 +351,36 @@ async def test_watching_over_http(three: Cluster, http: aiohttp.ClientSession) -
         assert (response.status, (await response.json())["error"]["field"]) == (400, "of")
 
 
-async def test_health_readiness_and_metrics(three: Cluster, http: aiohttp.ClientSession) -> None:
-    async with http.get("/readyz") as ready, http.get("/livez") as alive, http.get("/metrics") as metrics:
+async def test_health_readiness_and_metrics_have_a_listener_of_their_own(
+    three: Cluster, http: aiohttp.ClientSession
+) -> None:
+    async with (
+        aiohttp.ClientSession(f"http://{three.routers[0].facts['admin']}") as admin,
+        admin.get("/readyz") as ready,
+        admin.get("/livez") as alive,
+        admin.get("/metrics") as metrics,
+    ):
         assert (ready.status, alive.status) == (200, 200)
         assert "homing_router_pushes_total" in await metrics.text()
+        assert [(await admin.post(path)).status for path in ("/v1/push", "/v1/locate", "/v1/push:batch")] == [404] * 3
+    assert [(await http.get(path)).status for path in ("/readyz", "/livez", "/metrics")] == [404] * 3
+
+
+async def test_a_router_that_stops_is_not_ready_while_it_finishes_its_calls(three: Cluster) -> None:
+    router = await three.start_router()
+    number = three.routers.index(router)
+    async with connect(three, three.gateways[0], "slow-acker") as client:
+        pushing = asyncio.ensure_future(three.router(number).Push(push(user="slow-acker", ack_timeout=ONE_SECOND)))
+        await client.receive()
+        stopping = asyncio.ensure_future(router.stop())
+        async with aiohttp.ClientSession(f"http://{router.facts['admin']}") as admin, asyncio.timeout(5):
+            while (await admin.get("/readyz")).status == 200:
+                await asyncio.sleep(0.01)
+            assert not pushing.done()
+            async with admin.get("/readyz") as ready:
+                assert (ready.status, (await ready.json())["why"]) == (503, "starting, or stopping")
+        assert dict((await pushing).report.counts) == {"WRITTEN": 1}
+        assert await stopping == 0
 
 
 async def test_the_service_is_listed_by_reflection_and_healthy(three: Cluster) -> None:
@@ -363,7 +389,7 @@ async def test_the_service_is_listed_by_reflection_and_healthy(three: Cluster) -
             health_pb2.HealthCheckRequest(service="homing.v1.Router")
         )
         assert healthy.status == health_pb2.HealthCheckResponse.SERVING
-        asking = reflection_pb2.ServerReflectionRequest(list_services="")
-        calls = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([asking]))
+        request = reflection_pb2.ServerReflectionRequest(list_services="")
+        calls = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([request]))
         services = {service.name for service in (await calls.read()).list_services_response.service}
         assert {"homing.v1.Router", "grpc.health.v1.Health"} <= services

@@ -1,4 +1,4 @@
-"""The scenarios of `homing bench`, small, against a real cluster; and that nothing is left of one that was ended."""
+"""The scenarios of `homing bench`, small, against a real cluster; a terminated run leaves nothing behind."""
 
 import os
 import resource
@@ -11,113 +11,114 @@ from pathlib import Path
 
 import pytest
 
-from bench.cluster import article, connections, fanout, headline, limits, machine, mixed, rig, storm, unicast
+from bench.cluster import article, connections, fanout, headline, limits, machine, mixed, storm, unicast
+from bench.cluster.bench_cluster import BenchCluster
 from bench.cluster.brokers import brokers
-from bench.cluster.load import crowds
+from bench.cluster.load.client_pool import client_pool
 from tests.support.up import HOMING, Up, wait_gone
 
 pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture
-def cluster(shared_up: Up) -> rig.Cluster:
-    return rig.Cluster(shared_up.cluster, shared_up.run_dir)
+def cluster(shared_up: Up) -> BenchCluster:
+    return BenchCluster(shared_up.cluster, shared_up.run_dir)
 
 
 @pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses are for memory figures, which nobody looks at here."""
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses matter for memory figures only, which these tests do not check."""
     for module in (storm, headline):
-        monkeypatch.setattr(module, "SETTLE", 0.1)
-    monkeypatch.setattr(article, "PAUSE", 0.2)
+        monkeypatch.setattr(module, "SETTLE_TIME", 0.1)
+    monkeypatch.setattr(article, "SETTLE_TIME", 0.2)
 
 
-def quiet(_line: str) -> None:
+def ignore_progress(_line: str) -> None:
     pass
 
 
 def test_unicast_through_the_stream(cluster):
-    told = unicast.unicast(cluster, 10, 100, 1.0, unary=False, trace="sampled")
-    assert (told["pushes"], told["written"], told["received"]) == (100, 100, 100)
-    assert (told["lost"], told["vanished"], told["untold"], told["twice"]) == (0, 0, 0, 0)
-    assert 0 < told["p50_ms"] <= told["p99_ms"]
-    assert told["cpu_us"]["pusher"] < 2000
+    figures = unicast.unicast(cluster, 10, 100, 1.0, unary=False, trace="sampled")
+    assert (figures["pushes"], figures["written"], figures["received"]) == (100, 100, 100)
+    assert [figures[name] for name in ("lost", "undelivered", "unreported", "duplicated")] == [0, 0, 0, 0]
+    assert 0 < figures["p50_ms"] <= figures["p99_ms"]
+    assert figures["cpu_us"]["pusher"] < 2000
 
 
 def test_unicast_one_call_each(cluster):
-    told = unicast.unicast(cluster, 10, 50, 1.0, unary=True)
-    assert (told["written"], told["received"]) == (50, 50)
+    figures = unicast.unicast(cluster, 10, 50, 1.0, unary=True)
+    assert (figures["written"], figures["received"]) == (50, 50)
 
 
-def test_as_fast_as_it_goes(cluster):
-    told = unicast.flood(cluster, 10, 1.0, outstanding=50)
-    assert told["valid"]
-    assert told["pushes_per_s"] > 100
+def test_unicast_in_a_closed_loop(cluster):
+    figures = unicast.closed_loop(cluster, 10, 1.0, outstanding=50)
+    assert figures["valid"]
+    assert figures["pushes_per_s"] > 100
 
 
 def test_fanout(cluster):
-    told = fanout.fanout(cluster, 20, 10, 1.0)
-    assert told["delivered"] == told["expected"] == told["received"] == 200
+    figures = fanout.fanout(cluster, 20, 10, 1.0)
+    assert figures["delivered"] == figures["expected"] == figures["received"] == 200
 
 
 def test_connects(cluster):
-    told = connections.connects(cluster, 40)
-    assert told["refused"] == 0
-    assert told["gateway_to_floor"] > 0
+    figures = connections.connects(cluster, 40)
+    assert figures["refused"] == 0
+    assert figures["gateway_to_baseline"] > 0
 
 
-def test_a_storm_ends_with_everybody_reachable(cluster):
-    told = storm.storm(cluster, 60, 500, 500, False, quiet)
-    assert told["valid"]
-    assert (told["came_back"], told["reached_after"]) == (60, {"WRITTEN": 60})
-    assert (told["pings_missed"], told["lost"], told["vanished"]) == (0, 0, 0)
+def test_after_a_storm_every_client_is_reachable(cluster):
+    figures = storm.storm(cluster, 60, 500, 500, False, ignore_progress)
+    assert figures["valid"]
+    assert (figures["reconnected"], figures["outcomes_after"]) == (60, {"WRITTEN": 60})
+    assert (figures["heartbeats_missed"], figures["lost"], figures["undelivered"]) == (0, 0, 0)
 
 
 def test_mixed(cluster, monkeypatch):
     monkeypatch.setattr(mixed, "USERS", 10)
-    told = mixed.mixed(cluster, 30, 50, 5, 1.0, quiet)
-    assert told["beside"]["received"] == told["beside"]["written"] == 50
-    assert told["delivered"] == told["received"] == told["expected"] == 150
+    figures = mixed.mixed(cluster, 30, 50, 5, 1.0, ignore_progress)
+    assert figures["beside"]["received"] == figures["beside"]["written"] == 50
+    assert figures["delivered"] == figures["received"] == figures["expected"] == 150
 
 
 def test_the_articles_scenarios(cluster):
-    told = article.article(cluster, article.Size(1, 250, 1.0, 500), machine.cores(), quiet)
-    rows = {row["scenario"]: row for row in told["rows"]}
-    assert [row["lost"] + row["vanished"] + row["twice"] for row in told["rows"][1:]] == [0, 0, 0]
+    figures = article.article(cluster, article.ArticleSize(1, 250, 1.0, 500), machine.usable_cores(), ignore_progress)
+    rows = {row["scenario"]: row for row in figures["rows"]}
+    assert [row["lost"] + row["undelivered"] + row["duplicated"] for row in figures["rows"][1:]] == [0, 0, 0]
     assert rows["pushes"]["outcomes"] == {"WRITTEN": 50}
     assert rows["pushes with acks"]["outcomes"] == {"ACKED": 50}
-    assert rows["acks, come and go"]["connects_per_s"] >= 1
-    text = article.table(told)
+    assert rows["acks and churn"]["connects_per_s"] >= 1
+    text = article.table(figures)
     assert text.count("the article, a core") == 4
 
 
-def test_the_headline_counts_what_each_part_holds(cluster):
-    told = headline.headline(cluster, 50, 500, quiet)
-    assert (told["reached"], told["stopped_by"]) == (50, "nothing: all are there")
-    assert set(told["kb_a_session"]) == {"gateways", "routers", "etcd", "redis", "crowd", "kernel"}
+def test_the_headline_measures_the_memory_of_each_part(cluster):
+    figures = headline.headline(cluster, 50, 500, ignore_progress)
+    assert (figures["reached"], figures["stopped_by"]) == (50, "nothing: all users connected")
+    assert set(figures["kb_per_session"]) == {"gateways", "routers", "etcd", "redis", "clients", "kernel"}
 
 
-def test_the_headline_stops_for_want_of_memory(cluster):
-    told = headline.headline(cluster, 500, 200, quiet, least_free=1 << 60)
-    assert told["reached"] < 500
-    assert told["stopped_by"].startswith("memory: ")
+def test_the_headline_stops_when_memory_is_short(cluster):
+    figures = headline.headline(cluster, 500, 200, ignore_progress, min_free=1 << 60)
+    assert figures["reached"] < 500
+    assert figures["stopped_by"].startswith("memory: ")
 
 
-def test_a_gateway_that_is_not_there_is_told():
+def test_refused_connects_are_counted():
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    with crowds.crowds([f"ws://127.0.0.1:{port}/ws"], b"", 3) as crowd:
-        crowd.open(3, 1000)
-        assert crowd.wait(lambda told: told.refused["ECONNREFUSED"] + told.refused["connect"] >= 3, 10)
-        assert crowd.counts().live == 0
+    with client_pool([f"ws://127.0.0.1:{port}/ws"], b"", 3) as pool:
+        pool.open(3, 1000)
+        assert pool.wait(lambda counts: counts.refused["ECONNREFUSED"] + counts.refused["connect"] >= 3, 10)
+        assert pool.counts().live == 0
 
 
 def test_brokers_without_a_kafka(monkeypatch, tmp_path):
     monkeypatch.setenv("KAFKA_HOME", str(tmp_path))
-    told = brokers(0.3, 100, "", quiet, sizes=(1000,))
-    assert "KAFKA_HOME" in told["kafka"]
-    assert [(row["broker"], row["lost"]) for row in told["rows"]] == [("redis pub/sub", 0), ("redis streams", 0)]
-    assert all(row["messages_per_s"] > 100 and row["p50_ms"] > 0 for row in told["rows"])
+    figures = brokers(0.3, 100, "", ignore_progress, sizes=(1000,))
+    assert "KAFKA_HOME" in figures["kafka"]
+    assert [(row["broker"], row["lost"]) for row in figures["rows"]] == [("redis pub/sub", 0), ("redis streams", 0)]
+    assert all(row["messages_per_s"] > 100 and row["p50_ms"] > 0 for row in figures["rows"])
 
 
 def test_a_file_limit_that_is_too_low():
@@ -129,7 +130,7 @@ def test_a_file_limit_that_is_too_low():
         timeout=30,
     )
     assert done.returncode == 1
-    assert f"Possible here: {2 * (500 - limits.MARGIN)} clients, or 10 gateways" in done.stderr
+    assert f"Possible here: {2 * (500 - limits.RESERVED_FILES)} clients, or 10 gateways" in done.stderr
     assert "ulimit -Hn" in done.stderr
 
 
@@ -149,8 +150,8 @@ def descendants(pid: int) -> list[int]:
 
 
 def marked(mark: str) -> list[int]:
-    """Processes that were started with this variable, but zombies, which have no environment, and those that have
-    written their title over it, as Redis does."""
+    """The processes that were started with this variable. Not found: zombies, which have no environment, and processes
+    that have overwritten their title, as Redis does."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -165,12 +166,12 @@ def marked(mark: str) -> list[int]:
     ("number", "processes"),
     [(signal.SIGTERM, 1), (signal.SIGTERM, 4), (signal.SIGINT, 7), (signal.SIGKILL, 7)],
 )
-def test_nothing_is_left_of_a_run_that_was_ended(number, processes, tmp_path):
-    """`processes`: the signal comes when so many have been started: at the start, on the way, under load."""
+def test_a_terminated_run_leaves_nothing_behind(number, processes, tmp_path):
+    """The signal is sent when `processes` have been started: at the start, half-way, under load."""
     mark = uuid.uuid4().hex
     running = subprocess.Popen(
         [*HOMING, "bench", "fanout", "--clients", "50", "--seconds", "60"],
-        env={**os.environ, "HOMING_TEST_MARK": mark, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TEST_MARK": mark, "TMPDIR": str(tmp_path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

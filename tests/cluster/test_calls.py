@@ -1,4 +1,4 @@
-"""`homing push` and `locate` against a stand-in router that answers or refuses as told."""
+"""`homing push` and `locate` against a stub router that accepts or refuses by script."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -7,19 +7,19 @@ import grpc
 import pytest
 from click.testing import CliRunner
 
-from homing.cluster import file
-from homing.cluster.trouble import CommandError
+from homing.cluster import cluster_file
+from homing.cluster.errors import CommandError
 from homing.command.locate import locate
 from homing.command.push import push
 from homing.v1 import router_pb2 as pb
 from homing.v1.router_pb2_grpc import RouterServicer, add_RouterServicer_to_server
 
 
-class StandIn(RouterServicer):
-    """Keeps what it was asked; a push whose event names a gRPC status is refused with it."""
+class StubRouter(RouterServicer):
+    """Keeps the last request. Refuses a push whose event is the name of a gRPC status with that status."""
 
     def Push(self, request, context):
-        self.asked = request
+        self.request = request
         if request.event.isupper():
             context.set_trailing_metadata((("homing-field", "event"),))
             context.abort(grpc.StatusCode[request.event], "event: not this one")
@@ -28,18 +28,18 @@ class StandIn(RouterServicer):
         return pb.PushResponse(report=pb.PushReport(push_id=request.push_id or "made", counts={"WRITTEN": 1}))
 
     def Locate(self, request, context):
-        self.asked = request
+        self.request = request
         return pb.LocateResponse(why="nobody is there")
 
 
 @pytest.fixture(scope="module")
 def router():
-    stand_in = StandIn()
+    stub = StubRouter()
     server = grpc.server(ThreadPoolExecutor(2))
-    add_RouterServicer_to_server(stand_in, server)
-    stand_in.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    add_RouterServicer_to_server(stub, server)
+    stub.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
-    yield stand_in
+    yield stub
     server.stop(None).wait()
 
 
@@ -55,22 +55,22 @@ def test_every_flag_reaches_the_request(router):
         *("--push-id", "p", "--ttl", "1500ms", "--except", "5", "--except", "6", "--max-deliveries", "0", "--json"),
     )
     assert done.exit_code == 0
-    asked = router.asked
-    assert (asked.target.file, asked.target.namespace) == ("notes", "/chat")
-    assert (asked.event, asked.data, asked.content_type, asked.push_id) == ("e", b"[1]", "text/x", "p")
-    assert (asked.ttl.seconds, asked.ttl.nanos) == (1, 500_000_000)
-    assert list(asked.except_sessions) == [5, 6]
-    assert asked.HasField("max_deliveries")
+    request = router.request
+    assert (request.target.file, request.target.namespace) == ("notes", "/chat")
+    assert (request.event, request.data, request.content_type, request.push_id) == ("e", b"[1]", "text/x", "p")
+    assert (request.ttl.seconds, request.ttl.nanos) == (1, 500_000_000)
+    assert list(request.except_sessions) == [5, 6]
+    assert request.HasField("max_deliveries")
     assert json.loads(done.stdout)["report"]["push_id"] == "p"
 
 
-def test_what_is_not_said_is_left_to_the_router(router):
+def test_absent_options_are_left_to_the_router(router):
     assert run(push, router, "--everyone", "--event", "e").exit_code == 0
-    asked = router.asked
-    assert asked.target.everyone
-    assert asked.data == b"null"
-    assert not asked.HasField("ttl")
-    assert not asked.HasField("max_deliveries")
+    request = router.request
+    assert request.target.everyone
+    assert request.data == b"null"
+    assert not request.HasField("ttl")
+    assert not request.HasField("max_deliveries")
 
 
 @pytest.mark.parametrize("status", ["INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNAVAILABLE"])
@@ -90,26 +90,26 @@ def test_an_error_inside_the_report_is_a_refusal_too(router):
 def test_locate(router):
     done = run(locate, router, "--session", "7")
     assert (done.exit_code, done.stdout) == (0, "nobody is there\n")
-    assert router.asked.target.session == 7
+    assert router.request.target.session == 7
     assert json.loads(run(locate, router, "--user", "ada", "--json").stdout)["routes"] == []
 
 
 def test_the_cluster_file_names_the_router(router, tmp_path):
-    routers = [file.Router(router.address, "", 1)]
-    file.write(tmp_path, file.Cluster(etcd=[], redis="", gateways=[], routers=routers, servers={}))
+    routers = [cluster_file.RouterEntry(router.address, "", "", 1)]
+    cluster_file.write(tmp_path, cluster_file.ClusterFile(etcd=[], redis="", gateways=[], routers=routers, servers={}))
     done = CliRunner().invoke(push, ["--run-dir", str(tmp_path), "--user", "ada", "--event", "e"])
     assert done.exit_code == 0
     assert done.stdout.startswith("push made: 1 WRITTEN\n")
 
 
 def test_a_cluster_without_a_router_says_so(tmp_path):
-    file.write(tmp_path, file.Cluster(etcd=[], redis="", gateways=[], routers=[], servers={}))
+    cluster_file.write(tmp_path, cluster_file.ClusterFile(etcd=[], redis="", gateways=[], routers=[], servers={}))
     done = CliRunner().invoke(push, ["--run-dir", str(tmp_path), "--user", "ada", "--event", "e"])
     assert isinstance(done.exception, CommandError)
     assert "names no router: all have died" in str(done.exception)
 
 
-def test_nobody_there_is_trouble_and_no_refusal():
+def test_an_unreachable_router_is_an_error_and_no_refusal():
     done = CliRunner().invoke(push, ["--router", "127.0.0.1:1", "--user", "ada", "--event", "e"])
     assert isinstance(done.exception, CommandError)
     assert str(done.exception).startswith("no router answers at 127.0.0.1:1 (")

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from homing import Outcome, Refused, Router, SyncRouter
-from homing.client.values import Came, Left, NodeUp, Synced
+from homing.client.values import NodeUp, SessionConnected, SessionDisconnected, Synced
 from tests.support.cluster import Cluster, connect
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.asyncio(loop_scope="module")]
@@ -19,9 +19,9 @@ def address(cluster: Cluster, number: int = 0) -> str:
 async def test_pushes_of_many_tasks_arrive_in_call_order(three: Cluster) -> None:
     async with connect(three, three.gateways[0], "lib-a", "lib-doc") as client, Router(address(three)) as router:
         pushing = asyncio.gather(*(router.push(file="lib-doc", event="n", data=n) for n in range(1000)))
-        heard = [(await client.receive())["data"] for _ in range(1000)]
+        received = [(await client.receive())["data"] for _ in range(1000)]
         reports = await pushing
-    assert heard == list(range(1000))
+    assert received == list(range(1000))
     assert {(report.counts.get(Outcome.WRITTEN), report.nodes_contacted) for report in reports} == {(1, 1)}
 
 
@@ -38,19 +38,19 @@ async def test_an_ack_comes_back_as_the_clients_own_value(three: Cluster) -> Non
 
 async def test_a_refused_push_names_its_field_and_the_rest_of_the_stream_goes_on(three: Cluster) -> None:
     async with Router(address(three)) as router:
-        told = await asyncio.gather(
+        results = await asyncio.gather(
             router.push(user="lib-nobody", event="fine"),
             router.push(user="lib-nobody", event="homing:join"),
             router.push(user="lib-nobody", event="fine", data=b"{not json"),
             router.push(user="lib-nobody", event="fine"),
             return_exceptions=True,
         )
-    assert [type(one).__name__ for one in told] == ["Report", "Refused", "Refused", "Report"]
-    assert [one.field for one in told if isinstance(one, Refused)] == ["event", "data"]
-    assert told[0].counts == {Outcome.OFFLINE: 1}
+    assert [type(result).__name__ for result in results] == ["Report", "Refused", "Refused", "Report"]
+    assert [result.field for result in results if isinstance(result, Refused)] == ["event", "data"]
+    assert results[0].counts == {Outcome.OFFLINE: 1}
 
 
-async def test_who_is_where_join_leave_watch_and_disconnect(three: Cluster) -> None:
+async def test_locate_presence_join_leave_watch_and_disconnect(three: Cluster) -> None:
     async with Router(address(three)) as router, contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connect(three, gateway, "lib-c")) for gateway in three.gateways]
         located = await router.locate(user="lib-c")
@@ -67,10 +67,10 @@ async def test_who_is_where_join_leave_watch_and_disconnect(three: Cluster) -> N
 
         watching = router.watch_user("lib-c")
         first = [await anext(watching) for _ in range(4)]
-        assert sorted(change.present.session for change in first if isinstance(change, Came)) == sids
+        assert sorted(change.present.session for change in first if isinstance(change, SessionConnected)) == sids
         assert first[3] == Synced()
         assert await router.disconnect(session=clients[2].sid, reason="enough") == 1
-        assert await asyncio.wait_for(anext(watching), 5) == Left(clients[2].sid)
+        assert await asyncio.wait_for(anext(watching), 5) == SessionDisconnected(clients[2].sid)
         assert (await clients[2].wait_closed())[0] == 4403
         await watching.aclose()
 
@@ -80,7 +80,7 @@ async def test_who_is_where_join_leave_watch_and_disconnect(three: Cluster) -> N
         await nodes.aclose()
 
 
-async def test_the_sync_twin(three: Cluster) -> None:
+async def test_the_sync_router(three: Cluster) -> None:
     def script() -> None:
         with SyncRouter(address(three)) as router:
             report = router.push(user="lib-nobody", event="e", data={"n": 1})
@@ -109,7 +109,7 @@ async def test_a_router_killed_amid_pushes_loses_none(cluster: Cluster) -> None:
         reports = await asyncio.gather(*pushing)
         while len(seen) < 2000:
             message = await client.receive()
-            seen[message["push"]] = message["data"]  # one that came twice has the same push id
+            seen[message["push"]] = message["data"]  # a duplicate has the same push id
     assert sorted(seen.values()) == list(range(2000))
     assert {report.push_id for report in reports} == set(seen)
     assert all(set(report.counts) <= {Outcome.WRITTEN, Outcome.QUEUED} for report in reports)

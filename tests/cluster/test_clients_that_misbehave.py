@@ -30,7 +30,7 @@ async def one(cluster: Cluster) -> Cluster:
     """One gateway with short bounds, and a router."""
     cluster.write_config(
         heartbeat={"interval": 0.6, "timeout": 0.5},
-        slow={"unsent_bytes": 200_000, "behind_s": 3.0},
+        slow={"unsent_bytes": 200_000, "stalled_s": 3.0},
     )
     await cluster.start_gateway()
     await cluster.start_router()

@@ -1,4 +1,4 @@
-"""Commands over Kafka, by real routers and gateways (design §5; reliability row 68)."""
+"""Commands over Kafka, by real routers and gateways (docs/design.md, "The router"; reliability row 68)."""
 
 import asyncio
 import contextlib
@@ -80,7 +80,7 @@ class Rig:
             return await read(self.server.endpoint, self.dead, number)
 
     def counted(self, router: Service) -> dict[str, float]:
-        with urlopen(f"http://{router.facts['http']}/metrics") as answer:
+        with urlopen(f"http://{router.facts['admin']}/metrics") as answer:
             lines = [line.split() for line in answer.read().decode().splitlines() if line.startswith("homing_")]
         return {name.removeprefix("homing_router_").removesuffix("_total"): float(value) for name, value in lines}
 

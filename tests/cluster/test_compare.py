@@ -1,4 +1,4 @@
-"""`homing compare` with real clusters: what it measures, and what an interrupted run leaves behind: nothing."""
+"""`homing compare` with real clusters: its figures; an interrupted run leaves nothing behind."""
 
 import json
 import os
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 def compare(tmp_path: Path, *arguments: str) -> "subprocess.Popen[str]":
-    """All its temporary files lie in `tmp_path`/tmp."""
+    """Start `homing compare`, with its temporary files in `tmp_path`/tmp."""
     (tmp_path / "tmp").mkdir()
     return subprocess.Popen(
         [*HOMING, "compare", "--bus", "redis", "--gateways", "1,2", *arguments],
@@ -27,12 +27,12 @@ def compare(tmp_path: Path, *arguments: str) -> "subprocess.Popen[str]":
 
 
 def test_routed_goes_to_owners_and_broadcast_to_all(tmp_path: Path) -> None:
-    process = compare(tmp_path, "--seconds", "0.5", "--viewers", "4", "--json", "--svg", str(tmp_path / "picture.svg"))
+    process = compare(tmp_path, "--seconds", "0.5", "--viewers", "4", "--json", "--svg", str(tmp_path / "chart.svg"))
     out, err = process.communicate(timeout=110)
     assert process.returncode == 0, err
-    told = json.loads(out)  # and nothing else on stdout
-    rows = {(row["mode"], row["target"], row["gateways"]): row for row in told["rows"]}
-    assert len(rows) == len(told["rows"]) == 8
+    result = json.loads(out)  # and nothing else on stdout
+    rows = {(row["mode"], row["target"], row["gateways"]): row for row in result["rows"]}
+    assert len(rows) == len(result["rows"]) == 8
     for (mode, target, gateways), row in rows.items():
         assert row["delivered"] == row["expected"] == row["pushes"] * (4 if target == "file" else 1), row
         handled = gateways if mode == "broadcast" or target == "file" else 1.0
@@ -42,19 +42,19 @@ def test_routed_goes_to_owners_and_broadcast_to_all(tmp_path: Path) -> None:
         assert row["cpu_us_per_delivery"] > 0
         assert 0 < row["p50_ms"] <= row["p99_ms"]
     assert rows["broadcast", "unicast", 2]["bus_bytes_per_push"] > rows["broadcast", "unicast", 1]["bus_bytes_per_push"]
-    curves = {(curve["mode"], curve["target"]): curve["points"][-1] for curve in told["model"]}
+    curves = {(curve["mode"], curve["target"]): curve["points"][-1] for curve in result["model"]}
     assert curves["routed", "unicast"]["handled_per_push"] == 1
     assert curves["broadcast", "unicast"] | {"cpu_us_per_delivery": 0} == {
         "gateways": 1000,
         "handled_per_push": 1000,
         "cpu_us_per_delivery": 0,
     }
-    assert ElementTree.parse(tmp_path / "picture.svg").getroot().tag.endswith("svg")
+    assert ElementTree.parse(tmp_path / "chart.svg").getroot().tag.endswith("svg")
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
     process = compare(tmp_path, "--seconds", "60")
     assert process.stderr is not None
     while "1 gateway" not in process.stderr.readline():
@@ -69,13 +69,13 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: signal.Signal
 
 
 def descendants(pid: int) -> set[int]:
-    """All processes below this one now."""
+    """All current descendants of the process."""
     parents = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # the process has just ended
     found: set[int] = set()
     fresh = {pid}
     while fresh:
@@ -91,7 +91,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_a_wrong_list_of_gateways_is_named(tmp_path: Path) -> None:
+def test_a_malformed_list_of_gateways_is_named(tmp_path: Path) -> None:
     process = compare(tmp_path, "--gateways", "1,two")
     _, err = process.communicate(timeout=20)
     assert process.returncode == 2

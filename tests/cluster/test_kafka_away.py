@@ -188,7 +188,7 @@ async def test_pushes_go_on_without_kafka_and_commands_again_when_it_is_back(
         assert dict(report.counts) == {"WRITTEN": 1}
         assert (await client.receive())["event"] == "meanwhile"
         async with asyncio.timeout(20):
-            while "is away, no commands are heard" not in router.log.read_text():
+            while "is away, no commands are read" not in router.log.read_text():
                 await asyncio.sleep(0.1)
         await asyncio.to_thread(breakable_kafka.restart)
         await command(breakable_kafka, topic, "after")

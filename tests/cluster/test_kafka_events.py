@@ -1,4 +1,6 @@
-"""Client events through a real gateway into a real Kafka, which is killed in between (protocol.md, events upstream)."""
+"""Client events through a real gateway into a real Kafka, which is killed in between (docs/protocol.md, events
+upstream).
+"""
 
 import asyncio
 import contextlib

@@ -12,7 +12,7 @@ from tests.support.servers import free_port
 pytestmark = pytest.mark.timeout(60)
 ANYWHERE = {
     "gateway": ("--listen", "127.0.0.1:0", "--node-listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
-    "router": ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"),
+    "router": ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
 }
 
 
@@ -55,6 +55,7 @@ async def test_kafka_not_reachable_is_named_and_how_to_start_one(cluster: Cluste
         ("gateway", "--admin", "gateway.admin"),
         ("router", "--grpc", "router.grpc"),
         ("router", "--http", "router.http"),
+        ("router", "--admin", "router.admin"),
     ],
 )
 async def test_a_port_in_use_is_named(cluster: Cluster, kind: str, flag: str, field: str) -> None:
@@ -69,10 +70,10 @@ async def test_a_port_in_use_is_named(cluster: Cluster, kind: str, flag: str, fi
 @pytest.mark.parametrize(
     ("kind", "setting", "words"),
     [
-        ("gateway", "gateway.prot=1", "gateway: Object contains unknown field `prot`"),
-        ("gateway", "gatway.listen=1", "unknown section [gatway]"),
+        ("gateway", "gateway.prot=1", "[gateway] prot: unknown; there are: admin, "),
+        ("gateway", "gatway.listen=1", "[gatway]: unknown section; did you mean [gateway]?"),
         ("gateway", "auth.issuers.test.key_file=/nowhere", "auth.issuers.test.key_file: /nowhere"),
-        ("router", "registry.ttl=soon", "registry.ttl"),
+        ("router", "registry.ttl=soon", "[registry] ttl: Expected `int`"),
     ],
 )
 async def test_a_mistake_in_the_configuration_is_code_2(cluster: Cluster, kind: str, setting: str, words: str) -> None:

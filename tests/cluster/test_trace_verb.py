@@ -1,4 +1,4 @@
-"""`homing trace` against a stand-in of Jaeger's query API that answers as it is told."""
+"""`homing trace` against a stub of Jaeger's query API with scripted responses."""
 
 import json
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -7,18 +7,18 @@ from threading import Thread
 import pytest
 from click.testing import CliRunner
 
-from homing.cluster.trouble import CommandError
+from homing.cluster.errors import CommandError
 from homing.command.trace import trace
 from tests.unit.homing.command.test_trace import ID, TRACE
 
 
 @pytest.fixture
 def jaeger():
-    """Answers as it is told."""
+    """A stub of Jaeger's query API; `response` is its next status and body."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            status, body = self.server.told
+            status, body = self.server.response
             self.server.path = self.path
             self.send_response(status)
             self.end_headers()
@@ -40,21 +40,21 @@ def run(*arguments):
     return CliRunner().invoke(trace, arguments)
 
 
-def test_a_trace_drawn_and_as_json(jaeger):
-    jaeger.told = 200, json.dumps({"data": [TRACE]}).encode()
+def test_a_trace_is_drawn_or_printed_as_json(jaeger):
+    jaeger.response = 200, json.dumps({"data": [TRACE]}).encode()
     drawn = run(ID, "--jaeger", jaeger.url)
     assert drawn.exit_code == 0
     assert drawn.output.startswith(f"trace {ID}: 4 spans")
     assert jaeger.path == f"/api/traces/{ID}"
-    told = json.loads(run(ID, "--jaeger", jaeger.url + "/", "--json").output)
-    assert told["trace_id"] == ID
-    assert [one["name"] for one in told["spans"]] == ["push", "hop", "hop", "deliver"]
-    assert told["spans"][3]["attributes"] == {"homing.sessions": 2}
-    assert told["spans"][2]["error"] == "unreachable"
+    result = json.loads(run(ID, "--jaeger", jaeger.url + "/", "--json").output)
+    assert result["trace_id"] == ID
+    assert [one["name"] for one in result["spans"]] == ["push", "hop", "hop", "deliver"]
+    assert result["spans"][3]["attributes"] == {"homing.sessions": 2}
+    assert result["spans"][2]["error"] == "unreachable"
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("response", "words"),
     [
         ((404, b'{"errors":[{"code":404,"msg":"trace not found"}]}'), "has no trace"),
         ((200, b'{"data":[]}'), "has no trace"),
@@ -62,8 +62,8 @@ def test_a_trace_drawn_and_as_json(jaeger):
         ((200, b"<html>"), "no Jaeger answers"),
     ],
 )
-def test_what_is_wrong_is_one_line(jaeger, told, words):
-    jaeger.told = told
+def test_every_failure_is_a_one_line_error(jaeger, response, words):
+    jaeger.response = response
     error = run(ID, "--jaeger", jaeger.url).exception
     assert isinstance(error, CommandError)
     assert words in str(error)

@@ -1,4 +1,6 @@
-"""One trace from the caller to the clients' acks, and one from a client's event to the push back (design §9)."""
+"""One trace from the caller to the clients' acks, and one from a client's event to the push back (docs/design.md,
+"Tracing").
+"""
 
 import asyncio
 import secrets

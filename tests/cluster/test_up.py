@@ -1,4 +1,4 @@
-"""`homing up` as a process of its own: start, files, stop, and what is left when it is killed."""
+"""`homing up` as a process: start, files, stop, and the state after a kill."""
 
 import json
 import os
@@ -44,8 +44,8 @@ def test_killed_up_leaves_nothing_running_and_the_next_one_starts(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    told = json.loads(again.stdout.readline())
-    assert told == up.cluster
+    printed = json.loads(again.stdout.readline())
+    assert printed == up.cluster
     assert not set(up.pids) & set(pids)
     again.send_signal(signal.SIGTERM)
     assert again.communicate(timeout=25)[0] == b"", "with --json nothing else is printed"

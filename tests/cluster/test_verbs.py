@@ -1,4 +1,4 @@
-"""People's verbs against a real cluster: push, locate, token, listen."""
+"""The verbs push, locate, presence, token and listen against a real cluster."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ def test_a_user_without_a_session_is_offline_and_nobody_is_contacted(shared_up):
     assert shared_up.json("locate", "--user", "nobody")["routes"] == []
 
 
-def test_who_is_there(shared_up):
+def test_presence_lists_the_connected_sessions(shared_up):
     urls = [gateway["url"] for gateway in shared_up.cluster["gateways"]]
     viewer = ("--user", "pia", "--file", "presence-1", "--url")
     with Listening(shared_up, *viewer, urls[0]) as one, Listening(shared_up, *viewer, urls[1]) as two:
@@ -87,10 +87,10 @@ def test_a_refused_push_names_the_field(shared_up, arguments, field):
     assert done.returncode == 1
     assert error["code"] == "INVALID_ARGUMENT"
     assert error["field"].startswith(field)
-    told = shared_up.run("push", *arguments)
-    assert told.returncode == 1
-    assert told.stderr.startswith("homing: refused: ")
-    assert field in told.stderr
+    printed = shared_up.run("push", *arguments)
+    assert printed.returncode == 1
+    assert printed.stderr.startswith("homing: refused: ")
+    assert field in printed.stderr
 
 
 def test_too_much_data_is_refused_by_its_field(shared_up, tmp_path):
@@ -105,7 +105,7 @@ def test_wrong_usage_is_status_two(shared_up):
     assert "name one target" in done.stderr
 
 
-def test_no_router_there_is_one_line():
+def test_an_unreachable_router_is_a_one_line_error():
     command = [*HOMING, "push", "--router", "127.0.0.1:1", "--user", "ada", "--event", "e"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
@@ -120,14 +120,14 @@ def test_a_token_without_a_grant_cannot_join(shared_up):
         assert ada.wait("error")["code"] == "forbidden"
 
 
-def test_a_bad_token_ends_listen_with_a_line(shared_up):
+def test_a_bad_token_ends_listen_with_a_one_line_error(shared_up):
     done = shared_up.run("listen", "--user", "ada", "--token", "no.such.token")
     assert done.returncode == 1
     assert "token" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_listen_comes_back_when_its_gateway_dies(tmp_path, shared_up):
+def test_listen_reconnects_after_its_gateway_died(tmp_path, shared_up):
     added = subprocess.Popen(
         [*HOMING, "gateway", "--config", shared_up.run_dir / "homing.toml"],
         stdout=subprocess.PIPE,

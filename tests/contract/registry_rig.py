@@ -1,4 +1,4 @@
-"""Registrars, feeds and sweepers of one test, over one kind of store, all stopped at its end."""
+"""Registrars, feeds and sweepers of one test, over one kind of store, all stopped at the end of the test."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,8 @@ from registry.feed import StoreRouteFeed
 from registry.keys import Keys
 from registry.model import Node, SessionInfo
 from registry.ports import RegistrySettings
-from registry.registrar import StoreRegistrar
+from registry.registrar import StoreRegistrar, ignore_unregistered, wall_ms
+from registry.registration import StoreRegistration
 from registry.store import Store
 from registry.sweeper import Sweeper
 
@@ -21,14 +22,14 @@ def node(machine: int) -> Node:
 
 
 async def until(true: Callable[[], object], within: float = 5.0) -> None:
-    """Wait for a condition that some other task brings about."""
+    """Wait for a condition that another task makes true."""
     async with asyncio.timeout(within):
         while not true():
             await asyncio.sleep(0.01)
 
 
-class Rig:
-    """Makes the parts; `store()` gives each its own connection."""
+class RegistryRig:
+    """Makes registrars, feeds and sweepers; `store()` is a new connection for each."""
 
     def __init__(self, make: Callable[[], Store], cluster: str) -> None:
         self.make = make
@@ -48,16 +49,21 @@ class Rig:
     def start(self, part: object, run: Callable[[], Awaitable[None]]) -> None:
         self.tasks[part] = asyncio.ensure_future(run())
 
-    def registrar(self, name: str, store: Store | None = None, wall: Any = None, **more: Any) -> StoreRegistrar:
-        clocks = {} if wall is None else {"wall": wall}
-        return StoreRegistrar(store or self.store(), self.settings(**more), name, node, **clocks)
+    def registrar(
+        self,
+        name: str,
+        store: Store | None = None,
+        wall: Callable[[], int] = wall_ms,
+        on_unregistered: Callable[[bool], None] = ignore_unregistered,
+        **more: Any,
+    ) -> StoreRegistrar:
+        return StoreRegistrar(store or self.store(), self.settings(**more), name, node, on_unregistered, wall=wall)
 
-    async def member(self, name: str, store: Store | None = None, **more: Any) -> StoreRegistrar:
-        """A registrar that has begun and runs."""
-        registrar = self.registrar(name, store, **more)
-        await registrar.begin()
-        self.start(registrar, registrar.run)
-        return registrar
+    async def member(self, name: str, store: Store | None = None, **more: Any) -> StoreRegistration:
+        """A registration that has begun and runs."""
+        registration = await self.registrar(name, store, **more).begin()
+        self.start(registration, registration.run)
+        return registration
 
     async def feed(self, store: Store | None = None) -> StoreRouteFeed:
         """A feed that runs and has its first snapshot."""
@@ -66,20 +72,20 @@ class Rig:
         await asyncio.wait_for(feed.wait_synced(), 5)
         return feed
 
-    def sweeper(self, name: str, feed: StoreRouteFeed) -> Sweeper:
-        sweeper = Sweeper(self.store(), self.settings(), name, feed.table)
+    def sweeper(self, name: str, feed: StoreRouteFeed, store: Store | None = None) -> Sweeper:
+        sweeper = Sweeper(store or self.store(), self.settings(), name, feed.table)
         self.start(sweeper, sweeper.run)
         return sweeper
 
     async def stop(self, part: object) -> None:
-        """Cancel a part, as a crash would: nothing is cleaned up but what its own `finally` does."""
+        """Cancel a part."""
         task = self.tasks.pop(part)
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
 
     async def finished(self, part: object, within: float = 5.0) -> None:
-        """Until the part has returned by itself."""
+        """Until the part has returned without being cancelled."""
         await asyncio.wait_for(asyncio.shield(self.tasks[part]), within)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The client library against a real gRPC server whose servicer is the test's own."""
+"""The client library against a real gRPC server with a scripted servicer."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,8 +8,8 @@ import grpc
 import pytest
 
 from homing import Refused, Router, SyncRouter, Unavailable, trace_of
-from homing.client.pushing import PushBounds
-from homing.client.values import Came, Left, NodeUp, Outcome, Synced
+from homing.client.push_stream import PushBounds
+from homing.client.values import NodeUp, Outcome, SessionConnected, SessionDisconnected, Synced
 from homing.v1 import router_pb2 as pb
 from tests.support.scripted_router import ScriptedRouter, written
 
@@ -27,7 +27,7 @@ async def routers(*scripted: ScriptedRouter) -> AsyncIterator[list[str]]:
             await router.kill()
 
 
-async def test_a_push_carries_what_was_said_and_its_report_comes_back():
+async def test_a_push_carries_all_arguments_and_returns_its_report():
     def answer(push):
         delivery = pb.Delivery(session=7, user="ada", node="g0", outcome=pb.Delivery.ACKED, ack_data=b'{"ok":true}')
         delivery.latency.FromMilliseconds(12)
@@ -50,7 +50,7 @@ async def test_a_push_carries_what_was_said_and_its_report_comes_back():
     assert (report.nodes_contacted, report.amplification, report.trace_id) == (2, 2.0, "a" * 32)
 
 
-async def test_a_refused_push_raises_and_the_others_go_on():
+async def test_a_refused_push_raises_and_the_others_are_delivered():
     def answer(push):
         if push.event != "bad":
             return written(push)
@@ -69,7 +69,7 @@ async def test_a_refused_push_raises_and_the_others_go_on():
     assert scripted.streams == 1
 
 
-async def test_pushes_that_gather_share_messages_within_the_bounds_and_keep_their_order():
+async def test_queued_pushes_share_messages_within_the_bounds_and_keep_their_order():
     scripted = ScriptedRouter()
     async with routers(scripted) as addresses, Router(*addresses) as router:
         await asyncio.gather(*(router.push(file="f", event="e", data=number) for number in range(1000)))
@@ -79,12 +79,12 @@ async def test_pushes_that_gather_share_messages_within_the_bounds_and_keep_thei
     assert [int(push.data) for push in scripted.pushes[:1000]] == list(range(1000))
     sizes = [len(message.pushes) for message in scripted.messages]
     assert max(sizes) <= 256
-    assert sizes[:4] == [256, 256, 256, 232]  # all had gathered before the stream was open
+    assert sizes[:4] == [256, 256, 256, 232]  # all were queued before the stream was open
     assert sizes[4:] == [1, 1, 1, 1]
     assert scripted.streams == 1
 
 
-async def test_no_more_pushes_are_under_way_than_the_bound():
+async def test_no_more_pushes_are_in_flight_than_the_bound():
     most = 0
     waiting: list[asyncio.Future[None]] = []
 
@@ -139,10 +139,10 @@ async def test_a_router_killed_amid_1000_pushes_loses_none():
     repeated = [push for push in second.pushes if int(push.data) in ids]
     assert repeated
     assert all(push.push_id == ids[int(push.data)] for push in repeated)
-    assert all(0 < push.ttl.ToNanoseconds() < 30e9 for push in repeated)  # what is left of it
+    assert all(0 < push.ttl.ToNanoseconds() < 30e9 for push in repeated)  # the rest of the ttl
 
 
-async def test_a_router_that_comes_back_at_its_address_is_found_again():
+async def test_a_router_that_restarts_at_its_address_is_used_again():
     scripted = await ScriptedRouter(lambda push: asyncio.Event().wait()).start()
     async with Router(scripted.address) as router:
         pushing = asyncio.ensure_future(router.push(user="u", event="e"))
@@ -162,9 +162,9 @@ async def test_without_any_router_a_push_is_unavailable_when_its_time_is_over():
             await router.push(user="u", event="e", ttl=0.1)
 
 
-async def test_a_silent_router_is_left_for_the_next_one_once_a_push_had_no_report():
-    mute, second = ScriptedRouter(lambda push: asyncio.Event().wait()), ScriptedRouter()
-    async with routers(mute, second) as addresses, Router(*addresses, bounds=QUICK) as router:
+async def test_a_missing_report_on_a_silent_stream_moves_to_the_next_router():
+    silent, second = ScriptedRouter(lambda push: asyncio.Event().wait()), ScriptedRouter()
+    async with routers(silent, second) as addresses, Router(*addresses, bounds=QUICK) as router:
         long = asyncio.ensure_future(router.push(user="u", event="long", ttl=20))
         with pytest.raises(Unavailable, match="may or may not"):
             await router.push(user="u", event="short", ttl=0.1)
@@ -172,23 +172,23 @@ async def test_a_silent_router_is_left_for_the_next_one_once_a_push_had_no_repor
     assert [push.event for push in second.pushes] == ["long"]
 
 
-async def test_a_push_whose_caller_left_is_not_sent_again():
-    mute, second = ScriptedRouter(lambda push: asyncio.Event().wait()), ScriptedRouter()
+async def test_a_cancelled_push_is_not_sent_again():
+    silent, second = ScriptedRouter(lambda push: asyncio.Event().wait()), ScriptedRouter()
     async with routers(second) as addresses:
-        await mute.start()
-        async with Router(mute.address, *addresses) as router:
+        await silent.start()
+        async with Router(silent.address, *addresses) as router:
             left = asyncio.ensure_future(router.push(user="u", event="left"))
             stays = asyncio.ensure_future(router.push(user="u", event="stays"))
-            while len(mute.pushes) < 2:
+            while len(silent.pushes) < 2:
                 await asyncio.sleep(0)
             left.cancel()
             await asyncio.gather(left, return_exceptions=True)
-            await mute.kill()
+            await silent.kill()
             await stays
     assert [push.event for push in second.pushes] == ["stays"]
 
 
-async def test_a_push_whose_caller_left_before_it_was_sent_never_is():
+async def test_a_push_cancelled_in_the_queue_is_never_sent():
     gate = asyncio.Event()
 
     async def answer(push):
@@ -208,7 +208,7 @@ async def test_a_push_whose_caller_left_before_it_was_sent_never_is():
     assert [push.event for push in scripted.pushes] == ["first", "last"]
 
 
-async def test_a_push_id_under_way_is_not_pushed_twice_and_mistakes_are_told_before_anything_is_sent():
+async def test_a_pending_push_id_and_invalid_arguments_raise_before_anything_is_sent():
     gate = asyncio.Event()
 
     async def answer(push):
@@ -235,19 +235,19 @@ async def test_a_push_id_under_way_is_not_pushed_twice_and_mistakes_are_told_bef
         await router.push(user="u", event="e")
 
 
-async def test_closing_ends_pushes_under_way():
-    mute = ScriptedRouter(lambda push: asyncio.Event().wait())
-    async with routers(mute) as addresses:
+async def test_closing_fails_pending_pushes():
+    silent = ScriptedRouter(lambda push: asyncio.Event().wait())
+    async with routers(silent) as addresses:
         router = Router(*addresses)
         pushing = asyncio.ensure_future(router.push(user="u", event="e"))
-        while not mute.pushes:
+        while not silent.pushes:
             await asyncio.sleep(0)
         await router.close()
         with pytest.raises(Unavailable, match="closed"):
             await pushing
 
 
-async def test_a_router_that_will_never_take_us_is_told_at_once():
+async def test_a_permanent_error_of_the_stream_is_raised_at_once():
     class Closed(ScriptedRouter):
         async def PushStream(self, requests, context):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
@@ -289,7 +289,7 @@ async def test_the_other_calls_carry_their_fields_and_answers():
     assert (failed.error.code, failed.error.message, failed.data) == ("busy", "later", b"")
 
 
-async def test_a_refused_call_names_the_field_and_a_dead_router_is_passed_over():
+async def test_a_refused_call_names_the_field_and_a_dead_router_is_skipped():
     gone, scripted = await ScriptedRouter().start(), ScriptedRouter()
     await gone.kill()
     trailing = (("homing-field", "file"), ("retry-after-ms", "250"))
@@ -301,27 +301,27 @@ async def test_a_refused_call_names_the_field_and_a_dead_router_is_passed_over()
     assert (error.code, error.field, error.retry_after) == ("INVALID_ARGUMENT", "file", 0.25)
 
 
-async def test_a_watch_goes_on_over_a_routers_death_and_tells_only_what_changed():
+async def test_a_watch_survives_a_routers_death_and_yields_only_changes():
     def came(session):
         return pb.WatchResponse(came=pb.PresentSession(session=session, user="ada", node="g0"))
 
     first, second = ScriptedRouter(), ScriptedRouter()
     first.watched = [[came(1), came(2), pb.WatchResponse(synced=True), came(3)]]
     second.watched = [[came(2), came(4), pb.WatchResponse(synced=True), pb.WatchResponse(left=2)]]
-    told = []
+    changes = []
     async with routers(second) as addresses:
         await first.start()
         async with Router(first.address, *addresses) as router:
             watching = router.watch_user("ada")
             async for change in watching:
-                told.append(change)
-                if isinstance(change, Came) and change.present.session == 3:
+                changes.append(change)
+                if isinstance(change, SessionConnected) and change.present.session == 3:
                     await first.kill()
-                if change == Left(2):
+                if change == SessionDisconnected(2):
                     break
             await watching.aclose()
-    sessions = [change.present.session if isinstance(change, Came) else change for change in told]
-    assert sessions == [1, 2, Synced(), 3, 4, Left(1), Left(3), Left(2)]
+    sessions = [change.present.session if isinstance(change, SessionConnected) else change for change in changes]
+    assert sessions == [1, 2, Synced(), 3, 4, SessionDisconnected(1), SessionDisconnected(3), SessionDisconnected(2)]
 
 
 async def test_nodes_are_watched_and_a_refused_watch_raises():
@@ -338,7 +338,7 @@ async def test_nodes_are_watched_and_a_refused_watch_raises():
     assert scripted.calls[0].nodes
 
 
-async def test_a_push_goes_on_in_the_trace_of_the_event_it_answers():
+async def test_a_push_continues_the_trace_of_the_current_event():
     scripted = ScriptedRouter()
     traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     async with routers(scripted) as addresses, Router(*addresses) as router:
@@ -349,7 +349,7 @@ async def test_a_push_goes_on_in_the_trace_of_the_event_it_answers():
     assert [push.traceparent for push in scripted.pushes] == [traceparent, "", ""]
 
 
-async def test_the_sync_twin_pushes_from_many_threads_over_one_stream():
+async def test_the_sync_router_pushes_from_many_threads_over_one_stream():
     scripted = ScriptedRouter()
     scripted.replies = {
         "Join": (grpc.StatusCode.INVALID_ARGUMENT, "no", ()),

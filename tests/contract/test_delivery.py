@@ -13,14 +13,16 @@ from homing.v1.router_pb2 import Delivery, PushReport
 from observability import names
 from observability.counters import counters
 from registry.model import Incarnation, Node
-from router.delivery import port
+from router.caller import LOOPBACK
 from router.delivery.broadcast import Broadcast
+from router.delivery.port import PushDelivery
 from router.delivery.routed import Routed
 from router.hop.fleet import Fleet
 from router.hop.memory import MemoryHop
 from router.hop.port import OnChange
 from router.hop.stream import HopSettings
-from router.push import CallRefused, check_push
+from router.push import CallRefused
+from router.push_handler import PushHandler
 from runtime.bus.memory import MemoryBus
 from tests.support.calls import push
 from tests.support.table import TableFeed
@@ -36,22 +38,27 @@ class World:
 
     def __init__(self) -> None:
         self.feed = TableFeed()
-        self.holds: dict[Incarnation, dict[int, str]] = {}  # sid -> user
+        self.sessions: dict[Incarnation, dict[int, str]] = {}  # sid -> user
         self.files: dict[Incarnation, set[str]] = {}
         self.hops: dict[Incarnation, MemoryHop] = {}
         self.served: list[tuple[Incarnation, node_pb2.Push]] = []  # pushes that had receivers, where they had them
-        self.owes_acks = False  # nodes keep their answers back
-        self.kept: list[Callable[[], None]] = []
+        self.withholds_answers = False  # nodes do not answer
+        self.withheld: list[Callable[[], None]] = []
         self.fleet = Fleet(self.feed, self._make_hop)
         self.counters = counters(names.ROUTER)
         self.delivery = self.make_delivery()
+        self.pushes = PushHandler(self.delivery, max_data=1_000_000)
 
-    def make_delivery(self) -> port.Delivery:
+    def make_delivery(self) -> PushDelivery:
         raise NotImplementedError
 
     def _make_hop(self, incarnation: Incarnation, _node: Node, on_change: OnChange) -> MemoryHop:
         self.hops[incarnation] = MemoryHop(
-            incarnation, lambda message: self.serve(incarnation, message), on_change, QUEUE
+            incarnation,
+            lambda message: self.serve(incarnation, message),
+            on_change,
+            QUEUE,
+            lambda incarnation, handled: self.on_handled(incarnation, handled),
         )
         return self.hops[incarnation]
 
@@ -77,7 +84,7 @@ class World:
         return answer
 
     def _find(self, incarnation: Incarnation, receivers: node_pb2.Receivers) -> list[tuple[int, str]]:
-        mine = self.holds.get(incarnation, {})
+        mine = self.sessions.get(incarnation, {})
         kind = receivers.WhichOneof("to")
         if kind == "sessions":
             return [(sid, mine[sid]) for sid in receivers.sessions.sids if sid in mine]
@@ -91,9 +98,9 @@ class World:
         await settle()
         return incarnation
 
-    def come(self, incarnation: Incarnation, user: str, sid: int, *files: str) -> None:
-        """A session is there, and registered."""
-        self.holds.setdefault(incarnation, {})[sid] = user
+    def connect_session(self, incarnation: Incarnation, user: str, sid: int, *files: str) -> None:
+        """A session connects, and is registered."""
+        self.sessions.setdefault(incarnation, {})[sid] = user
         self.feed.session(incarnation, user, sid)
         for file in files:
             self.files.setdefault(incarnation, set()).add(file)
@@ -104,14 +111,18 @@ class World:
         raise NotImplementedError
 
     async def push(self, **fields: object) -> PushReport:
-        return await self.delivery.push(check_push(push(push_id="p", **fields), 1_000_000), 0)
+        return await self.pushes.push(LOOPBACK, push(push_id="p", **fields), 0)
+
+    def on_handled(self, incarnation: Incarnation, handled: node_pb2.Handled) -> None:
+        """Only broadcast has such messages."""
+        raise NotImplementedError
 
     async def close(self) -> None:
         await self.delivery.close()
 
 
 class RoutedWorld(World):
-    def make_delivery(self) -> port.Delivery:
+    def make_delivery(self) -> PushDelivery:
         return Routed(self.feed, self.fleet, self.counters)
 
     def stall(self, incarnation: Incarnation, stalled: bool) -> None:
@@ -121,12 +132,16 @@ class RoutedWorld(World):
 class BroadcastWorld(World):
     contacts_all = True
 
-    def make_delivery(self) -> port.Delivery:
+    def make_delivery(self) -> PushDelivery:
         self.bus = MemoryBus()
         self.readers: dict[Incarnation, asyncio.Task[None]] = {}
         self.stalled: dict[Incarnation, list[bytes]] = {}
         settings = HopSettings(queue=QUEUE)
         return Broadcast("router.1", self.bus.publisher(), self.feed, self.fleet, settings, self.counters)
+
+    def on_handled(self, incarnation: Incarnation, handled: node_pb2.Handled) -> None:
+        assert isinstance(self.delivery, Broadcast)
+        self.delivery.on_handled(incarnation, handled)
 
     def _make_hop(self, incarnation: Incarnation, node: Node, on_change: OnChange) -> MemoryHop:
         hop = super()._make_hop(incarnation, node, on_change)
@@ -136,10 +151,10 @@ class BroadcastWorld(World):
     async def _read(self, incarnation: Incarnation) -> None:
         subscriber = self.bus.subscriber()
         await subscriber.open()
-        self.hops[incarnation].say_handled(node_pb2.Handled(begins=True))
-        await subscriber.run(lambda raw: self._hear(incarnation, raw))
+        self.hops[incarnation].report_handled(node_pb2.Handled(begins=True))
+        await subscriber.run(lambda raw: self._on_message(incarnation, raw))
 
-    def _hear(self, incarnation: Incarnation, raw: bytes) -> None:
+    def _on_message(self, incarnation: Incarnation, raw: bytes) -> None:
         if incarnation in self.stalled:
             self.stalled[incarnation].append(raw)
             return
@@ -150,22 +165,22 @@ class BroadcastWorld(World):
         for one in message.pushes:
             assert one.epoch == 0
             answer = self.carry_out(incarnation, one)
-            if answer is not None and self.owes_acks:
+            if answer is not None and self.withholds_answers:
                 handled.taken.append(one.call)
-                self.kept.append(lambda answer=answer: self._say(incarnation, answer))
+                self.withheld.append(lambda answer=answer: self._report_answer(incarnation, answer))
             elif answer is not None:
                 handled.answers.append(answer)
-        self.hops[incarnation].say_handled(handled)
+        self.hops[incarnation].report_handled(handled)
 
-    def _say(self, incarnation: Incarnation, answer: node_pb2.PushAnswer) -> None:
-        self.hops[incarnation].say_handled(node_pb2.Handled(answers=[answer]))
+    def _report_answer(self, incarnation: Incarnation, answer: node_pb2.PushAnswer) -> None:
+        self.hops[incarnation].report_handled(node_pb2.Handled(answers=[answer]))
 
     def stall(self, incarnation: Incarnation, stalled: bool) -> None:
         if stalled:
             self.stalled[incarnation] = []
             return
         for raw in self.stalled.pop(incarnation):
-            self._hear(incarnation, raw)
+            self._on_message(incarnation, raw)
 
     async def close(self) -> None:
         await super().close()
@@ -181,12 +196,11 @@ async def settle() -> None:
 
 
 async def running(made: World) -> AsyncIterator[World]:
-    task = asyncio.ensure_future(made.fleet.run())
-    await settle()
-    yield made
-    await made.close()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with asyncio.TaskGroup() as group:
+        made.fleet.start(group)
+        yield made
+        await made.close()
+        made.fleet.close()
 
 
 @pytest.fixture(params=[RoutedWorld, BroadcastWorld])
@@ -208,11 +222,11 @@ def facts(report: PushReport) -> tuple[dict[str, int], int]:
 # What both modes promise ----------------------------------------------------------------------------------------------
 
 
-async def test_each_target_reaches_its_receivers_and_the_report_says_whom(world: World) -> None:
+async def test_each_target_reaches_its_receivers_and_the_report_names_them(world: World) -> None:
     one, two, _ = [await world.node(name) for name in ("one", "two", "three")]
-    world.come(one, "ada", 1, "doc")
-    world.come(two, "ada", 2)
-    world.come(two, "eve", 3, "doc")
+    world.connect_session(one, "ada", 1, "doc")
+    world.connect_session(two, "ada", 2)
+    world.connect_session(two, "eve", 3, "doc")
     for target, owners, counted in (
         ({"session": 1}, {one}, 1),
         ({"user": "ada"}, {one, two}, 2),
@@ -241,16 +255,16 @@ async def test_nobody_there_is_one_offline_delivery(world: World) -> None:
 
 async def test_excepted_sessions_get_nothing_and_do_not_make_a_target_offline(world: World) -> None:
     one = await world.node("one")
-    world.come(one, "ada", 1)
-    world.come(one, "ada", 2)
+    world.connect_session(one, "ada", 1)
+    world.connect_session(one, "ada", 2)
     assert facts(await world.push(user="ada", except_sessions=[1])) == ({"WRITTEN": 1}, 1)
     assert facts(await world.push(user="ada", except_sessions=[1, 2])) == ({}, 1)
 
 
 async def test_order_of_the_start_calls_is_kept_per_target(world: World) -> None:
     one = await world.node("one")
-    world.come(one, "ada", 1)
-    world.come(one, "eve", 2)
+    world.connect_session(one, "ada", 1)
+    world.connect_session(one, "eve", 2)
     pushes = [world.push(user=("ada", "eve")[n % 2], event=f"e{n}") for n in range(QUEUE)]
     await asyncio.gather(*pushes)
     for user in "ada", "eve":
@@ -261,7 +275,7 @@ async def test_order_of_the_start_calls_is_kept_per_target(world: World) -> None
 
 async def test_a_full_queue_refuses_and_nothing_was_sent(world: World) -> None:
     one = await world.node("one")
-    world.come(one, "ada", 1)
+    world.connect_session(one, "ada", 1)
     world.stall(one, True)
     stuck = [asyncio.ensure_future(world.push(session=1)) for _ in range(QUEUE)]
     await settle()
@@ -275,24 +289,24 @@ async def test_a_full_queue_refuses_and_nothing_was_sent(world: World) -> None:
 
 async def test_a_node_whose_stream_breaks_is_unreachable_at_once(world: World) -> None:
     one, two = await world.node("one"), await world.node("two")
-    world.come(one, "ada", 1)
-    world.come(two, "ada", 2)
+    world.connect_session(one, "ada", 1)
+    world.connect_session(two, "ada", 2)
     world.stall(one, True)
     pushing = asyncio.ensure_future(world.push(user="ada"))
     await settle()
     assert not pushing.done()
-    world.hops[one].go_down()
+    world.hops[one].disconnect()
     assert facts(await pushing) == ({"UNREACHABLE": 1, "WRITTEN": 1}, 1)
     assert facts(await world.push(user="ada")) == ({"UNREACHABLE": 1, "WRITTEN": 1}, 1)
     assert world.counters.unreachable == 2
 
 
-async def test_a_dead_node_is_nobody_once_its_key_is_gone_and_its_stream_down(world: World) -> None:
+async def test_a_dead_node_has_no_sessions_once_its_key_is_gone_and_its_stream_down(world: World) -> None:
     one = await world.node("one")
-    world.come(one, "ada", 1)
+    world.connect_session(one, "ada", 1)
     world.feed.node_gone("one")
     assert facts(await world.push(session=1)) == ({"WRITTEN": 1}, 1)  # it lingers while its stream lives
-    world.hops[one].go_down()
+    world.hops[one].disconnect()
     assert facts(await world.push(session=1)) == ({"OFFLINE": 1}, 0)
 
 
@@ -304,7 +318,7 @@ async def test_a_trace_id_comes_back(world: World) -> None:
 
 async def test_a_router_that_stops_ends_what_waits(world: World) -> None:
     one = await world.node("one")
-    world.come(one, "ada", 1)
+    world.connect_session(one, "ada", 1)
     assert facts(await world.push(session=1)) == ({"WRITTEN": 1}, 1)
     await world.delivery.close()
 
@@ -314,7 +328,7 @@ async def test_a_router_that_stops_ends_what_waits(world: World) -> None:
 
 async def test_what_gathers_leaves_as_one_message(broadcast: BroadcastWorld) -> None:
     one = await broadcast.node("one")
-    broadcast.come(one, "ada", 1)
+    broadcast.connect_session(one, "ada", 1)
     await asyncio.gather(*(broadcast.push(session=1) for _ in range(QUEUE)))
     assert len(broadcast.bus.published) == 1
     message = node_pb2.Broadcast.FromString(broadcast.bus.published[0])
@@ -325,7 +339,7 @@ async def test_what_gathers_leaves_as_one_message(broadcast: BroadcastWorld) -> 
 
 async def test_a_session_is_in_one_place_and_its_report_waits_for_no_other(broadcast: BroadcastWorld) -> None:
     one, two = await broadcast.node("one"), await broadcast.node("two")
-    broadcast.come(one, "ada", 1)
+    broadcast.connect_session(one, "ada", 1)
     broadcast.stall(two, True)
     assert facts(await broadcast.push(session=1)) == ({"WRITTEN": 1}, 1)
     waiting = asyncio.ensure_future(broadcast.push(user="ada"))  # a user may be in several
@@ -337,14 +351,14 @@ async def test_a_session_is_in_one_place_and_its_report_waits_for_no_other(broad
 
 async def test_an_answer_that_comes_later_than_the_rest_is_waited_for(broadcast: BroadcastWorld) -> None:
     one, two = await broadcast.node("one"), await broadcast.node("two")
-    broadcast.come(one, "ada", 1)
-    broadcast.come(two, "ada", 2)
-    broadcast.owes_acks = True
+    broadcast.connect_session(one, "ada", 1)
+    broadcast.connect_session(two, "ada", 2)
+    broadcast.withholds_answers = True
     waiting = asyncio.ensure_future(broadcast.push(user="ada"))
     await settle()
-    broadcast.owes_acks = False
+    broadcast.withholds_answers = False
     assert facts(await broadcast.push(user="nobody")) == ({"OFFLINE": 1}, 0)  # later ones are not held up
-    first, second = broadcast.kept
+    first, second = broadcast.withheld
     first()
     await settle()
     assert not waiting.done()
@@ -354,8 +368,8 @@ async def test_an_answer_that_comes_later_than_the_rest_is_waited_for(broadcast:
 
 async def test_what_the_bus_lost_is_unreachable_as_soon_as_it_shows(broadcast: BroadcastWorld) -> None:
     one, two = await broadcast.node("one"), await broadcast.node("two")
-    broadcast.come(one, "ada", 1)
-    broadcast.bus.lose = 1
+    broadcast.connect_session(one, "ada", 1)
+    broadcast.bus.drop_next = 1
     lost = asyncio.ensure_future(broadcast.push(user="ada"))
     await settle()
     assert not lost.done()
@@ -365,37 +379,37 @@ async def test_what_the_bus_lost_is_unreachable_as_soon_as_it_shows(broadcast: B
     assert {d.node for d in report.deliveries} == {one.node, two.node}
 
 
-async def test_who_never_says_what_it_did_is_unreachable_after_the_limit(
+async def test_a_node_that_never_answers_is_unreachable_after_the_limit(
     broadcast: BroadcastWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("router.delivery.broadcast.LIMIT", 0.01)
-    monkeypatch.setattr("router.delivery.broadcast.LOOK", 0.01)
+    monkeypatch.setattr("router.delivery.broadcast.PUSH_LIMIT", 0.01)
+    monkeypatch.setattr("router.delivery.broadcast.EXPIRY_INTERVAL", 0.01)
     one, two = await broadcast.node("one"), await broadcast.node("two")
-    broadcast.come(one, "ada", 1)
+    broadcast.connect_session(one, "ada", 1)
     broadcast.stall(two, True)
     report = await broadcast.push(user="ada")
     assert facts(report) == ({"WRITTEN": 1, "UNREACHABLE": 1}, 1)
     assert report.deliveries[0].node == two.node
-    broadcast.stall(two, False)  # late words about it change nothing
+    broadcast.stall(two, False)  # a late answer changes nothing
     assert facts(await broadcast.push(user="ada")) == ({"WRITTEN": 1}, 1)
 
 
 async def test_a_bus_that_is_away_makes_every_node_unreachable(broadcast: BroadcastWorld) -> None:
     one, two = await broadcast.node("one"), await broadcast.node("two")
-    broadcast.come(one, "ada", 1)
-    broadcast.bus.go_away()
+    broadcast.connect_session(one, "ada", 1)
+    broadcast.bus.set_available(False)
     report = await broadcast.push(user="ada")
     assert facts(report) == ({"UNREACHABLE": 2}, 0)
     assert {d.node for d in report.deliveries} == {one.node, two.node}
     assert broadcast.counters.bus_away == 1
-    broadcast.bus.come_back()
+    broadcast.bus.set_available(True)
     assert facts(await broadcast.push(user="ada")) == ({"WRITTEN": 1}, 1)
 
 
 async def test_a_push_that_the_bus_does_not_take_is_refused_and_no_other(broadcast: BroadcastWorld) -> None:
     one = await broadcast.node("one")
-    broadcast.come(one, "ada", 1)
-    broadcast.bus._largest = 2000
+    broadcast.connect_session(one, "ada", 1)
+    broadcast.bus.max_message_size = 2000
     small, large = b'"%s"' % (b"x" * 900), b'"%s"' % (b"x" * 2500)
     results = await asyncio.gather(
         *(broadcast.push(session=1, data=data) for data in (small, small, large, small)), return_exceptions=True
@@ -412,7 +426,7 @@ async def test_a_node_that_comes_later_or_comes_back_is_not_waited_for_about_wha
     broadcast: BroadcastWorld,
 ) -> None:
     one = await broadcast.node("one")
-    broadcast.come(one, "ada", 1)
+    broadcast.connect_session(one, "ada", 1)
     broadcast.stall(one, True)
     before = asyncio.ensure_future(broadcast.push(user="ada"))
     await settle()
@@ -420,16 +434,16 @@ async def test_a_node_that_comes_later_or_comes_back_is_not_waited_for_about_wha
     broadcast.stall(one, False)
     assert facts(await before) == ({"WRITTEN": 1}, 1)
     assert (await before).nodes_contacted == 1
-    broadcast.hops[one].go_down()
+    broadcast.hops[one].disconnect()
     assert facts(await broadcast.push(user="ada")) == ({"UNREACHABLE": 1}, 0)
-    broadcast.hops[one].come_up()
-    broadcast.hops[one].say_handled(node_pb2.Handled(begins=True))
+    broadcast.hops[one].connect()
+    broadcast.hops[one].report_handled(node_pb2.Handled(begins=True))
     assert facts(await broadcast.push(user="ada")) == ({"WRITTEN": 1}, 1)
 
 
 async def test_a_stop_while_the_bus_hangs_refuses_what_was_not_sent(broadcast: BroadcastWorld) -> None:
     one = await broadcast.node("one")
-    broadcast.come(one, "ada", 1)
+    broadcast.connect_session(one, "ada", 1)
     broadcast.bus.stall(True)
     sent = asyncio.ensure_future(broadcast.push(user="ada"))
     await settle()

@@ -1,4 +1,4 @@
-"""What only a real etcd can show: bad networks, lost members, users, TLS, and errors that say what to do."""
+"""What needs a real etcd: bad networks, lost members, users, TLS, and errors that name the remedy."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 
 from registry.etcd.client import EtcdSettings
 from registry.etcd.store import EtcdStore
-from registry.store import Put, StoreAway, StoreRefused
+from registry.store import Put, StoreRefused, StoreUnavailable
 from runtime.grpc_wire import channel
 from tests.support.certificates import Authority
 from tests.support.proxy import Proxy
@@ -40,23 +40,23 @@ async def test_a_watch_whose_connection_is_cut_again_and_again_has_no_gap(etcd: 
                 proxy.cut()
         await asyncio.wait_for(reading, 10)
         assert seen == [b"%d" % i for i in range(3_000)]
-        assert proxy.connections > 5, "it was cut in earnest"
+        assert proxy.connections > 5, "the connection was cut"
         await reader.close()
         await writer.close()
 
 
-async def test_a_member_that_swallows_everything_is_away_within_the_deadline(etcd: Server) -> None:
+async def test_a_member_that_never_answers_is_unavailable_within_the_deadline(etcd: Server) -> None:
     async with Proxy(etcd.port) as proxy:
         store = store_at(proxy.endpoint, timeout=0.3)
         lease = await store.grant(30)
         await store.keep_alive(lease)
         proxy.freeze()
         async with asyncio.timeout(5):
-            with pytest.raises(StoreAway, match=proxy.endpoint):
+            with pytest.raises(StoreUnavailable, match=proxy.endpoint):
                 await store.transaction([], [Put("/frozen", b"")])
-            with pytest.raises(StoreAway, match=proxy.endpoint):
+            with pytest.raises(StoreUnavailable, match=proxy.endpoint):
                 await store.get("/frozen")
-            with pytest.raises(StoreAway, match=proxy.endpoint):
+            with pytest.raises(StoreUnavailable, match=proxy.endpoint):
                 await store.keep_alive(lease)
         proxy.thaw()
         proxy.cut()
@@ -65,11 +65,11 @@ async def test_a_member_that_swallows_everything_is_away_within_the_deadline(etc
         await store.close()
 
 
-async def test_a_member_that_freezes_under_an_idle_watch_is_found_out_and_left(
+async def test_a_member_that_freezes_under_an_idle_watch_is_replaced_after_a_keepalive(
     etcd: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channel, "ASK", 0.2)
-    monkeypatch.setattr(channel, "ANSWER", 0.1)
+    monkeypatch.setattr(channel, "KEEPALIVE_TIME", 0.2)
+    monkeypatch.setattr(channel, "KEEPALIVE_TIMEOUT", 0.1)
     async with Proxy(etcd.port) as proxy:
         reader, writer = store_at(proxy.endpoint), store_at(etcd.endpoint)
         async with aclosing(reader.watch_prefix("/idle/", await writer.revision() + 1)) as watch:
@@ -79,7 +79,7 @@ async def test_a_member_that_freezes_under_an_idle_watch_is_found_out_and_left(
             proxy.freeze()
             waiting = asyncio.ensure_future(anext(watch))
             async with asyncio.timeout(5):
-                while proxy.connections == before:  # it was asked, said nothing, and another connection is tried
+                while proxy.connections == before:  # until the keepalive has failed, and another connection is opened
                     await asyncio.sleep(0.02)
             proxy.thaw()
             proxy.cut()
@@ -89,7 +89,7 @@ async def test_a_member_that_freezes_under_an_idle_watch_is_found_out_and_left(
         await writer.close()
 
 
-async def test_closing_ends_what_is_under_way_as_away_and_cancels_nobody(etcd: Server) -> None:
+async def test_close_ends_open_calls_as_unavailable_and_cancels_none(etcd: Server) -> None:
     async with Proxy(etcd.port) as proxy:
         store = store_at(proxy.endpoint)
         lease = await store.grant(30)
@@ -101,7 +101,7 @@ async def test_closing_ends_what_is_under_way_as_away_and_cancels_nobody(etcd: S
         await asyncio.sleep(0.1)
         await store.close()
         for one in waiting:
-            with pytest.raises(StoreAway):
+            with pytest.raises(StoreUnavailable):
                 await one
         assert not watching.done(), "a watch goes on until its reader ends it"
         watching.cancel()
@@ -109,10 +109,10 @@ async def test_closing_ends_what_is_under_way_as_away_and_cancels_nobody(etcd: S
             await watching
 
 
-async def test_nobody_there_is_an_error_with_the_address_and_the_cure() -> None:
+async def test_the_error_without_an_etcd_has_the_address_and_the_remedy() -> None:
     endpoint = f"127.0.0.1:{free_port()}"
     store = store_at(endpoint)
-    with pytest.raises(StoreAway, match=rf"etcd at {endpoint} does not answer .*is it running there"):
+    with pytest.raises(StoreUnavailable, match=rf"etcd at {endpoint} does not answer .*is it running there"):
         await store.get("/a")
     await store.close()
 
@@ -126,12 +126,12 @@ async def test_a_name_is_as_good_as_an_address(etcd: Server) -> None:
 
 async def test_names_that_do_not_resolve_are_named() -> None:
     store = store_at("no-such-host.invalid:1", "nor-this.invalid:2")
-    with pytest.raises(StoreAway, match=r"no-such-host\.invalid:1, nor-this\.invalid:2"):
+    with pytest.raises(StoreUnavailable, match=r"no-such-host\.invalid:1, nor-this\.invalid:2"):
         await store.revision()
     await store.close()
 
 
-async def test_when_a_member_dies_reads_go_on_and_the_watch_has_no_gap(tmp_path: Path) -> None:
+async def test_when_a_member_dies_reads_continue_and_the_watch_has_no_gap(tmp_path: Path) -> None:
     servers = await asyncio.to_thread(start_etcd_cluster, tmp_path)
     store = store_at(*(server.endpoint for server in servers))
     try:
@@ -153,7 +153,7 @@ async def test_when_a_member_dies_reads_go_on_and_the_watch_has_no_gap(tmp_path:
                 try:
                     await store.transaction([], [Put("/m/a", value)])
                     break
-                except StoreAway:
+                except StoreUnavailable:
                     await asyncio.sleep(0.05)
             written.append(value)
             entry = await store.get("/m/a")
@@ -194,7 +194,7 @@ async def test_a_user_and_password_are_used_for_everything(guarded: Server) -> N
     await store.close()
 
 
-async def test_a_token_that_has_run_out_is_renewed_everywhere(guarded: Server) -> None:
+async def test_an_expired_token_is_renewed_everywhere(guarded: Server) -> None:
     store = store_at(guarded.endpoint, user="root", password="secret")
     lease = await store.grant(30)
     await store.keep_alive(lease)
@@ -206,7 +206,7 @@ async def test_a_token_that_has_run_out_is_renewed_everywhere(guarded: Server) -
             try:
                 await store.transaction([], [Put("/homing/b", b"2")])
                 break
-            except StoreAway:
+            except StoreUnavailable:
                 await asyncio.sleep(0.1)
         assert (await asyncio.wait_for(anext(watch), 5)).changes[0].entry.value == b"2"
     await store.keep_alive(lease)
@@ -214,16 +214,18 @@ async def test_a_token_that_has_run_out_is_renewed_everywhere(guarded: Server) -
 
 
 @pytest.mark.parametrize(
-    ("who", "says"),
+    ("user", "text"),
     [
-        ({}, "wants a user and password"),
+        ({}, "needs a user and password"),
         ({"user": "root", "password": "wrong"}, "check user and password"),
         ({"user": "reader", "password": "secret"}, "grant the user readwrite"),
     ],
 )
-async def test_who_may_not_write_is_told_the_cure(guarded: Server, who: dict[str, str], says: str) -> None:
-    store = store_at(guarded.endpoint, **who)
-    with pytest.raises(StoreRefused, match=says) as caught:
+async def test_a_user_without_permission_is_refused_with_the_remedy(
+    guarded: Server, user: dict[str, str], text: str
+) -> None:
+    store = store_at(guarded.endpoint, **user)
+    with pytest.raises(StoreRefused, match=text) as caught:
         await store.transaction([], [Put("/homing/a", b"")])
     assert guarded.endpoint in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -238,7 +240,7 @@ async def test_a_watch_that_is_not_permitted_is_refused(guarded: Server) -> None
     await store.close()
 
 
-async def test_a_password_for_an_etcd_without_users_is_refused_with_the_cure(etcd: Server) -> None:
+async def test_a_password_for_an_etcd_without_users_is_refused_with_the_remedy(etcd: Server) -> None:
     store = store_at(etcd.endpoint, user="root", password="secret")
     with pytest.raises(StoreRefused, match="leave user and password out"):
         await store.get("/a")
@@ -262,13 +264,13 @@ async def test_tls_with_client_certificates_and_nothing_else(tmp_path: Path) -> 
                 try:
                     written = (await store.transaction([], [Put("/tls", b"1")])).revision
                     break
-                except StoreAway:
+                except StoreUnavailable:
                     await asyncio.sleep(0.1)
         assert await store.revision() >= written
         await store.close()
         for wrong in ({**secure, "server_name": "other.test"}, {"ca": authority.ca, "server_name": "etcd.test"}, {}):
             refused = store_at(f"127.0.0.1:{port}", timeout=1.0, **wrong)
-            with pytest.raises(StoreAway, match=str(port)):
+            with pytest.raises(StoreUnavailable, match=str(port)):
                 await refused.get("/tls")
             await refused.close()
 

@@ -11,13 +11,13 @@ from registry import membership
 from registry.etcd.client import EtcdSettings
 from registry.etcd.store import EtcdStore
 from registry.ids import split
-from registry.lapse import FencingAnswer
+from registry.lease_state import FencingAnswer
 from registry.memory import MemoryStore
 from registry.model import Incarnation
 from registry.nodes import TableChange
 from registry.ports import RegistryError
-from registry.store import Delete, Put, Store, StoreAway
-from tests.contract.registry_rig import INFO, Rig, node, until
+from registry.store import Delete, Put, Store, StoreUnavailable
+from tests.contract.registry_rig import INFO, RegistryRig, node, until
 from tests.support.faulty_store import FaultyStore
 from tests.support.servers import start_etcd
 
@@ -29,12 +29,12 @@ def etcd_stores(endpoint: str) -> Callable[[], Store]:
 
 
 @pytest.fixture(params=["memory", "etcd"])
-async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+async def rig(request: pytest.FixtureRequest) -> AsyncIterator[RegistryRig]:
     if request.param == "memory":
         shared = MemoryStore()
-        rig = Rig(lambda: shared, f"c{next(_numbers)}")
+        rig = RegistryRig(lambda: shared, f"c{next(_numbers)}")
     else:
-        rig = Rig(etcd_stores(request.getfixturevalue("etcd").endpoint), f"c{next(_numbers)}")
+        rig = RegistryRig(etcd_stores(request.getfixturevalue("etcd").endpoint), f"c{next(_numbers)}")
     yield rig
     await rig.close()
 
@@ -42,7 +42,7 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
 # Membership
 
 
-async def test_one_transaction_makes_the_incarnation_and_its_revision_is_the_epoch(rig: Rig) -> None:
+async def test_one_transaction_makes_the_incarnation_and_its_revision_is_the_epoch(rig: RegistryRig) -> None:
     member = await rig.member("n.1")
     store = rig.store()
     entries = [
@@ -52,19 +52,19 @@ async def test_one_transaction_makes_the_incarnation_and_its_revision_is_the_epo
     assert {entry and entry.lease for entry in entries} == {entries[0].lease}
     assert member.incarnation.node == "n.1"
     assert not member.lapsed()
-    assert split(member.ids.ids(member.ids.position)).machine == member.machine
+    assert split(member.id_generator.next_id(member.id_generator.earliest_ms)).machine == member.machine
 
 
-async def test_nodes_that_start_at_once_never_share_a_machine_id(rig: Rig) -> None:
+async def test_nodes_that_start_at_once_never_share_a_machine_id(rig: RegistryRig) -> None:
     members = await asyncio.gather(*(rig.member(f"n{i}") for i in range(12)))
     assert len({member.machine for member in members}) == 12
     assert len({member.incarnation.epoch for member in members}) == 12
 
 
 async def test_a_fixed_machine_id_that_stays_held_is_an_error_naming_the_holder(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: RegistryRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(membership, "EXPIRY_TAKES", 0.3)
+    monkeypatch.setattr(membership, "EXPIRY_MARGIN", 0.3)
     await rig.member("holder", machine=7)
     second = rig.registrar("second", machine=7, ttl=1)
     with pytest.raises(RegistryError, match=r"machine id 7 .*'holder'"):
@@ -72,25 +72,26 @@ async def test_a_fixed_machine_id_that_stays_held_is_an_error_naming_the_holder(
     assert await rig.store().get(rig.keys.node("second")) is None
 
 
-async def test_a_fixed_machine_id_is_waited_for(rig: Rig) -> None:
+async def test_a_fixed_machine_id_is_waited_for(rig: RegistryRig) -> None:
     holder = await rig.member("holder", machine=7)
-    second = asyncio.ensure_future(rig.member("second", machine=7))
-    await asyncio.sleep(0.3)
+    store = FaultyStore(rig.store())
+    second = asyncio.ensure_future(rig.member("second", store, machine=7))
+    await until(lambda: len(store.transactions) >= 3)  # the layout, a refused attempt, another attempt
     assert not second.done()
     await holder.end()
     assert (await second).machine == 7
 
 
 async def test_a_node_id_that_is_in_use_is_an_error_naming_its_address(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: RegistryRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(membership, "EXPIRY_TAKES", 0.3)
+    monkeypatch.setattr(membership, "EXPIRY_MARGIN", 0.3)
     await rig.member("same")
     with pytest.raises(RegistryError, match=r"'same' .*127\.0\.0\.1:2"):
         await rig.registrar("same", ttl=1).begin()
 
 
-async def test_another_layout_is_refused(rig: Rig) -> None:
+async def test_another_layout_is_refused(rig: RegistryRig) -> None:
     await rig.store().transaction([], [Put(rig.keys.layout, b'{"version":99,"cluster":"x"}')])
     with pytest.raises(RegistryError, match="layout 99 of cluster 'x'"):
         await rig.registrar("n").begin()
@@ -99,7 +100,7 @@ async def test_another_layout_is_refused(rig: Rig) -> None:
         await rig.registrar("n").begin()
 
 
-async def test_when_all_machine_ids_are_leased_it_says_so(rig: Rig) -> None:
+async def test_the_error_when_all_machine_ids_are_leased(rig: RegistryRig) -> None:
     store = rig.store()
     for first in range(0, 1024, 128):
         await store.transaction([], [Put(rig.keys.machine(i), b"x") for i in range(first, first + 128)])
@@ -107,40 +108,40 @@ async def test_when_all_machine_ids_are_leased_it_says_so(rig: Rig) -> None:
         await rig.registrar("n").begin()
 
 
-async def test_a_new_holder_starts_above_the_floor_whatever_its_clock_says(rig: Rig) -> None:
+async def test_a_new_holder_starts_above_the_floor_whatever_its_clock(rig: RegistryRig) -> None:
     first = await rig.member("first", machine=3)
-    highest = first.ids.ids(first.ids.ceiling - 1)
+    highest = first.id_generator.next_id(first.id_generator.ceiling - 1)
     await first.end()
     second = await rig.member("second", machine=3, wall=lambda: split(highest).ms - 3_600_000)
-    assert second.ids.ids(split(highest).ms - 3_600_000) > highest
+    assert second.id_generator.next_id(split(highest).ms - 3_600_000) > highest
 
 
-async def test_lost_answers_at_the_start_still_make_one_incarnation(rig: Rig) -> None:
+async def test_lost_answers_at_the_start_still_make_one_incarnation(rig: RegistryRig) -> None:
     store = FaultyStore(rig.store())
     store.lose_answers = 1
     store.lose_answer_to = rig.keys.node("n")
     member = await rig.member("n", store)
-    assert not store.lose_answer_to, "it was lost in earnest"
+    assert not store.lose_answer_to, "the answer was lost"
     assert await asyncio.wait_for(member.register_session("u", 1, INFO), 5) == 1
     machines = await rig.store().get_prefix(rig.keys.machines)
     assert [entry.value for entry in machines.entries] == [b"n"]
 
 
-async def test_a_reservation_whose_answer_was_lost_is_found_and_used(rig: Rig) -> None:
+async def test_a_reservation_whose_answer_was_lost_is_found_and_used(rig: RegistryRig) -> None:
     wall = [1_764_000_000_000]
     store = FaultyStore(rig.store())
     member = await rig.member("n", store, wall=lambda: wall[0])
-    await asyncio.sleep(0.05)
-    ceiling = member.ids.ceiling
+    ceiling = member.id_generator.ceiling
     store.lose_answers = 1
     wall[0] += 40_000
-    await until(lambda: member.ids.ceiling > ceiling)
+    await until(lambda: member.id_generator.ceiling > ceiling)
+    assert store.lose_answers == 0, "the answer was lost"
     floor = await rig.store().get(rig.keys.floor(member.machine))
     assert floor is not None
-    assert int(floor.value) == member.ids.ceiling >= wall[0] + 60_000
+    assert int(floor.value) == member.id_generator.ceiling >= wall[0] + 60_000
 
 
-async def test_a_node_that_lost_its_machine_id_reserves_no_more_and_is_fenced(rig: Rig) -> None:
+async def test_a_node_that_lost_its_machine_id_reserves_no_more_and_is_fenced(rig: RegistryRig) -> None:
     wall = [1_764_000_000_000]
     member = await rig.member("n", wall=lambda: wall[0], ttl=30)
     await rig.store().transaction([], [Delete(rig.keys.machine(member.machine))])
@@ -149,21 +150,23 @@ async def test_a_node_that_lost_its_machine_id_reserves_no_more_and_is_fenced(ri
     assert member.lapsed()
 
 
-async def test_a_store_that_is_away_at_the_start_is_tried_until_the_limit(rig: Rig) -> None:
+async def test_a_store_that_is_away_at_the_start_is_tried_until_the_limit(rig: RegistryRig) -> None:
     store = FaultyStore(rig.store())
     store.away = True
-    with pytest.raises(StoreAway):
+    with pytest.raises(StoreUnavailable):
         await rig.registrar("n", store, start_limit=0.3).begin()
+    store.refused = 0
     second = asyncio.ensure_future(rig.registrar("m", store).begin())
-    await asyncio.sleep(0.2)
+    await until(lambda: store.refused >= 2)
+    assert not second.done()
     store.away = False
-    assert (await second).node == "m"
+    assert (await second).incarnation.node == "m"
 
 
 # Routes
 
 
-async def test_what_is_registered_is_routed(rig: Rig) -> None:
+async def test_what_is_registered_is_routed(rig: RegistryRig) -> None:
     member, feed = await rig.member("n"), await rig.feed()
     numbers = await asyncio.gather(
         member.register_session("u/1", 11, INFO), member.register_session("u/1", 12, INFO), member.register_file("f.1")
@@ -181,7 +184,7 @@ async def test_what_is_registered_is_routed(rig: Rig) -> None:
     assert [r.sid for r in feed.table.user("u/1")] == [12]
 
 
-async def test_a_file_that_is_registered_is_done_at_once(rig: Rig) -> None:
+async def test_a_file_that_is_registered_is_done_at_once(rig: RegistryRig) -> None:
     member = await rig.member("n")
     first, second = member.register_file("f"), member.register_file("f")
     assert await first == await second == 1
@@ -190,19 +193,19 @@ async def test_a_file_that_is_registered_is_done_at_once(rig: Rig) -> None:
     assert again.result() == 1
 
 
-async def test_a_session_that_leaves_before_it_was_sent_costs_nothing(rig: Rig) -> None:
+async def test_a_session_that_leaves_before_it_was_sent_costs_nothing(rig: RegistryRig) -> None:
     store = FaultyStore(rig.store())
     member = await rig.member("n", store)
-    await asyncio.sleep(0.05)
-    sent = len(store.transactions)
     future = member.register_session("u", 1, INFO)
     member.unregister_session("u", 1)
-    await asyncio.sleep(0.05)
+    assert await member.register_session("u", 2, INFO) == 1
     assert future.cancelled()
-    assert len(store.transactions) == sent
+    written = {operation.key for operations in store.transactions for operation in operations}
+    assert rig.keys.session("u", 2, member.incarnation) in written
+    assert rig.keys.session("u", 1, member.incarnation) not in written
 
 
-async def test_thousands_at_once_go_in_few_batches_and_all_arrive(rig: Rig) -> None:
+async def test_thousands_at_once_go_in_few_batches_and_all_arrive(rig: RegistryRig) -> None:
     store = FaultyStore(rig.store())
     member, feed = await rig.member("n", store), await rig.feed()
     sent = len(store.transactions)
@@ -212,7 +215,7 @@ async def test_thousands_at_once_go_in_few_batches_and_all_arrive(rig: Rig) -> N
     assert len(feed.table) == 2_000
 
 
-async def test_caught_up_means_everything_that_was_committed_before(rig: Rig) -> None:
+async def test_caught_up_means_everything_that_was_committed_before(rig: RegistryRig) -> None:
     member, feed = await rig.member("n"), await rig.feed()
     for sid in range(100):
         await member.register_session("u", sid, INFO)
@@ -220,29 +223,33 @@ async def test_caught_up_means_everything_that_was_committed_before(rig: Rig) ->
         assert feed.table.session(sid) is not None
 
 
-async def test_caught_up_waits_for_a_table_that_lags(rig: Rig) -> None:
+async def test_caught_up_waits_for_a_table_that_lags(rig: RegistryRig) -> None:
     store = FaultyStore(rig.store())
     member, feed = await rig.member("n"), await rig.feed(store)
     assert await feed.wait_caught_up()
     store.watch_gate.clear()
     await member.register_session("u", 1, INFO)
-    waiting = asyncio.ensure_future(feed.wait_caught_up())
-    await asyncio.sleep(0.2)
-    assert not waiting.done()
+    reads = store.prefix_reads
+    first = asyncio.ensure_future(feed.wait_caught_up())
+    await until(lambda: store.prefix_reads == reads + 1)
+    second = asyncio.ensure_future(feed.wait_caught_up())
+    await until(lambda: store.prefix_reads == reads + 2)  # so the first read has been processed
+    assert not first.done()
     assert feed.table.session(1) is None
     store.watch_gate.set()
-    assert await waiting
+    assert await first
+    assert await second
     assert feed.table.session(1) is not None
 
 
-async def test_a_quiet_prefix_is_caught_up_while_others_are_busy(rig: Rig) -> None:
+async def test_a_quiet_prefix_is_caught_up_while_others_are_busy(rig: RegistryRig) -> None:
     feed = await rig.feed()
     await rig.store().transaction([], [Put("/elsewhere", b"")])
     async with asyncio.timeout(1):
         assert await feed.wait_caught_up()
 
 
-async def test_all_who_wait_share_one_read_but_never_one_that_has_begun(rig: Rig) -> None:
+async def test_concurrent_calls_share_one_read_but_never_one_that_has_begun(rig: RegistryRig) -> None:
     store = FaultyStore(rig.store())
     feed = await rig.feed(store)
     before = store.prefix_reads
@@ -250,48 +257,47 @@ async def test_all_who_wait_share_one_read_but_never_one_that_has_begun(rig: Rig
     early = asyncio.gather(*(feed.wait_caught_up() for _ in range(50)))
     await until(lambda: store.prefix_reads == before + 1)
     late = asyncio.gather(*(feed.wait_caught_up() for _ in range(50)))
-    await asyncio.sleep(0.05)
-    assert store.prefix_reads == before + 1
+    await asyncio.sleep(0)  # all of these calls have begun, while the first read is in progress
     store.read_gate.set()
     assert all(await early)
     assert all(await late)
     assert store.prefix_reads == before + 2
 
 
-async def test_a_store_that_cannot_be_read_makes_the_table_a_guess(rig: Rig) -> None:
+async def test_a_store_that_cannot_be_read_makes_catching_up_fail(rig: RegistryRig) -> None:
     store = FaultyStore(rig.store())
     feed = await rig.feed(store)
     store.away = True
     assert await feed.wait_caught_up() is False
-    assert await feed.lease_state(Incarnation("n", 1)) is FencingAnswer.AWAY
+    assert await feed.fencing_answer(Incarnation("n", 1)) is FencingAnswer.AWAY
 
 
-async def test_the_table_tells_what_happens_to_nodes(rig: Rig) -> None:
+async def test_subscribers_receive_the_changes_of_nodes(rig: RegistryRig) -> None:
     feed = await rig.feed()
-    told: list[TableChange] = []
-    feed.on_change = told.append
+    received: list[TableChange] = []
+    feed.subscribe(received.append)
     member = await rig.member("n")
     await until(lambda: feed.table.present(member.incarnation))
     await member.drain()
     await until(lambda: feed.table.incarnations()[member.incarnation].draining)
-    assert await feed.lease_state(member.incarnation) is FencingAnswer.ALIVE
+    assert await feed.fencing_answer(member.incarnation) is FencingAnswer.ALIVE
     await member.end()
     await until(lambda: not feed.table.present(member.incarnation))
     await rig.finished(member)
-    assert await feed.lease_state(member.incarnation) is FencingAnswer.FENCED
-    assert [up for change in told for up in change.up] == [(member.incarnation, node(member.machine))]
-    assert [incarnation for change in told for incarnation, _ in change.changed] == [member.incarnation]
-    assert [incarnation for change in told for incarnation in change.gone] == [member.incarnation]
+    assert await feed.fencing_answer(member.incarnation) is FencingAnswer.FENCED
+    assert [up for change in received for up in change.up] == [(member.incarnation, node(member.machine))]
+    assert [incarnation for change in received for incarnation, _ in change.changed] == [member.incarnation]
+    assert [incarnation for change in received for incarnation in change.gone] == [member.incarnation]
 
 
-async def test_lost_history_means_a_fresh_snapshot_diffed(rig: Rig) -> None:
+async def test_lost_history_means_a_fresh_snapshot_diffed(rig: RegistryRig) -> None:
     store = FaultyStore(rig.store())
     old, gone = await rig.member("old"), await rig.member("gone")
     await old.register_session("u", 1, INFO)
     store.watch_gate.clear()
     feed = await rig.feed(store)  # has its snapshot, and no watch yet
-    told: list[TableChange] = []
-    feed.on_change = told.append
+    received: list[TableChange] = []
+    feed.subscribe(received.append)
     old.unregister_session("u", 1)
     await old.register_session("u", 2, INFO)
     await gone.end()
@@ -304,8 +310,8 @@ async def test_lost_history_means_a_fresh_snapshot_diffed(rig: Rig) -> None:
     store.watch_gate.set()
     await until(lambda: feed.resyncs == 1 and feed.table.session(2) is not None)
     assert feed.table.session(1) is None
-    assert [incarnation for change in told for incarnation, _ in change.up] == [new.incarnation]
-    assert [incarnation for change in told for incarnation in change.gone] == [gone.incarnation]
+    assert [incarnation for change in received for incarnation, _ in change.up] == [new.incarnation]
+    assert [incarnation for change in received for incarnation in change.gone] == [gone.incarnation]
     await old.register_session("u", 3, INFO)
     assert await feed.wait_caught_up()
     assert feed.table.session(3) is not None
@@ -314,7 +320,7 @@ async def test_lost_history_means_a_fresh_snapshot_diffed(rig: Rig) -> None:
 # The end of an incarnation
 
 
-async def test_end_commits_what_is_wanted_and_removes_the_incarnation_at_once(rig: Rig) -> None:
+async def test_end_commits_what_is_pending_and_deletes_the_keys_of_the_lease(rig: RegistryRig) -> None:
     member = await rig.member("n")
     future = member.register_session("u", 1, INFO)
     await member.end()
@@ -327,7 +333,7 @@ async def test_end_commits_what_is_wanted_and_removes_the_incarnation_at_once(ri
     assert left == {"layout", "floors", "sessions"}
 
 
-async def test_a_incarnation_whose_lease_is_gone_is_fenced(rig: Rig) -> None:
+async def test_an_incarnation_whose_lease_is_gone_is_fenced(rig: RegistryRig) -> None:
     store = FaultyStore(rig.store())
     member = await rig.member("n", store)
     entry = await rig.store().get(rig.keys.node("n"))
@@ -341,18 +347,18 @@ async def test_a_incarnation_whose_lease_is_gone_is_fenced(rig: Rig) -> None:
     assert not (await rig.store().get_prefix(rig.keys.prefix + "sessions/")).entries
 
 
-async def test_a_incarnation_that_a_router_has_fenced_ends_although_the_store_is_away(rig: Rig) -> None:
+async def test_an_incarnation_that_a_router_has_fenced_ends_although_the_store_is_away(rig: RegistryRig) -> None:
     store = FaultyStore(rig.store())
     member = await rig.member("n", store)
     store.away = True
     future = member.register_session("u", 1, INFO)
-    member.lapse.answered(FencingAnswer.FENCED, asked=0.0)
+    member.lease.on_fencing_answer(FencingAnswer.FENCED, queried=0.0)
     await rig.finished(member, within=1)
     assert future.cancelled()
 
 
 @pytest.mark.parametrize("kind", ["node", "batch", "foreign guard"])
-async def test_a_incarnation_that_lost_a_key_is_fenced(rig: Rig, kind: str) -> None:
+async def test_an_incarnation_that_lost_a_key_is_fenced(rig: RegistryRig, kind: str) -> None:
     member = await rig.member("n")
     keys = rig.keys
     harm = {
@@ -367,7 +373,7 @@ async def test_a_incarnation_that_lost_a_key_is_fenced(rig: Rig, kind: str) -> N
     assert member.lapsed()
 
 
-async def test_a_new_incarnation_of_the_same_node_has_a_higher_epoch(rig: Rig) -> None:
+async def test_a_new_incarnation_of_the_same_node_has_a_higher_epoch(rig: RegistryRig) -> None:
     feed = await rig.feed()
     first = await rig.member("n")
     await first.register_session("u", 1, INFO)
@@ -382,84 +388,87 @@ async def test_a_new_incarnation_of_the_same_node_has_a_higher_epoch(rig: Rig) -
     assert feed.table.session(1) is None
 
 
-async def test_a_lost_batch_answer_is_resolved_by_the_guard(rig: Rig) -> None:
+async def test_a_lost_batch_answer_is_resolved_by_the_guard(rig: RegistryRig) -> None:
     store = FaultyStore(rig.store())
     member = await rig.member("n", store)
-    await asyncio.sleep(0.05)
     store.lose_answers = 1
     assert await asyncio.wait_for(member.register_session("u", 1, INFO), 5) == 1
     assert await asyncio.wait_for(member.register_session("u", 2, INFO), 5) == 2
     assert store.transactions[-3] == store.transactions[-2]  # resent unchanged
 
 
-async def test_who_waits_too_long_makes_the_node_unregistered(rig: Rig) -> None:
+async def test_a_put_that_waits_too_long_makes_the_node_unregistered(rig: RegistryRig) -> None:
     store = FaultyStore(rig.store())
-    member = await rig.member("n", store)
-    told: list[bool] = []
-    member.on_unregistered = told.append
+    received: list[bool] = []
+    member = await rig.member("n", store, on_unregistered=received.append)
     store.away = True
     future = member.register_session("u", 1, INFO)
     assert not member.unregistered()
-    await until(lambda: told == [True])
+    await until(lambda: received == [True])
     assert member.unregistered()
     store.away = False
     assert await asyncio.wait_for(future, 5) == 1
     assert not member.unregistered()
-    await until(lambda: told == [True, False])
+    await until(lambda: received == [True, False])
 
 
 # Sweeping
 
 
-async def test_the_sweeper_removes_the_keys_of_a_dead_incarnation_only(rig: Rig) -> None:
+async def test_the_sweeper_removes_the_keys_of_a_dead_incarnation_only(rig: RegistryRig) -> None:
     feed = await rig.feed()
-    dead, alive = await rig.member("dead"), await rig.member("alive")
+    dead, alive, other = await rig.member("dead"), await rig.member("alive"), await rig.member("other")
     await asyncio.gather(*(dead.register_session("u", sid, INFO) for sid in range(250)), dead.register_file("f"))
     await asyncio.gather(alive.register_session("u", 999, INFO), alive.register_file("f"))
+    await other.register_session("u", 1_000, INFO)
     sweeper = rig.sweeper("r1", feed)
-    await until(lambda: sweeper.leads)
-    assert await feed.wait_caught_up()  # or the table might never have seen it alive
+    await until(lambda: sweeper.is_leader)
+    assert await feed.wait_caught_up()  # so the table has had these incarnations as present
     await dead.end()
     await until(lambda: feed.table.lingering() == [dead.incarnation])
-    await asyncio.sleep(0.5)
-    assert len(feed.table) == 251, "a lingering incarnation is not swept"
+    await other.end()
+    await until(lambda: other.incarnation in feed.table.lingering())
+    feed.table.end(other.incarnation)
+    await until(lambda: len(feed.table) == 251)  # the keys of `other` are swept
+    assert feed.table.lingering() == [dead.incarnation]
+    assert sweeper.keys_deleted == 1, "a lingering incarnation is not swept"
     feed.table.end(dead.incarnation)
     await until(lambda: len(feed.table) == 1)
-    assert feed.table.over() == []
+    assert feed.table.ended() == []
     entries = (await rig.store().get_prefix(rig.keys.prefix)).entries
     left = [e.key for e in entries if "/sessions/" in e.key or "/files/" in e.key]
     assert left == [rig.keys.file("f", alive.incarnation), rig.keys.session("u", 999, alive.incarnation)]
 
 
-async def test_a_deposed_sweeper_sweeps_nothing_and_stands_again(rig: Rig) -> None:
+async def test_a_deposed_sweeper_sweeps_nothing_and_campaigns_again(rig: RegistryRig) -> None:
     feed = await rig.feed()
     dead = await rig.member("dead")
     await dead.register_session("u", 1, INFO)
     sweeper = rig.sweeper("r1", feed)
-    await until(lambda: sweeper.leads)
-    await rig.store().transaction([], [Put(rig.keys.sweeper + "x", b"")])  # a neighbour's key is no matter
+    await until(lambda: sweeper.is_leader)
+    await rig.store().transaction([], [Put(rig.keys.sweeper + "x", b"")])  # another key
     await rig.store().transaction([], [Delete(rig.keys.sweeper)])
     await rig.store().transaction([], [Put(rig.keys.sweeper, b"usurper")])
-    assert await feed.wait_caught_up()  # or the table might never have seen it alive
+    assert await feed.wait_caught_up()  # so the table has had this incarnation as present
     await dead.end()
     await until(lambda: feed.table.lingering() == [dead.incarnation])
     feed.table.end(dead.incarnation)
-    await until(lambda: not sweeper.leads)
-    assert sweeper.swept == 0
+    await until(lambda: not sweeper.is_leader)
+    assert sweeper.keys_deleted == 0
     await rig.store().transaction([], [Delete(rig.keys.sweeper)])
-    await until(lambda: sweeper.swept == 1)
+    await until(lambda: sweeper.keys_deleted == 1)
 
 
-async def test_one_sweeper_leads_and_another_follows_it(rig: Rig) -> None:
+async def test_one_sweeper_leads_and_another_follows_it(rig: RegistryRig) -> None:
     feed = await rig.feed()
-    sweepers = [rig.sweeper(f"r{i}", feed) for i in range(3)]
-    await until(lambda: any(s.leads for s in sweepers))
-    await asyncio.sleep(0.2)
-    [leader] = [s for s in sweepers if s.leads]
+    stores = [FaultyStore(rig.store()) for _ in range(3)]
+    sweepers = [rig.sweeper(f"r{i}", feed, store) for i, store in enumerate(stores)]
+    await until(lambda: sorted(store.reads for store in stores)[1] >= 2)  # each candidate has found a leader
+    [leader] = [s for s in sweepers if s.is_leader]
     await rig.stop(leader)
     rest = [s for s in sweepers if s is not leader]
-    await until(lambda: any(s.leads for s in rest))
-    assert sum(s.leads for s in rest) == 1
+    await until(lambda: any(s.is_leader for s in rest))
+    assert sum(s.is_leader for s in rest) == 1
 
 
 # A server that goes and comes
@@ -467,7 +476,7 @@ async def test_one_sweeper_leads_and_another_follows_it(rig: Rig) -> None:
 
 async def test_registrations_wait_for_an_etcd_that_restarts(tmp_path: Path) -> None:
     with start_etcd(tmp_path) as server:
-        rig = Rig(etcd_stores(server.endpoint), "restart")
+        rig = RegistryRig(etcd_stores(server.endpoint), "restart")
         try:
             member, feed = await rig.member("n", ttl=6), await rig.feed()
             await member.register_session("u", 1, INFO)

@@ -1,4 +1,4 @@
-"""The store port's promises, over the in-memory twin and a real etcd."""
+"""The store port's contract, over the in-memory twin and a real etcd."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -13,14 +13,14 @@ from registry.memory import MemoryStore
 from registry.store import (
     Changes,
     Compacted,
-    Created,
+    CreateRevisionEquals,
     Delete,
     Get,
-    Holds,
-    LeaseGone,
+    LeaseNotFound,
     Put,
     Store,
     StoreRefused,
+    ValueEquals,
 )
 
 _numbers = count()
@@ -101,24 +101,26 @@ async def test_the_revision_covers_what_was_committed_before(store: Store, at: s
 
 async def test_a_transaction_runs_one_branch_atomically(store: Store, at: str) -> None:
     created = await put(store, at + "a", b"1")
-    both = [Created(at + "a", created), Holds(at + "a", b"1")]
+    both = [CreateRevisionEquals(at + "a", created), ValueEquals(at + "a", b"1")]
     yes = await store.transaction(both, [Put(at + "b", b"yes"), Get(at + "a")], [Put(at + "b", b"no")])
     assert yes.succeeded
     assert [e.value for e in yes.reads[0]] == [b"1"]
     no = await store.transaction(
-        [Created(at + "a", created), Holds(at + "a", b"2")], [Put(at + "b", b"again")], [Get(at + "b"), Get(at + "c")]
+        [CreateRevisionEquals(at + "a", created), ValueEquals(at + "a", b"2")],
+        [Put(at + "b", b"again")],
+        [Get(at + "b"), Get(at + "c")],
     )
     assert not no.succeeded
     assert [[e.value for e in one] for one in no.reads] == [[b"yes"], []]
 
 
-async def test_created_zero_means_absent(store: Store, at: str) -> None:
-    assert (await store.transaction([Created(at + "a", 0)], [Put(at + "a", b"1")])).succeeded
-    assert not (await store.transaction([Created(at + "a", 0)], [Put(at + "a", b"2")])).succeeded
+async def test_create_revision_zero_means_absent(store: Store, at: str) -> None:
+    assert (await store.transaction([CreateRevisionEquals(at + "a", 0)], [Put(at + "a", b"1")])).succeeded
+    assert not (await store.transaction([CreateRevisionEquals(at + "a", 0)], [Put(at + "a", b"2")])).succeeded
 
 
-async def test_holds_fails_for_an_absent_key_also_when_empty(store: Store, at: str) -> None:
-    assert not (await store.transaction([Holds(at + "a", b"")], [])).succeeded
+async def test_an_absent_key_has_no_value_not_even_an_empty_one(store: Store, at: str) -> None:
+    assert not (await store.transaction([ValueEquals(at + "a", b"")], [])).succeeded
 
 
 async def test_all_writes_of_a_transaction_share_its_revision(store: Store, at: str) -> None:
@@ -163,7 +165,7 @@ async def test_a_revoked_lease_takes_its_keys_at_one_revision(store: Store, at: 
     await store.revoke(lease)  # an unknown lease is no error
 
 
-async def test_a_lease_incarnations_while_it_is_kept_and_ends_after(store: Store, at: str) -> None:
+async def test_a_lease_lasts_while_it_is_kept_alive_and_expires_after(store: Store, at: str) -> None:
     lease = await store.grant(1)
     written = await put(store, at + "a", lease=lease)
     for _ in range(4):
@@ -172,9 +174,9 @@ async def test_a_lease_incarnations_while_it_is_kept_and_ends_after(store: Store
     assert await store.get(at + "a") is not None
     async with aclosing(store.watch_prefix(at, written + 1)) as watch:
         assert await take(watch, 1) == [(at + "a", b"", True)]
-    with pytest.raises(LeaseGone):
+    with pytest.raises(LeaseNotFound):
         await store.keep_alive(lease)
-    with pytest.raises(LeaseGone):
+    with pytest.raises(LeaseNotFound):
         await put(store, at + "b", lease=lease)
     assert await store.get(at + "b") is None
 
@@ -183,7 +185,7 @@ async def test_one_keepalive_stream_serves_several_leases(store: Store) -> None:
     leases = [await store.grant(5) for _ in range(3)]
     await asyncio.gather(*(store.keep_alive(lease) for lease in leases * 5))
     await store.revoke(leases[1])
-    with pytest.raises(LeaseGone):
+    with pytest.raises(LeaseNotFound):
         await store.keep_alive(leases[1])
     await store.keep_alive(leases[2])
 
@@ -198,7 +200,7 @@ async def test_a_put_without_the_lease_takes_the_key_out_of_it(store: Store, at:
     assert entry.value == b"2"
 
 
-async def test_a_watch_shows_history_then_news_each_once_in_order(store: Store, at: str) -> None:
+async def test_a_watch_yields_history_then_new_changes_each_once_in_order(store: Store, at: str) -> None:
     first = await put(store, at + "a", b"1")
     await store.transaction([], [Put(at + "b", b"2"), Put(at[:-1] + "0", b"elsewhere")])
     async with aclosing(store.watch_prefix(at, first)) as watch:
@@ -230,7 +232,7 @@ async def test_a_watch_from_the_future_waits_for_it(store: Store, at: str) -> No
         assert await waiting == [(at + "c", b"seen", False)]
 
 
-async def test_a_watch_of_compacted_history_says_so(store: MemoryStore | EtcdStore, at: str) -> None:
+async def test_a_watch_of_compacted_history_is_an_error(store: MemoryStore | EtcdStore, at: str) -> None:
     first = await put(store, at + "a", b"1")
     last = await put(store, at + "a", b"2")
     compacted = store.compact(last)

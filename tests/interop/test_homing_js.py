@@ -106,6 +106,32 @@ async def test_pushes_are_heard_once_and_acked_with_what_the_handler_returns(dev
     assert heard[0]["file"] == "js-doc"
 
 
+async def test_it_opens_with_the_files_it_may_join_and_a_refusal_for_each_other(dev: Cluster) -> None:
+    origin = origin_of(dev)
+    token_url = f"http://{origin}/dev/token?user=js-x&file=js-good"
+    async with page(origin, dev.gateways[-1].url, token_url, "js-good", "js-bad") as opened:
+        state = await opened.next("state", state="open")
+        assert (state["files"], state["refused"]) == (["js-good"], [{"file": "js-bad", "code": "forbidden"}])
+
+
+async def test_an_event_that_is_too_large_is_rejected_and_the_connection_lives(dev: Cluster) -> None:
+    async with at_home(dev, "js-y") as opened:
+        state = await opened.next("state", state="open")
+        too_large = await opened.call("emit", "paste", "x" * (state["max_bytes"] + 1))
+        assert (await opened.next("failed", id=too_large))["code"] == "too_large"
+        small = await opened.call("emit", "paste", "x")
+        await opened.next("done", id=small)
+
+
+async def test_it_is_told_of_files_that_the_backend_joins_and_leaves(dev: Cluster) -> None:
+    async with at_home(dev, "js-z") as opened, router_of(dev) as router:
+        await opened.next("state", state="open")
+        await router.join(user="js-z", file="js-given")
+        assert await opened.next("file", file="js-given", joined=True)
+        await router.leave(user="js-z", file="js-given")
+        assert await opened.next("file", file="js-given", joined=False)
+
+
 async def test_events_go_up_and_a_backends_reply_comes_back(dev: Cluster) -> None:
     async with at_home(dev, "js-b", "js-pad") as opened, router_of(dev) as router:
         await opened.call("emit", "early", {"before": "the connection"})  # held until there is one

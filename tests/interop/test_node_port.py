@@ -125,7 +125,7 @@ async def test_our_client_and_a_server_of_grpcio(node: tuple[str, grpc.aio.Serve
     await ear.became_writable.wait()
     call.send(ping(3))
     assert len((await ear.messages.get()).hello.node) == LARGE
-    call.finish()
+    call.half_close()
     assert (await ear.end).status == OK
 
 
@@ -134,7 +134,7 @@ async def test_how_a_server_of_grpcio_ends_a_stream(node: tuple[str, grpc.aio.Se
     refused, ear = await open_stream(address)
     refused.send(ping(1))
     how = await ear.end
-    assert (how.status, how.args[0]) == (INVALID_ARGUMENT, "no, \u00fcber 100 %")
+    assert (how.status, how.message) == (INVALID_ARGUMENT, "no, \u00fcber 100 %")
     returned, ear = await open_stream(address)
     returned.send(ping(2))
     assert (await ear.end).status == OK
@@ -149,6 +149,6 @@ async def test_how_a_server_of_grpcio_ends_a_stream(node: tuple[str, grpc.aio.Se
 
 
 async def test_a_message_above_our_limit_ends_the_stream(node: tuple[str, grpc.aio.Server]) -> None:
-    call, ear = await open_stream(node[0], limits=Http2Limits(message=LARGE - 1))
+    call, ear = await open_stream(node[0], limits=Http2Limits(max_message_size=LARGE - 1))
     call.send(ping(3))
     assert (await ear.end).status == RESOURCE_EXHAUSTED

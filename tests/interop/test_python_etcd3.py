@@ -46,8 +46,9 @@ async def python_etcd3(endpoint: str, prefix: str) -> dict[str, list]:
 async def test_python_etcd3_reads_nodes_sessions_and_files(etcd: Server) -> None:
     store = EtcdStore(EtcdSettings(endpoints=(etcd.endpoint,)))
     settings = RegistrySettings(cluster="etcd3")
-    member = StoreRegistrar(store, settings, "n.1", lambda m: Node("ws://h:1/ws", "h:2", "h:3", m, "1.0"))
-    incarnation = await member.begin()
+    registrar = StoreRegistrar(store, settings, "n.1", lambda m: Node("ws://h:1/ws", "h:2", "h:3", m, "1.0"))
+    member = await registrar.begin()
+    incarnation = member.incarnation
     run = asyncio.ensure_future(member.run())
     await asyncio.gather(
         member.register_session("ann/müller", 77, SessionInfo("/", "dev", 1_764_000_000_000)),

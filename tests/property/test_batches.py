@@ -1,9 +1,9 @@
-"""The batcher against a guarded store that loses requests and answers: what is committed is what was last wished."""
+"""The batcher against a guarded store that loses requests and answers: what is committed is what was requested last."""
 
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from registry.batches import Batch, Batcher
+from registry.batches import Batch, RegistrationBatcher
 
 KEYS = st.sampled_from("abcdefg")
 VALUES = st.none() | st.sampled_from([b"1", b"2"])
@@ -11,7 +11,7 @@ LIMIT = 3
 
 
 class GuardedStore:
-    """Applies a batch only if it is the next one; says whether it has been applied, ever."""
+    """Applies a batch only if it is the next one; the result: whether it has been applied, now or earlier."""
 
     def __init__(self) -> None:
         self.guard = 0
@@ -33,16 +33,16 @@ class GuardedStore:
 class BatcherMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.batcher = Batcher(limit=LIMIT)
+        self.batcher = RegistrationBatcher(limit=LIMIT)
         self.store = GuardedStore()
-        self.wished: dict[str, bytes | None] = {}
+        self.requested: dict[str, bytes | None] = {}
         self.sent: Batch | None = None
-        self.late: list[Batch] = []  # requests still on some wire
+        self.late: list[Batch] = []  # requests that may still arrive
 
     @rule(key=KEYS, value=VALUES)
-    def want(self, key: str, value: bytes | None) -> None:
-        self.wished[key] = value
-        self.batcher.want(key, value)
+    def request(self, key: str, value: bytes | None) -> None:
+        self.requested[key] = value
+        self.batcher.set(key, value)
 
     @precondition(lambda self: self.sent is None)
     @rule()
@@ -58,7 +58,7 @@ class BatcherMachine(RuleBasedStateMachine):
     @rule()
     def request_is_lost_or_late(self) -> None:
         assert self.batcher.next_batch() is None
-        assert self.batcher.open == self.sent
+        assert self.batcher.in_flight == self.sent
         self.late.append(self.sent)
 
     @precondition(lambda self: self.late)
@@ -74,32 +74,32 @@ class BatcherMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.sent is not None)
     @rule()
     def answered(self) -> None:
-        assert self.store.transaction(self.batcher.open)
-        number, keys = self.batcher.answered()
+        assert self.store.transaction(self.batcher.in_flight)
+        number, keys = self.batcher.acknowledge()
         assert number == self.store.guard
         for key in keys:
-            assert self.store.data[key] == self.wished[key]
+            assert self.store.data[key] == self.requested[key]
         for key, value in self.sent.operations:
-            if value is not None and value == self.wished[key]:
+            if value is not None and value == self.requested[key]:
                 assert key in keys
         self.sent = None
 
     @rule()
     def drain(self) -> None:
-        """However it came here, a few answered batches make the store what was wished."""
+        """However it came here, a few acknowledged batches make the store what was requested."""
         for _ in range(10):
-            if self.batcher.open is None and self.batcher.next_batch() is None:
+            if self.batcher.in_flight is None and self.batcher.next_batch() is None:
                 break
-            assert self.store.transaction(self.batcher.open)
-            self.batcher.answered()
+            assert self.store.transaction(self.batcher.in_flight)
+            self.batcher.acknowledge()
         self.sent = None
         assert self.batcher.idle
-        assert self.store.data == {key: value for key, value in self.wished.items() if value is not None}
+        assert self.store.data == {key: value for key, value in self.requested.items() if value is not None}
 
     @invariant()
     def committed_is_true(self) -> None:
-        for key, value in self.wished.items():
-            number = self.batcher.committed(key)
+        for key, value in self.requested.items():
+            number = self.batcher.committed_batch(key)
             if number is not None:
                 assert number <= self.store.guard
                 assert self.store.data[key] == value

@@ -1,10 +1,10 @@
-"""The route table against a naive model: folded in any pieces, it always equals what the store's contents mean."""
+"""The route table against a naive model: however the watch is split, it equals the store's contents."""
 
 import hypothesis.strategies as st
 import msgspec
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from registry.keys import BatchKey, FileKey, Keys, NodeKey, SessionKey, parse
+from registry.keys import BatchKey, FileKey, Keys, NodeKey, SessionKey, parse_key
 from registry.model import Incarnation, Node, SessionInfo
 from registry.routes import RouteTable
 from registry.store import Change, Changes, Entry, Snapshot
@@ -20,13 +20,13 @@ def user_of(sid: int) -> str:
     return f"u/{sid % 3}"
 
 
-class Store:
-    """Keys with revisions, and the changes that nobody has folded yet."""
+class KeyHistory:
+    """Keys with revisions, and the changes that the table has not applied yet."""
 
     def __init__(self) -> None:
         self.revision = 1
         self.entries: dict[str, Entry] = {}
-        self.news: list[Change] = []
+        self.unread: list[Change] = []
 
     def write(self, **writes: bytes | None) -> None:
         """One transaction: every value is put, every None deleted."""
@@ -36,16 +36,16 @@ class Store:
             if value is not None:
                 created = old.create_revision if old else self.revision
                 self.entries[key] = Entry(key, value, created, self.revision)
-                self.news.append(Change(self.entries[key], False))
+                self.unread.append(Change(self.entries[key], False))
             elif old is not None:
-                self.news.append(Change(Entry(key, b"", 0, self.revision), True))
+                self.unread.append(Change(Entry(key, b"", 0, self.revision), True))
 
 
 class Model:
-    """What a store's contents mean, worked out from scratch, the slow way."""
+    """The routes of a store's contents, computed from scratch."""
 
     def __init__(self, entries: dict[str, Entry], lingering: set[Incarnation]) -> None:
-        parsed = [(parse(e.key, len(KEYS.prefix)), e) for e in entries.values()]
+        parsed = [(parse_key(e.key, len(KEYS.prefix)), e) for e in entries.values()]
         self.incarnations = {
             Incarnation(key.node, e.create_revision): msgspec.json.decode(e.value, type=Node)
             for key, e in parsed
@@ -77,10 +77,10 @@ class Model:
 class RouteTableMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.store = Store()
+        self.store = KeyHistory()
         self.table = RouteTable("c")
         self.seen: dict[str, Entry] = {}  # the store's contents at the table's revision
-        self.known: dict[Incarnation, Node] = {}  # incarnations as told by changes
+        self.known: dict[Incarnation, Node] = {}  # incarnations by the changes
         self.numbers: dict[Incarnation, int] = {}
         self.lingering: set[Incarnation] = set()
 
@@ -123,27 +123,29 @@ class RouteTableMachine(RuleBasedStateMachine):
     def something_else_happens(self) -> None:
         self.store.write(**{KEYS.sweeper: b"r", KEYS.prefix + "nonsense": b"", KEYS.prefix + "sessions/x": b""})
 
-    # What the table is told
+    # What the table receives
 
     @rule(pieces=st.integers(1, 30))
-    def fold(self, pieces: int) -> None:
-        news, self.store.news = self.store.news[:pieces], self.store.news[pieces:]
-        while self.store.news and news and self.store.news[0].entry.mod_revision == news[-1].entry.mod_revision:
-            news.append(self.store.news.pop(0))  # a watch never splits a transaction
-        for entry, deleted in news:
+    def apply(self, pieces: int) -> None:
+        changes, self.store.unread = self.store.unread[:pieces], self.store.unread[pieces:]
+        while (
+            self.store.unread and changes and self.store.unread[0].entry.mod_revision == changes[-1].entry.mod_revision
+        ):
+            changes.append(self.store.unread.pop(0))  # a watch never splits a transaction
+        for entry, deleted in changes:
             if deleted:
                 del self.seen[entry.key]
             else:
                 self.seen[entry.key] = entry
-        revision = news[-1].entry.mod_revision if news else self.table.revision
-        self.learn(self.table.fold(Changes(revision, news)))
+        revision = changes[-1].entry.mod_revision if changes else self.table.revision
+        self.check_change(self.table.apply(Changes(revision, changes)))
 
     @rule()
-    def resync(self) -> None:
-        self.store.news = []
+    def load(self) -> None:
+        self.store.unread = []
         self.seen = dict(self.store.entries)
         entries = [self.seen[key] for key in sorted(self.seen)]
-        self.learn(self.table.replace(Snapshot(self.store.revision, entries)))
+        self.check_change(self.table.load(Snapshot(self.store.revision, entries)))
 
     @rule(data=st.data())
     def end(self, data: st.DataObject) -> None:
@@ -152,8 +154,8 @@ class RouteTableMachine(RuleBasedStateMachine):
             self.table.end(incarnation)
             self.lingering.discard(incarnation)
 
-    def learn(self, change) -> None:
-        """Follow what is told; a rule of the port broken (up twice, gone unknown) shows here."""
+    def check_change(self, change) -> None:
+        """Follow the changes: none is up twice, and none is gone that was not up."""
         for incarnation, node in change.up:
             assert incarnation not in self.known
             self.known[incarnation] = node
@@ -181,14 +183,14 @@ class RouteTableMachine(RuleBasedStateMachine):
         )
         for sid in range(1, 7):
             route = table.session(sid)
-            assert (route and (route.created, route.incarnation)) == model.routes.get(sid)
+            assert (route and (route.create_revision, route.incarnation)) == model.routes.get(sid)
         for user in {user_of(sid) for sid in range(3)}:
             routes = table.user(user)
             assert sorted(r.sid for r in routes) == sorted(s for s in model.routes if user_of(s) == user)
-            assert all(model.routes[r.sid] == (r.created, r.incarnation) and r.user == user for r in routes)
+            assert all(model.routes[r.sid] == (r.create_revision, r.incarnation) and r.user == user for r in routes)
         for file, owners in model.owners.items():
             assert sorted(table.file(file)) == sorted(owners)
-        assert set(table.over()) == model.over
+        assert set(table.ended()) == model.over
         for incarnation, owned in model.owned.items():
             assert set(table.keys_of(incarnation, 1000)) == owned
             assert len(table.keys_of(incarnation, 1)) == 1

@@ -1,4 +1,4 @@
-"""HTTP/2 of our own against h2, and against itself: however bytes are split, whatever the windows are."""
+"""Our HTTP/2 against h2's: however the bytes are split, whatever the windows are."""
 
 from collections import defaultdict
 
@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from runtime.grpc_wire.connection import Http2Connection
 from runtime.grpc_wire.events import ConnectionFailed, DataReceived, HeadersReceived
 from runtime.grpc_wire.flow import Http2Limits
-from runtime.grpc_wire.messages import GrpcMessageReader, framed
-from runtime.grpc_wire.status import HEAD, request, trailers
+from runtime.grpc_wire.messages import GrpcMessageReader, encode_message
+from runtime.grpc_wire.status import RESPONSE_HEADERS, request_headers, trailers
 
-REQUEST = request("/x.Y/Z", "host:1")
-SMALL = Http2Limits(stream_window=70_000, window=100_000, frame=16384)
+REQUEST = request_headers("/x.Y/Z", "host:1")
+SMALL = Http2Limits(stream_window=70_000, connection_window=100_000, max_frame_size=16384)
 PIECES = st.lists(st.sampled_from([1, 8, 9, 10, 700, 16_393, 40_000]), min_size=1, max_size=6).filter(
     lambda p: max(p) > 400
 )
@@ -24,7 +24,7 @@ SIZES = st.lists(st.integers(0, 90_000), max_size=4)
 
 
 def split(data: bytes, sizes: list[int]) -> list[bytes]:
-    """The data in pieces, whose sizes go round."""
+    """The data in pieces of these sizes, over and over."""
     pieces, at, turn = [], 0, 0
     while at < len(data):
         size = sizes[turn % len(sizes)]
@@ -35,21 +35,21 @@ def split(data: bytes, sizes: list[int]) -> list[bytes]:
 
 
 class Side:
-    """One end of ours: what it heard, and its bytes on."""
+    """Our side of a connection, and what it has received."""
 
     def __init__(self, client: bool, limits: Http2Limits = SMALL) -> None:
         self.connection = Http2Connection(client, limits)
         self.data: dict[int, bytes] = defaultdict(bytes)
-        self.on_data: list[object] = []
+        self.events: list[object] = []
 
-    def on_event(self, data: bytes, sizes: list[int]) -> None:
+    def receive(self, data: bytes, sizes: list[int]) -> None:
         for piece in split(data, sizes):
-            for event in self.connection.receive(piece):
+            for event in self.connection.receive_data(piece):
                 assert not isinstance(event, ConnectionFailed), event
-                self.on_data.append(event)
+                self.events.append(event)
                 if isinstance(event, DataReceived):
                     self.data[event.stream] += event.data
-                    self.connection.consumed(event.stream, event.size)
+                    self.connection.acknowledge_data(event.stream, event.flow_controlled_size)
 
 
 def make_h2(client: bool, window: int, largest: int) -> h2.connection.H2Connection:
@@ -62,23 +62,23 @@ def make_h2(client: bool, window: int, largest: int) -> h2.connection.H2Connecti
     return peer
 
 
-def greet(side: "Side", peer: h2.connection.H2Connection, sizes: list[int]) -> None:
-    """h2 holds us to its windows from the first byte, so both learn them before a stream is opened."""
-    side.on_event(peer.data_to_send(), sizes)
-    for piece in split(side.connection.take(), sizes):
+def exchange_settings(side: "Side", peer: h2.connection.H2Connection, sizes: list[int]) -> None:
+    """h2 enforces its windows from the first byte, so both sides have them before a stream is opened."""
+    side.receive(peer.data_to_send(), sizes)
+    for piece in split(side.connection.data_to_send(), sizes):
         peer.receive_data(piece)
-    side.on_event(peer.data_to_send(), sizes)
+    side.receive(peer.data_to_send(), sizes)
 
 
-def hear_h2(peer: h2.connection.H2Connection, data: bytes, got: dict[int, bytes]) -> None:
-    """h2 raises for whatever breaks its windows or the protocol."""
+def receive_h2(peer: h2.connection.H2Connection, data: bytes, got: dict[int, bytes]) -> None:
+    """h2 raises for whatever violates its windows or HTTP/2."""
     for event in peer.receive_data(data) if data else ():
         if isinstance(event, h2.events.DataReceived):
             got[event.stream_id] += event.data
             peer.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
 
 
-def pump_h2(peer: h2.connection.H2Connection, stream: int, left: bytearray, sizes: list[int]) -> None:
+def send_h2(peer: h2.connection.H2Connection, stream: int, left: bytearray, sizes: list[int]) -> None:
     while left and (room := min(peer.local_flow_control_window(stream), peer.max_outbound_frame_size, max(sizes))) > 0:
         peer.send_data(stream, bytes(left[:room]))
         del left[:room]
@@ -88,61 +88,61 @@ def pump_h2(peer: h2.connection.H2Connection, stream: int, left: bytearray, size
 @given(SIZES, SIZES, PIECES, st.integers(3_000, 200_000), st.sampled_from([16384, 20_000, 1 << 20]))
 def test_a_client_of_ours_and_a_server_of_h2(ours, theirs, sizes, window, largest):
     side, peer = Side(True), make_h2(False, window, largest)
-    greet(side, peer, sizes)
-    stream = side.connection.open(REQUEST)
+    exchange_settings(side, peer, sizes)
+    stream = side.connection.open_stream(REQUEST)
     sent, got = b"", defaultdict(bytes)
     back = b"".join(bytes([number % 251]) * size for number, size in enumerate(theirs))
     left, started = bytearray(back), False
     for number, size in enumerate(ours):
-        message = framed(bytes([number % 256]) * size)
+        message = encode_message(bytes([number % 256]) * size)
         sent += message
-        side.connection.send(stream, message)
-    side.connection.end(stream)
+        side.connection.send_data(stream, message)
+    side.connection.end_stream(stream)
     for _ in range(10_000):
-        out = side.connection.take()
+        out = side.connection.data_to_send()
         for piece in split(out, sizes):
-            hear_h2(peer, piece, got)
+            receive_h2(peer, piece, got)
         if not started:
-            peer.send_headers(stream, HEAD)
+            peer.send_headers(stream, RESPONSE_HEADERS)
             started = True
-        pump_h2(peer, stream, left, sizes)
+        send_h2(peer, stream, left, sizes)
         answer = peer.data_to_send()
-        side.on_event(answer, sizes)
+        side.receive(answer, sizes)
         if not out and not answer:
             break
     assert (got[stream], side.data[stream], side.connection.queued(stream)) == (sent, back, 0)
     peer.send_headers(stream, trailers(0, ""), end_stream=True)
-    side.on_event(peer.data_to_send(), sizes)
-    assert side.on_data[-1] == HeadersReceived(stream, trailers(0, ""), True)
+    side.receive(peer.data_to_send(), sizes)
+    assert side.events[-1] == HeadersReceived(stream, trailers(0, ""), True)
 
 
 @settings(max_examples=40, deadline=None)
 @given(SIZES, SIZES, PIECES, st.integers(3_000, 200_000), st.sampled_from([16384, 20_000, 1 << 20]))
 def test_a_server_of_ours_and_a_client_of_h2(ours, theirs, sizes, window, largest):
     side, peer = Side(False), make_h2(True, window, largest)
-    greet(side, peer, sizes)
+    exchange_settings(side, peer, sizes)
     peer.send_headers(1, REQUEST)
     got = defaultdict(bytes)
     asked = b"".join(bytes([number % 251]) * size for number, size in enumerate(theirs))
     left = bytearray(asked)
-    side.on_event(peer.data_to_send(), sizes)
-    side.connection.headers(1, HEAD)
+    side.receive(peer.data_to_send(), sizes)
+    side.connection.send_headers(1, RESPONSE_HEADERS)
     sent = b""
     for number, size in enumerate(ours):
-        sent += framed(bytes([number % 256]) * size)
-        side.connection.send(1, framed(bytes([number % 256]) * size))
+        sent += encode_message(bytes([number % 256]) * size)
+        side.connection.send_data(1, encode_message(bytes([number % 256]) * size))
     for _ in range(10_000):
-        pump_h2(peer, 1, left, sizes)
+        send_h2(peer, 1, left, sizes)
         asking = peer.data_to_send()
-        side.on_event(asking, sizes)
-        out = side.connection.take()
+        side.receive(asking, sizes)
+        out = side.connection.data_to_send()
         for piece in split(out, sizes):
-            hear_h2(peer, piece, got)
+            receive_h2(peer, piece, got)
         if not out and not asking:
             break
     assert (got[1], side.data[1]) == (sent, asked)
-    side.connection.end(1, trailers(3, "h\u00e9 %"))
-    events = peer.receive_data(side.connection.take())
+    side.connection.end_stream(1, trailers(3, "h\u00e9 %"))
+    events = peer.receive_data(side.connection.data_to_send())
     assert [event.headers for event in events if isinstance(event, h2.events.TrailersReceived)] == [
         [(b"grpc-status", b"3"), (b"grpc-message", b"h%C3%A9 %25")]
     ]
@@ -157,25 +157,25 @@ def test_a_server_of_ours_and_a_client_of_h2(ours, theirs, sizes, window, larges
 def test_settings_that_change_under_way_never_break_a_window(sends, sizes, windows):
     """The peer changes its windows while data is queued; h2 raises where we send more than it allows."""
     side, peer = Side(True, Http2Limits()), make_h2(False, 30_000, 16384)
-    greet(side, peer, sizes)
-    streams = [side.connection.open(REQUEST) for _ in range(3)]
-    hear_h2(peer, side.connection.take(), defaultdict(bytes))
+    exchange_settings(side, peer, sizes)
+    streams = [side.connection.open_stream(REQUEST) for _ in range(3)]
+    receive_h2(peer, side.connection.data_to_send(), defaultdict(bytes))
     got, sent = defaultdict(bytes), defaultdict(bytes)
     changes = list(windows)
-    side.on_event(peer.data_to_send(), sizes)
+    side.receive(peer.data_to_send(), sizes)
     for index, size in sends:
-        sent[streams[index]] += framed(b"x" * size)
-        side.connection.send(streams[index], framed(b"x" * size))
+        sent[streams[index]] += encode_message(b"x" * size)
+        side.connection.send_data(streams[index], encode_message(b"x" * size))
         if changes:
             peer.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: changes.pop()})
-            hear_h2(peer, side.connection.take(), got)  # under way before the change is known
-            side.on_event(peer.data_to_send(), sizes)
+            receive_h2(peer, side.connection.data_to_send(), got)  # under way before the change is known
+            side.receive(peer.data_to_send(), sizes)
     peer.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 50_000})
     for _ in range(1000):
         answer = peer.data_to_send()
-        side.on_event(answer, sizes)
-        out = side.connection.take()
-        hear_h2(peer, out, got)
+        side.receive(answer, sizes)
+        out = side.connection.data_to_send()
+        receive_h2(peer, out, got)
         if not answer and not out:
             break
     assert got == sent
@@ -183,20 +183,20 @@ def test_settings_that_change_under_way_never_break_a_window(sends, sizes, windo
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=10), PIECES)
-def test_messages_come_whole_however_they_are_split(messages, sizes):
+def test_messages_are_read_however_they_are_split(messages, sizes):
     reader = GrpcMessageReader()
-    data = b"".join(map(framed, messages))
+    data = b"".join(map(encode_message, messages))
     small = [size % 50 + 1 for size in sizes]
     assert [message for piece in split(data, small) for message in reader.read(piece)] == messages
-    assert not reader.amid
+    assert not reader.incomplete
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200), st.booleans())
-def test_nonsense_ends_the_connection_and_nothing_else(data, client):
-    """Any bytes: events or one Failed, never another exception."""
+def test_random_bytes_end_at_most_the_connection(data, client):
+    """Any bytes: events, the last perhaps ConnectionFailed, never an exception."""
     side = Http2Connection(client)
     opening = b"" if client else b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    events = side.receive(opening + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00" + data)
-    events += side.receive(data)
+    events = side.receive_data(opening + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00" + data)
+    events += side.receive_data(data)
     assert sum(isinstance(event, ConnectionFailed) for event in events) <= 1

@@ -104,7 +104,7 @@ class Cluster:
 
     async def start_router(self, *flags: str) -> Service:
         """One more router, with a complete table."""
-        flags = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", *flags)
+        flags = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", *flags)
         service = await self._start("router", len(self.routers), flags)
         self.routers.append(service)
         return service

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from registry.store import Changes, Compare, Entry, Operation, Snapshot, Store, StoreAway, TransactionResult
+from registry.store import Changes, Compare, Entry, Operation, Snapshot, Store, StoreUnavailable, TransactionResult
 
 
 class FaultyStore:
@@ -20,13 +20,17 @@ class FaultyStore:
         self.read_gate = asyncio.Event()  # a prefix read is answered only while this is set
         self.read_gate.set()
         self.prefix_reads = 0
+        self.reads = 0  # of single keys
+        self.refused = 0  # operations while `away`
 
     def _check(self) -> None:
         if self.away:
-            raise StoreAway("the store is away, by order of the test")
+            self.refused += 1
+            raise StoreUnavailable("the store is away, by order of the test")
 
     async def get(self, key: str) -> Entry | None:
         self._check()
+        self.reads += 1
         return await self.inner.get(key)
 
     async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Snapshot:
@@ -48,10 +52,10 @@ class FaultyStore:
         outcome = await self.inner.transaction(compare, success, failure)
         if self.lose_answers:
             self.lose_answers -= 1
-            raise StoreAway("the answer was lost, by order of the test")
+            raise StoreUnavailable("the answer was lost, by order of the test")
         if self.lose_answer_to in {one.key for one in success}:
             self.lose_answer_to = ""
-            raise StoreAway("this answer was lost, by order of the test")
+            raise StoreUnavailable("this answer was lost, by order of the test")
         return outcome
 
     async def grant(self, ttl: int) -> int:

@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
 from homing.cluster import kafka
-from homing.cluster.trouble import CommandError
+from homing.cluster.errors import CommandError
 from tests.support.servers import Server
 
 READY_WITHIN = 60.0  # seconds
@@ -53,8 +53,8 @@ def _own_port() -> int:
 def _ready(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
-            connection.sendall(kafka.ASK_METADATA)
-            return kafka.knows_itself(connection.recv(12, socket.MSG_WAITALL))
+            connection.sendall(kafka.METADATA_REQUEST)
+            return kafka.lists_a_broker(connection.recv(12, socket.MSG_WAITALL))
     except OSError:
         return False
 

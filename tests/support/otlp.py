@@ -121,7 +121,7 @@ class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
         self._server.stop(0).wait()
 
 
-def _as_jaeger(span: trace_pb2.DrawnSpan) -> dict[str, Any]:
+def _as_jaeger(span: trace_pb2.Span) -> dict[str, Any]:
     tags = [*_tags(span.attributes), {"key": "span.kind", "value": KINDS.get(span.kind, "")}]
     if span.status.code == trace_pb2.Status.STATUS_CODE_ERROR:
         tags += [{"key": "error", "value": True}, {"key": "otel.status_description", "value": span.status.message}]

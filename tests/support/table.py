@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from registry.keys import Keys
-from registry.lapse import FencingAnswer
+from registry.lease_state import FencingAnswer
 from registry.model import Incarnation, Node, SessionInfo
 from registry.routes import RouteTable, TableChange
 from registry.store import Change, Changes, Entry
@@ -14,20 +14,19 @@ KEYS = Keys("homing")
 INFO = SessionInfo("/", "test", 1_764_000_000_000)
 
 
-def ignore(_change: TableChange) -> None:
-    """Nobody listens yet."""
-
-
 class TableFeed:
     """A `RouteFeed` whose store is the test: `later` is what the table learns when it catches up."""
 
     def __init__(self) -> None:
         self.table = RouteTable("homing")
-        self.on_change: Callable[[TableChange], None] = ignore
+        self._subscribers: list[Callable[[TableChange], None]] = []
         self.readable = True
         self.reads = 0
         self.stands: FencingAnswer | None = None
         self.later: list[Callable[[], None]] = []
+
+    def subscribe(self, on_change: Callable[[TableChange], None]) -> None:
+        self._subscribers.append(on_change)
 
     async def run(self) -> None:
         """Nothing runs."""
@@ -43,14 +42,16 @@ class TableFeed:
                 learn()
         return self.readable
 
-    async def lease_state(self, incarnation: Incarnation) -> FencingAnswer:
+    async def fencing_answer(self, incarnation: Incarnation) -> FencingAnswer:
         self.reads += 1
         return self.stands or (FencingAnswer.ALIVE if self.table.present(incarnation) else FencingAnswer.FENCED)
 
     def _change(self, key: str, value: bytes, deleted: bool = False) -> int:
         revision = self.table.revision + 1
         entry = Entry(key, b"" if deleted else value, 0 if deleted else revision, revision)
-        self.on_change(self.table.fold(Changes(revision, [Change(entry, deleted)])))
+        change = self.table.apply(Changes(revision, [Change(entry, deleted)]))
+        for on_change in self._subscribers:
+            on_change(change)
         return revision
 
     def node(self, name: str) -> Incarnation:

@@ -1,28 +1,36 @@
-"""The other side of a session, without a network: a connection that records, and a clock that a test turns."""
+"""The other side of a session, without a network: a transport that records, and a clock that a test turns."""
 
 import asyncio
 import heapq
 from collections.abc import Callable
 from typing import Any
 
-from gateway.door.values import Arrival
 from gateway.identity.identity import Identity
-from gateway.sessions.session import Session, UnauthenticatedClient
+from gateway.sessions.budget import Budget
+from gateway.sessions.connection import Connection, ConnectionHandler
+from gateway.sessions.session import Session
+from gateway.sessions.stage import Stage
 from gateway.wire.envelope_json import JsonEnvelope
-from gateway.wire.ports import Codec, Peer
+from gateway.wire.frames import WEBSOCKET
+from gateway.wire.ports import Codec, TransportHandler
+
+JSON = JsonEnvelope()
+BUDGET = Budget(unsent_bytes=1000, stalled_s=10)
 
 
-class RecordingConnection:
-    """A `Connection` that keeps what is sent. `stuck`: the kernel takes nothing; `drain` is when it does again."""
+class RecordingTransport:
+    """A `ClientTransport` that keeps what is sent. `stuck`: the kernel takes nothing; `drain`: it takes all again."""
 
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
-        self.peer_address = "203.0.113.1:5555"
+    framing = WEBSOCKET
+
+    def __init__(self, handler: TransportHandler) -> None:
+        self.handler = handler
         self.frames: list[bytes] = []
         self.stuck = False
         self.pings = 0
         self.closing: tuple[int, str] | None = None
         self.reading = True
+        self.acked = 0  # bytes that the client's side has acknowledged
         self._unsent = 0
 
     @property
@@ -38,10 +46,17 @@ class RecordingConnection:
     def unsent(self) -> int:
         return self._unsent
 
+    def acknowledged(self) -> int:
+        return self.acked
+
+    @property
+    def reading_paused(self) -> bool:
+        return not self.reading
+
     def drain(self) -> None:
         self.stuck = False
         self._unsent = 0
-        self.peer.writable()
+        self.handler.on_writable()
 
     def ping(self) -> None:
         self.pings += 1
@@ -59,32 +74,32 @@ class RecordingConnection:
         self.reading = True
 
 
-class RecordingDesk:
-    """A `SessionHandler` that only takes notes."""
+class RecordingHandler:
+    """A `ConnectionHandler` that keeps what it is called with."""
 
     def __init__(self) -> None:
         self.notes: list[tuple[str, object]] = []
 
-    def newcomer_opened(self, newcomer: UnauthenticatedClient) -> None:
-        self.notes.append(("newcomer opened", newcomer))
+    def on_open(self, connection: Connection) -> None:
+        self.notes.append(("open", connection))
 
-    def newcomer_said(self, newcomer: UnauthenticatedClient, text: bool, payload: bytes) -> None:
-        self.notes.append(("newcomer said", payload))
+    def on_message(self, connection: Connection, text: bool, payload: bytes) -> None:
+        self.notes.append(("message", payload))
 
-    def newcomer_gone(self, newcomer: UnauthenticatedClient) -> None:
-        self.notes.append(("newcomer gone", newcomer))
+    def on_too_large(self, connection: Connection, size: int) -> None:
+        self.notes.append(("too large", size))
 
-    def session_opened(self, session: Session) -> None:
-        self.notes.append(("opened", session))
+    def on_blocked(self, connection: Connection) -> None:
+        self.notes.append(("blocked", connection))
 
-    def session_said(self, session: Session, text: bool, payload: bytes) -> None:
-        self.notes.append(("said", payload))
+    def on_close(self, connection: Connection, code: int, reason: str) -> None:
+        self.notes.append(("close", (code, reason)))
+        for session in connection.sessions:
+            if session.stage is not Stage.CLOSED:
+                session.close()
 
-    def session_behind(self, session: Session) -> None:
-        self.notes.append(("behind", session))
-
-    def session_gone(self, session: Session, code: int, reason: str) -> None:
-        self.notes.append(("gone", (code, reason)))
+    def request_reconnect(self, connection: Connection) -> None:
+        self.notes.append(("request reconnect", connection))
 
 
 class TurnedClock:
@@ -125,22 +140,39 @@ def identity(user: str = "ada", *files: str) -> Identity:
     return Identity(user, files, "test", 2e9)
 
 
-def make_session(desk: Any, sid: int = 1, user: str = "ada", codec: Codec | None = None) -> Session:
-    """A session that is not open yet."""
-    arrival = Arrival(codec or JsonEnvelope(), identity(user), (), "203.0.113.1:5555")
-    return Session(desk, sid, arrival, identity(user), 0)
+def make_session(sid: int = 1, user: str = "ada", codec: Codec | None = None) -> Session:
+    """A session that is REGISTERING."""
+    return Session(sid, identity(user), codec or JSON, 0)
 
 
-def open_session(desk: Any, sid: int = 1, user: str = "ada", codec: Codec | None = None) -> Session:
-    """A session whose frames flow, on a recording connection."""
-    session = make_session(desk, sid, user, codec)
-    session.opened(RecordingConnection(session))
-    session.held = None
+def open_connection(handler: ConnectionHandler, *sessions: Session, budget: Budget = BUDGET) -> Connection:
+    """A connection on a recording transport; sessions are attached by whoever tests."""
+    connection = Connection(handler, budget, sessions)
+    connection.on_open(RecordingTransport(connection))
+    return connection
+
+
+def open_session(sid: int = 1, user: str = "ada", codec: Codec | None = None, budget: Budget = BUDGET) -> Session:
+    """A session that is CONNECTED, on a recording transport."""
+    session = make_session(sid, user, codec)
+    session.attach(open_connection(RecordingHandler(), session, budget=budget))
     return session
 
 
-def connection_of(session: Session) -> RecordingConnection:
-    """The recording connection of an open session."""
+def connection_of(session: Session) -> Connection:
+    """The connection of a connected session."""
     connection = session.connection
-    assert isinstance(connection, RecordingConnection)
+    assert isinstance(connection, Connection)
     return connection
+
+
+def leave(session: Session) -> None:
+    """The client of a connected session is gone, without a close frame."""
+    connection_of(session).on_close(1006, "")
+
+
+def transport_of(session: Session) -> RecordingTransport:
+    """The recording transport of a connected session."""
+    transport = connection_of(session)._transport
+    assert isinstance(transport, RecordingTransport)
+    return transport

@@ -1,1 +1,1 @@
-"""The load generator: clients (`crowd`) and pushes (`pusher`) from processes of their own, and what they count."""
+"""The load generator: worker processes with WebSocket clients (`client_worker`) and pushes (`push_worker`)."""

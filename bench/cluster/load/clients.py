@@ -1,4 +1,4 @@
-"""WebSocket clients that cost as little as they can: they count, and look for one number."""
+"""WebSocket clients at minimal CPU cost: each counts bytes and searches for one marker."""
 
 import asyncio
 import base64
@@ -6,14 +6,17 @@ import os
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-AT_ONCE = 50  # connects under way
+MAX_CONNECTING = 50  # concurrent connects
+
+Endpoint = Callable[[int], tuple[str, int, bytes]]
+"""Host, port and handshake request of the n-th client."""
 
 
-def handshake(url: str, token: str, file: str = "") -> bytes:
-    """A browser's request head, more or less, for homing.json."""
-    where = urlsplit(url)
+def handshake_request(url: str, token: str, file: str = "") -> bytes:
+    """An opening handshake for homing.json, with a browser's usual headers."""
+    parts = urlsplit(url)
     lines = [
-        *(f"GET {where.path}{'?file=' + file if file else ''} HTTP/1.1", f"Host: {where.netloc}"),
+        *(f"GET {parts.path}{'?file=' + file if file else ''} HTTP/1.1", f"Host: {parts.netloc}"),
         *("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"),
         f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
         "Sec-WebSocket-Protocol: homing.json",
@@ -24,8 +27,8 @@ def handshake(url: str, token: str, file: str = "") -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def masked_text(payload: bytes) -> bytes:
-    """One text frame as clients send it, with a mask of zeros."""
+def masked_text_frame(payload: bytes) -> bytes:
+    """A client's text frame, with a mask of zeros."""
     length = len(payload)
     if length < 126:
         head = bytes((0x81, 0x80 | length))
@@ -36,14 +39,14 @@ def masked_text(payload: bytes) -> bytes:
     return head + b"\x00\x00\x00\x00" + payload
 
 
-class Client(asyncio.Protocol):
-    """Counts what comes; `on_data` may look at it."""
+class LoadClient(asyncio.Protocol):
+    """Counts received bytes; passes later data to `on_data`."""
 
-    __slots__ = ("_ready", "got", "mark", "on_data", "transport")
+    __slots__ = ("_ready", "bytes_received", "on_data", "ready_marker", "transport")
 
-    def __init__(self, mark: bytes) -> None:
-        self.mark = mark  # what says that the connection is ready
-        self.got = 0
+    def __init__(self, ready_marker: bytes) -> None:
+        self.ready_marker = ready_marker  # bytes whose arrival makes the connection ready
+        self.bytes_received = 0
         self.on_data: Callable[[bytes], None] | None = None
         self._ready: asyncio.Future[None] | None = asyncio.get_running_loop().create_future()
 
@@ -51,9 +54,9 @@ class Client(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self.got += len(data)
+        self.bytes_received += len(data)
         if self._ready is not None:
-            if self.mark in data:
+            if self.ready_marker in data:
                 self._ready.set_result(None)
                 self._ready = None
         elif self.on_data is not None:
@@ -61,7 +64,7 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._ready is not None and not self._ready.done():
-            self._ready.set_exception(ConnectionError("refused, or lost before it was ready"))
+            self._ready.set_exception(ConnectionError("the connection was refused, or lost before it was ready"))
 
     def send(self, data: bytes) -> None:
         self.transport.write(data)  # type: ignore[attr-defined]
@@ -71,25 +74,23 @@ class Client(asyncio.Protocol):
             await self._ready
 
 
-async def connect(
-    number: int, where: Callable[[int], tuple[str, int, bytes]], mark: bytes = b'"hello"'
-) -> list[Client]:
-    """Open so many clients, some at once. `where` says host, port and first bytes of the n-th."""
-    turns = asyncio.Semaphore(AT_ONCE)
+async def connect(count: int, endpoint: Endpoint, ready_marker: bytes = b'"hello"') -> list[LoadClient]:
+    """Connect `count` clients, some of them concurrently. ConnectionError: a client was refused or lost."""
+    slots = asyncio.Semaphore(MAX_CONNECTING)
     loop = asyncio.get_running_loop()
 
-    async def one(index: int) -> Client:
-        host, port, first = where(index)
-        async with turns:
-            _, client = await loop.create_connection(lambda: Client(mark), host, port)
-            client.send(first)
+    async def connect_one(index: int) -> LoadClient:
+        host, port, request = endpoint(index)
+        async with slots:
+            _, client = await loop.create_connection(lambda: LoadClient(ready_marker), host, port)
+            client.send(request)
             await client.wait_ready()
         return client
 
-    return await asyncio.gather(*map(one, range(number)))
+    return await asyncio.gather(*map(connect_one, range(count)))
 
 
-def close(clients: list[Client]) -> None:
-    """Let all of them go."""
+def close(clients: list[LoadClient]) -> None:
+    """Close all connections."""
     for client in clients:
         client.transport.close()

@@ -1,66 +1,66 @@
-"""Core: latencies counted in buckets that grow with the value, so that a million of them cost some hundred numbers.
+"""Core: latency histograms with buckets that grow with the value, so a million latencies need some hundred numbers.
 
-Log-linear: 32 buckets an octave, so a value is told within 3 %. Values are microseconds. A histogram is a plain list of
-counts: lists of several processes are added element by element.
+Log-linear: 32 buckets an octave, a relative error of at most 3 %. Values are microseconds. A histogram is a plain list
+of counts, so the histograms of several processes are added element by element.
 """
 
 import math
 
-SUB = 32  # buckets an octave, a power of two
-_BITS = SUB.bit_length() - 1
-TOP = (1 << 36) - 1  # microseconds, 19 hours: what is longer counts there
-SIZE = (36 - _BITS) * SUB + SUB
+BUCKETS_PER_OCTAVE = 32  # a power of two
+_BITS = BUCKETS_PER_OCTAVE.bit_length() - 1
+MAX_VALUE = (1 << 36) - 1  # microseconds, 19 hours; longer values count here
+SIZE = (36 - _BITS) * BUCKETS_PER_OCTAVE + BUCKETS_PER_OCTAVE
 
 
 def bucket(value: int) -> int:
-    """Where a value counts."""
-    if value < SUB:
+    """The index of the value's bucket."""
+    if value < BUCKETS_PER_OCTAVE:
         return value if value > 0 else 0
-    if value > TOP:
-        value = TOP
+    if value > MAX_VALUE:
+        value = MAX_VALUE
     shift = value.bit_length() - 1 - _BITS
-    return shift * SUB + (value >> shift)
+    return shift * BUCKETS_PER_OCTAVE + (value >> shift)
 
 
-def middle(index: int) -> float:
+def midpoint(index: int) -> float:
     """The value in the middle of a bucket, microseconds."""
-    if index < 2 * SUB:
+    if index < 2 * BUCKETS_PER_OCTAVE:
         return float(index)
-    shift = index // SUB - 1
-    low = (index - shift * SUB) << shift
+    shift = index // BUCKETS_PER_OCTAVE - 1
+    low = (index - shift * BUCKETS_PER_OCTAVE) << shift
     return low + ((1 << shift) - 1) / 2
 
 
 def empty() -> list[int]:
-    """A histogram of nothing."""
+    """A histogram without values."""
     return [0] * SIZE
 
 
 def trimmed(counts: list[int]) -> list[int]:
-    """Without the empty buckets at the end, to be sent."""
+    """The histogram without its trailing empty buckets, for sending."""
     end = len(counts)
     while end and not counts[end - 1]:
         end -= 1
     return counts[:end]
 
 
-def add(to: list[int], more: list[int]) -> None:
-    """Count `more` into `to`, which is as long at least."""
-    for index, count in enumerate(more):
-        to[index] += count
+def add(total: list[int], counts: list[int]) -> None:
+    """Add `counts` to `total` in place. `total` is at least as long."""
+    for index, count in enumerate(counts):
+        total[index] += count
 
 
 def quantile(counts: list[int], share: float) -> float:
-    """The value below which this share of all values lies, in milliseconds; nan for nothing."""
+    """The quantile at `share` (0 to 1), in milliseconds; nan for an empty histogram."""
     rank = sum(counts) * share
     seen = 0
     for index, count in enumerate(counts):
         seen += count
         if count and seen >= rank:
-            return round(middle(index) / 1000, 3)
+            return round(midpoint(index) / 1000, 3)
     return math.nan
 
 
 def quantiles(counts: list[int]) -> dict[str, float]:
-    """p50 and p99 in ms."""
+    """p50 and p99, in milliseconds."""
     return {"p50_ms": quantile(counts, 0.5), "p99_ms": quantile(counts, 0.99)}

@@ -1,56 +1,56 @@
-"""Open loop: messages leave when they are due, whatever became of those before; what was late is known."""
+"""Open-loop pacing: messages leave when they are due, whatever became of earlier ones; late messages are counted."""
 
 import asyncio
 import time
 from collections.abc import Callable
 
-from bench.cluster.load.ticks import Ticks
+from bench.cluster.load.periodic_timer import PeriodicTimer
 
-LATE = 0.02  # seconds behind its moment at which a message counts as late
-TOO_LATE = 0.05  # the share of late messages past which a run says nothing
+LATE_AFTER = 0.02  # seconds behind its due time at which a message counts as late
+MAX_LATE_SHARE = 0.05  # a run with a larger share of late messages is invalid
 
 
 class Pace:
-    """Calls `send(n, due)` for each n, `rate` times a second for `seconds`."""
+    """Sends `rate` messages a second for `seconds`."""
 
     def __init__(self, rate: float, seconds: float) -> None:
         self.rate = rate
-        self.number = int(rate * seconds)
+        self.total = int(rate * seconds)
         self.late = 0
-        self.began = 0.0
+        self.started_at = 0.0  # time.monotonic
 
     async def run(self, send: Callable[[list[int]], None]) -> None:
-        """`send` gets all that are due at once."""
-        self.began = time.monotonic()
+        """Call `send` with the numbers of all messages that have become due, until the last one."""
+        self.started_at = time.monotonic()
         sent = 0
-        over = asyncio.Event()
+        finished = asyncio.Event()
 
-        def tick() -> None:
+        def on_tick() -> None:
             nonlocal sent
             now = time.monotonic()
-            due = min(self.number, int((now - self.began) * self.rate) + 1)
+            due = min(self.total, int((now - self.started_at) * self.rate) + 1)
             if due > sent:
-                self.late += sum(1 for n in range(sent, due) if now - self.due(n) > LATE)
+                self.late += sum(1 for n in range(sent, due) if now - self.due_at(n) > LATE_AFTER)
                 send(list(range(sent, due)))
                 sent = due
-            if sent >= self.number:
-                over.set()
+            if sent >= self.total:
+                finished.set()
 
-        ticks = Ticks(1 / self.rate, tick)
+        timer = PeriodicTimer(1 / self.rate, on_tick)
         try:
-            await over.wait()
+            await finished.wait()
         finally:
-            ticks.close()
+            timer.close()
 
-    def due(self, n: int) -> float:
-        """When the n-th is meant to leave, on time.monotonic."""
-        return self.began + n / self.rate
+    def due_at(self, n: int) -> float:
+        """The time at which message n is due, on time.monotonic."""
+        return self.started_at + n / self.rate
 
     def due_us(self, n: int) -> int:
-        """The same in microseconds, as a push's data says it."""
-        return int(self.due(n) * 1e6)
+        """The same in microseconds, as in a push's data."""
+        return int(self.due_at(n) * 1e6)
 
     @property
     def valid(self) -> bool:
-        """Whether the generator kept up."""
-        return self.late <= self.number * TOO_LATE
+        """Whether the generator kept the pace."""
+        return self.late <= self.total * MAX_LATE_SHARE

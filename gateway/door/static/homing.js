@@ -7,12 +7,12 @@
 //   const answer = await homing.emit("save", text, { reply: true });
 //
 // Comes back by itself when the protocol says that it may, joins its files again, drops a push that it has seen.
-// `onstate({ state, ... })` hears: connecting, open, waiting, closed.
+// `onstate({ state, ... })` is called with: connecting, open, waiting, closed.
 
-const FOR_GOOD = new Set([1000, 1001, 1002, 1003, 1007, 1008, 1009, 4400, 4403, 4409]); // never come back by oneself
-const PATIENCE = { 1013: 5000, 4429: 5000 }; // full, or too fast: ms to wait at least
-const FLOOR = 500, CEILING = 30_000, STEADY = 30_000; // ms
-const SEEN = 1000, WAITING = 100; // push ids remembered; emits held while not connected
+const NEVER_RECONNECT = new Set([1000, 1001, 1002, 1003, 1007, 1008, 1009, 4400, 4403, 4409]); // the gateway's close_codes.py
+const MIN_DELAY_MS = { 1013: 5000, 4429: 5000 }; // full, or over a rate
+const BASE_DELAY_MS = 500, MAX_DELAY_MS = 30_000, STABLE_AFTER_MS = 30_000; // ms
+const REMEMBERED_PUSHES = 1000, MAX_QUEUED = 100; // push ids remembered; emits held while not connected
 
 export class HomingError extends Error {
   constructor({ code, message, field, retry_ms }) {
@@ -24,13 +24,14 @@ export class HomingError extends Error {
 export class Homing {
   session = null; node = null; // our sid and the gateway we are on, while connected
   onstate = () => {};
+  onfile = () => {}; // { file, joined }: the backend did it, or a new token no longer grants the file
   onerror = (error) => console.error(error);
   #url; #getToken; #token = null; #socket = null; #timer = null; #ping = null;
   #handlers = new Map(); // event -> function
   #asked = new Map(); // id -> { resolve, reject }
   #seen = new Map(); // push id -> promise of what the handler answered
   #waiting = []; // messages for when we are connected
-  #files; #ids = 0; #failures = 0; #openedAt = 0; #comeBackAt = 0; #heard = false; #closed = false;
+  #files; #ids = 0; #failures = 0; #openedAt = 0; #maxBytes = Infinity; #reconnectAfterAt = 0; #heard = false; #closed = false;
 
   // url: ws://host/ws. token: a string, or a function that gives one (or its promise); asked again after a 4401.
   constructor(url, { token, files = [], onstate, onerror } = {}) {
@@ -79,7 +80,7 @@ export class Homing {
     try {
       this.#token ??= await this.#getToken();
     } catch (error) {
-      if (!this.#closed) this.onerror(error), this.#comeBack(0, "no token");
+      if (!this.#closed) this.onerror(error), this.#reconnectAfter(0, "no token");
       return;
     }
     if (this.#closed) return;
@@ -101,9 +102,13 @@ export class Homing {
       case "event": return this.#deliver(message);
       case "ok": return asked?.resolve();
       case "reply": return asked?.resolve(message.data);
+      case "joined": return this.onfile({ file: message.file, joined: true });
+      case "left":
+        this.#files.delete(message.file); // not joined again after a reconnect
+        return this.onfile({ file: message.file, joined: false });
       case "error": return asked ? asked.reject(new HomingError(message)) : this.onerror(new HomingError(message));
       case "reconnect": // a random moment within; the close follows
-        this.#comeBackAt = Date.now() + Math.random() * message.after_ms;
+        this.#reconnectAfterAt = Date.now() + Math.random() * message.after_ms;
     }
   }
 
@@ -112,9 +117,14 @@ export class Homing {
     this.node = hello.node;
     this.#openedAt = Date.now();
     const joins = [...this.#files].filter((file) => !hello.files?.includes(file));
-    Promise.all(joins.map((file) => this.#ask({ type: "join", file }))).then(
-      () => this.session === hello.session && this.onstate({ state: "open", ...hello }),
-      this.onerror,
+    const joined = [...(hello.files ?? [])], refused = [];
+    const join = (file) => this.#ask({ type: "join", file }).then(
+      () => joined.push(file),
+      (error) => (refused.push({ file, code: error.code }), this.onerror(Object.assign(error, { file }))),
+    );
+    this.#maxBytes = hello.max_bytes ?? Infinity;
+    Promise.all(joins.map(join)).then(
+      () => this.session === hello.session && this.onstate({ state: "open", ...hello, files: joined, refused }),
     );
     for (const waiting of this.#waiting.splice(0)) if (!waiting.dropped) this.#send(waiting);
     this.#ping = setInterval(() => this.#probe(), hello.ping_ms || 25_000);
@@ -134,7 +144,7 @@ export class Homing {
       const handler = this.#handlers.get(event) ?? this.#handlers.get("*");
       answered = (async () => handler?.(data, message))();
       if (push) this.#seen.set(push, answered);
-      if (this.#seen.size > SEEN) this.#seen.delete(this.#seen.keys().next().value);
+      if (this.#seen.size > REMEMBERED_PUSHES) this.#seen.delete(this.#seen.keys().next().value);
     }
     try {
       const answer = await answered; // a push that came twice is acked twice, and handled once
@@ -161,11 +171,17 @@ export class Homing {
 
   #send(waiting) {
     if (this.session && this.#socket.readyState === 1) {
-      this.#socket.send(JSON.stringify(waiting.message));
+      const text = JSON.stringify(waiting.message);
+      // A character is at most three bytes of UTF-8: only what may be too large is measured.
+      if (text.length * 3 > this.#maxBytes && new TextEncoder().encode(text).length > this.#maxBytes) {
+        const message = `more than the ${this.#maxBytes} bytes that the gateway takes in one message`;
+        return void waiting.reject?.(new HomingError({ code: "too_large", message }));
+      }
+      this.#socket.send(text);
       return waiting.resolve?.();
     }
     if (waiting.message.type === "ack") return; // of a connection that is gone
-    if (this.#waiting.length < WAITING) return void this.#waiting.push(waiting);
+    if (this.#waiting.length < MAX_QUEUED) return void this.#waiting.push(waiting);
     waiting.reject?.(new HomingError({ code: "busy", message: "not connected, and too much waits already" }));
   }
 
@@ -173,16 +189,16 @@ export class Homing {
     const old = this.#socket;
     this.#socket = null;
     old.close();
-    if (this.session && Date.now() - this.#openedAt >= STEADY) this.#failures = 0;
+    if (this.session && Date.now() - this.#openedAt >= STABLE_AFTER_MS) this.#failures = 0;
     if (code === 4401) this.#token = null; // a new one first
-    if (FOR_GOOD.has(code)) return this.#end("closed", { code, reason });
-    this.#comeBack(PATIENCE[code] ?? 0, reason || String(code));
+    if (NEVER_RECONNECT.has(code)) return this.#end("closed", { code, reason });
+    this.#reconnectAfter(MIN_DELAY_MS[code] ?? 0, reason || String(code));
   }
 
-  #comeBack(atLeast, reason) {
-    const backOff = Math.random() * Math.min(CEILING, FLOOR * 2 ** this.#failures++);
-    const wait = this.#comeBackAt ? Math.max(0, this.#comeBackAt - Date.now()) : atLeast + backOff;
-    this.#comeBackAt = 0;
+  #reconnectAfter(atLeast, reason) {
+    const backOff = Math.random() * Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** this.#failures++);
+    const wait = this.#reconnectAfterAt ? Math.max(0, this.#reconnectAfterAt - Date.now()) : atLeast + backOff;
+    this.#reconnectAfterAt = 0;
     this.#end("waiting", { wait, reason });
     this.#timer = setTimeout(() => this.#connect(), wait);
   }

@@ -8,7 +8,7 @@ const USERS = [
   { user: query.get("a") ?? "ada", host: location.host },
   { user: query.get("b") ?? "bob", host: query.get("second") ?? location.host },
 ];
-const ROWS = 5, LINES = 3; // reports shown, and lines of what a client heard
+const ROWS = 5, LINES = 3; // reports shown, and lines of what a client received
 
 const make = (tag, props = {}, ...inside) => {
   const element = Object.assign(document.createElement(tag), props);
@@ -74,7 +74,7 @@ function describe({ user = "", outcome = "OFFLINE", latency = "", ...rest }) {
 function openPane({ user, host }) {
   document.querySelector("#panes").append(document.querySelector("#pane").content.cloneNode(true));
   const pane = document.querySelector("#panes").lastElementChild;
-  const [canvas, heard, toggle, where] = ["canvas", ".heard", ".toggle", ".where"].map((what) => pane.querySelector(what));
+  const [canvas, received, toggle, where] = ["canvas", ".received", ".toggle", ".where"].map((what) => pane.querySelector(what));
   pane.querySelector(".user").textContent = user;
   pane.dataset.strokes = 0;
   const own = getComputedStyle(pane.querySelector(".user")).color;
@@ -83,8 +83,8 @@ function openPane({ user, host }) {
 
   const note = (event, message, detail) => {
     const line = make("li", {}, make("b", { textContent: event }), ` ${detail}  ${message.file ? `[file ${message.file}]` : ""} push ${message.push}`);
-    heard.prepend(line);
-    while (heard.children.length > LINES) heard.lastChild.remove();
+    received.prepend(line);
+    while (received.children.length > LINES) received.lastChild.remove();
   };
   const paint = ({ by, points }) => {
     Object.assign(draw, { lineWidth: 6, lineCap: "round", lineJoin: "round", strokeStyle: colours[by] ?? own });

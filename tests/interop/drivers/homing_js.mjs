@@ -24,6 +24,8 @@ homing.on("*", async (data, { event, push, file }) => {
   return { seen: data };
 });
 
+homing.onfile = (change) => tell("file", change);
+
 const done = (id) => [(value) => tell("done", { id, value }), (error) => tell("failed", { id, code: error.code })];
 readline.createInterface({ input: process.stdin }).on("line", (line) => {
   const { id, call, args } = JSON.parse(line);

@@ -1,11 +1,19 @@
-"""The table of endings agrees with protocol.md."""
+"""The table of close codes, its copies (homing.js, the command), and docs/protocol.md, all agree."""
+
+import json
+import re
+from pathlib import Path
 
 import pytest
 
 from gateway.close_codes import CLOSE_CODES, ERRORS, Retry, may_retry
-from gateway.door import head, upgrade
-from gateway.door import listener as door
+from gateway.door import admission, handshake, head, upgrade, websocket_endpoint
 from gateway.door.values import Refusal
+from homing.command.reconnect import after_close
+
+ROOT = Path(__file__).resolve().parents[3]
+CODES = sorted({row.code for row in CLOSE_CODES} | {1010, 3000, 4999})  # and some that are unknown
+BACK_OFF = 5  # seconds at least
 
 
 @pytest.mark.parametrize(
@@ -32,10 +40,50 @@ def test_reasons_fit_and_rows_are_told_apart():
     assert {row.reason for row in CLOSE_CODES if row.code == 4408} == {"auth", "heartbeat", "slow"}
 
 
-def test_every_refusal_of_the_door_is_in_the_table():
+def test_every_refusal_of_the_listener_is_in_the_table():
     refusals = [
-        value for module in (door, head, upgrade) for value in vars(module).values() if isinstance(value, Refusal)
+        value
+        for module in (admission, handshake, head, upgrade, websocket_endpoint)
+        for value in vars(module).values()
+        if isinstance(value, Refusal)
     ]
     assert len(refusals) > 10
     for refusal in refusals:
         assert refusal.status in ERRORS[refusal.code].statuses
+
+
+def homing_js() -> tuple[set[int], dict[int, int]]:
+    """The codes after which homing.js stays away, and its least delays in ms by code."""
+    text = (ROOT / "gateway" / "door" / "static" / "homing.js").read_text()
+    never = re.search(r"NEVER_RECONNECT = new Set\((\[[^\]]*\])\)", text)
+    delays = re.search(r"MIN_DELAY_MS = \{([^}]*)\}", text)
+    assert never
+    assert delays
+    pairs = (pair.split(":") for pair in delays[1].replace("_", "").split(","))
+    return set(json.loads(never[1])), {int(code): int(ms) for code, ms in pairs}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_homing_js_follows_the_table(code):
+    never, delays = homing_js()
+    retry = may_retry(code)
+    assert (code in never) is (retry in (Retry.NEVER, Retry.NOT_NEEDED))
+    assert delays.get(code, 0) == (BACK_OFF * 1000 if retry is Retry.BACK_OFF else 0)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_command_follows_the_table(code):
+    decision, retry = after_close(code), may_retry(code)
+    assert decision.reconnect is (retry not in (Retry.NEVER, Retry.NOT_NEEDED))
+    assert decision.min_delay == (BACK_OFF if retry is Retry.BACK_OFF else 0.0)
+
+
+def test_the_document_lists_every_code_and_reason():
+    page = (ROOT / "docs" / "protocol.md").read_text()
+    table = page[page.index("## Close codes") : page.index("## Heartbeat")]
+    words = {Retry.NOT_NEEDED: "done", Retry.NEW_TOKEN: "new token first", Retry.NEVER: "do not retry"}
+    words |= {Retry.RECONNECT: "reconnect", Retry.BACK_OFF: "back off"}
+    for row in CLOSE_CODES:
+        lines = [line for line in table.splitlines() if line.startswith("|") and str(row.code) in line.split("|")[1]]
+        reason = row.reason if row.code >= 4000 and row.code != 4403 else ""  # of 4403 the caller's own
+        assert any(words[row.retry] in line and reason in line for line in lines), row

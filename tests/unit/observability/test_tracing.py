@@ -37,7 +37,7 @@ def test_without_a_parent_the_ratio_decides():
     assert 200 < len(roots) < 300
     assert len({context.trace_id for context in roots}) == len(roots)
     assert all(not context.parent_id for context in roots)
-    assert tracer.continued("") is None
+    assert tracer.begin_if_traced("") is None
 
 
 def test_a_trace_that_is_only_named_has_no_parent():
@@ -46,22 +46,22 @@ def test_a_trace_that_is_only_named_has_no_parent():
     assert (context.trace_id, context.parent_id) == (TRACE, "")
 
 
-def test_without_a_collector_nothing_is_sampled_and_traces_are_passed_on():
+def test_without_a_collector_nothing_is_sampled_and_traces_are_propagated():
     assert not OFF.on
     assert OFF.begin(SAMPLED) is OFF.begin("") is None
     assert Tracer(None, ratio=1.0).begin("") is None
-    assert OFF.passed_on(SAMPLED) == SAMPLED
-    assert OFF.passed_on("") == ""
-    named = OFF.passed_on(NAMED)
+    assert OFF.propagated(SAMPLED) == SAMPLED
+    assert OFF.propagated("") == ""
+    named = OFF.propagated(NAMED)
     assert tp.trace_id_of(named) == TRACE
     assert tp.span_id_of(named), "zeros must not go over the wire"
     assert tp.sampled(named)
 
 
-def test_a_span_is_handed_over_whole():
+def test_a_span_is_recorded_with_all_its_fields():
     spans: list[Span] = []
     tracer = Tracer(spans.append, seed=1)
-    context = tracer.below(Context(TRACE, SPAN, ""))
+    context = tracer.child_of(Context(TRACE, SPAN, ""))
     tracer.record(context, "name", SERVER, 1, 2, {"a": 1}, "broken", (SAMPLED,))
     assert spans == [Span(Context(TRACE, context.span_id, SPAN), "name", SERVER, 1, 2, {"a": 1}, "broken", (SAMPLED,))]
     OFF.record(context, "name", SERVER, 1, 2, {})
@@ -102,16 +102,16 @@ def test_without_a_collector_nothing_of_opentelemetry_is_imported(service, unwan
 
 @pytest.mark.parametrize("service", ["gateway", "router"])
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
-        ("trace.otlp=localhost", "trace: otlp = 'localhost' is not a URL such as http://127.0.0.1:4317"),
-        ("trace.ratio=2", "trace.ratio: "),
-        ("trace.colour=red", "trace: Object contains unknown field `colour`"),
+        ("trace.otlp=localhost", "[trace]: otlp = 'localhost' is not a URL such as http://127.0.0.1:4317"),
+        ("trace.ratio=2", "[trace] ratio: "),
+        ("trace.colour=red", "[trace] colour: unknown; there are: otlp, ratio"),
     ],
 )
-def test_row_65_a_mistake_in_the_section_is_one_line_and_exit_code_2(service, setting, told, capsys):
+def test_row_65_a_mistake_in_the_section_is_one_line_and_exit_code_2(service, setting, message, capsys):
     main = importlib.import_module(f"{service}.__main__").main
     assert main(["--set", setting]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"configuration: {told}")
+    assert error.startswith(f"configuration: --set {setting}: {message}")
     assert error.count("\n") == 1

@@ -12,23 +12,23 @@ INFO = SessionInfo("/", "test", 5)
 OLD, NEW, OTHER = Incarnation("n", 10), Incarnation("n", 50), Incarnation("m", 20)
 
 
-class Rig:
+class RouteTableRig:
     def __init__(self) -> None:
         self.table = RouteTable("c")
         self.revision = 100
 
-    def fold(self, *changes: Change) -> TableChange:
+    def apply(self, *changes: Change) -> TableChange:
         self.revision += 1
-        return self.table.fold(Changes(self.revision, changes))
+        return self.table.apply(Changes(self.revision, changes))
 
     def up(self, *incarnations: Incarnation, number: int = 0) -> TableChange:
         changes = []
         for incarnation in incarnations:
             changes += [node(incarnation), put(KEYS.batch(incarnation.node), b"%d" % number)]
-        return self.fold(*changes)
+        return self.apply(*changes)
 
     def down(self, incarnation: Incarnation) -> TableChange:
-        return self.fold(gone(KEYS.node(incarnation.node)), gone(KEYS.batch(incarnation.node)))
+        return self.apply(gone(KEYS.node(incarnation.node)), gone(KEYS.batch(incarnation.node)))
 
 
 def put(key: str, value: bytes = b"", created: int = 100) -> Change:
@@ -48,16 +48,16 @@ def session(sid: int, incarnation: Incarnation, created: int = 100, user: str = 
 
 
 @pytest.fixture
-def rig() -> Rig:
-    return Rig()
+def rig() -> RouteTableRig:
+    return RouteTableRig()
 
 
-def test_a_node_comes_changes_and_goes(rig: Rig) -> None:
+def test_a_node_comes_changes_and_goes(rig: RouteTableRig) -> None:
     assert rig.up(OLD) == TableChange(up=((OLD, NODE),), batches=((OLD, 0),))
     assert rig.table.present(OLD)
     draining = msgspec.structs.replace(NODE, draining=True)
-    assert rig.fold(node(OLD, draining)).changed == ((OLD, draining),)
-    assert rig.fold(put(KEYS.batch("n"), b"12")) == TableChange(batches=((OLD, 12),))
+    assert rig.apply(node(OLD, draining)).changed == ((OLD, draining),)
+    assert rig.apply(put(KEYS.batch("n"), b"12")) == TableChange(batches=((OLD, 12),))
     assert rig.table.batch(OLD) == 12
     assert rig.down(OLD) == TableChange(gone=(OLD,))
     assert not rig.table.present(OLD)
@@ -65,43 +65,43 @@ def test_a_node_comes_changes_and_goes(rig: Rig) -> None:
     assert rig.table.lingering() == [OLD]
 
 
-def test_another_epoch_replaces_a_incarnation(rig: Rig) -> None:
+def test_another_epoch_replaces_an_incarnation(rig: RouteTableRig) -> None:
     rig.up(OLD)
     change = rig.up(NEW)
     assert change.gone == (OLD,)
     assert change.up == ((NEW, NODE),)
 
 
-def test_a_incarnation_that_came_and_went_within_one_fold_is_not_told_and_does_not_linger(rig: Rig) -> None:
-    assert rig.fold(node(OLD), session(1, OLD), gone(KEYS.node("n"))) == TableChange()
+def test_an_incarnation_that_came_and_went_in_one_message_is_no_change_and_does_not_linger(rig: RouteTableRig) -> None:
+    assert rig.apply(node(OLD), session(1, OLD), gone(KEYS.node("n"))) == TableChange()
     assert rig.table.lingering() == []
-    assert rig.table.over() == [OLD]
+    assert rig.table.ended() == [OLD]
 
 
-def test_routes_of_a_lingering_incarnation_count_until_it_is_ended(rig: Rig) -> None:
+def test_routes_of_a_lingering_incarnation_count_until_it_is_ended(rig: RouteTableRig) -> None:
     rig.up(OLD)
-    rig.fold(session(1, OLD), put(KEYS.file("f", OLD)))
+    rig.apply(session(1, OLD), put(KEYS.file("f", OLD)))
     rig.down(OLD)
     assert rig.table.session(1) is not None
     assert rig.table.file("f") == [OLD]
-    assert rig.table.over() == []
+    assert rig.table.ended() == []
     rig.table.end(OLD)
     assert rig.table.session(1) is None
     assert rig.table.user("u") == []
     assert rig.table.file("f") == []
-    assert rig.table.over() == [OLD]
+    assert rig.table.ended() == [OLD]
 
 
-def test_ending_a_present_incarnation_changes_nothing(rig: Rig) -> None:
+def test_ending_a_present_incarnation_changes_nothing(rig: RouteTableRig) -> None:
     rig.up(OLD)
-    rig.fold(session(1, OLD))
+    rig.apply(session(1, OLD))
     rig.table.end(OLD)
     assert rig.table.session(1) is not None
 
 
-def test_the_newest_registration_whose_incarnation_counts_is_the_route(rig: Rig) -> None:
+def test_the_newest_registration_whose_incarnation_counts_is_the_route(rig: RouteTableRig) -> None:
     rig.up(OLD, OTHER)
-    rig.fold(session(1, OTHER, created=200), session(1, OLD, created=150))
+    rig.apply(session(1, OTHER, created=200), session(1, OLD, created=150))
     assert rig.table.session(1).incarnation == OTHER
     assert [r.incarnation for r in rig.table.user("u")] == [OTHER]
     rig.down(OTHER)
@@ -110,36 +110,36 @@ def test_the_newest_registration_whose_incarnation_counts_is_the_route(rig: Rig)
     assert [r.incarnation for r in rig.table.user("u")] == [OLD]
 
 
-def test_a_route_of_an_old_epoch_does_not_count(rig: Rig) -> None:
+def test_a_route_of_an_old_epoch_does_not_count(rig: RouteTableRig) -> None:
     rig.up(NEW)
-    rig.fold(session(1, OLD))
+    rig.apply(session(1, OLD))
     assert rig.table.session(1) is None
-    assert rig.table.over() == [OLD]
+    assert rig.table.ended() == [OLD]
 
 
-def test_a_key_that_is_put_again_is_still_one_record(rig: Rig) -> None:
+def test_a_key_that_is_put_again_is_still_one_record(rig: RouteTableRig) -> None:
     rig.up(OLD)
-    rig.fold(session(1, OLD), session(1, OLD))
+    rig.apply(session(1, OLD), session(1, OLD))
     assert len(rig.table.user("u")) == 1
-    rig.fold(gone(KEYS.session("u", 1, OLD)))
+    rig.apply(gone(KEYS.session("u", 1, OLD)))
     assert rig.table.session(1) is None
     assert rig.table.user("u") == []
 
 
-def test_keys_of_a_incarnation_are_the_keys_that_were_put(rig: Rig) -> None:
+def test_keys_of_an_incarnation_are_the_keys_that_were_put(rig: RouteTableRig) -> None:
     rig.up(OLD)
-    rig.fold(session(1, OLD, user="a/b"), session(2, OLD), session(3, NEW), put(KEYS.file("f%", OLD)))
+    rig.apply(session(1, OLD, user="a/b"), session(2, OLD), session(3, NEW), put(KEYS.file("f%", OLD)))
     every = {KEYS.session("a/b", 1, OLD), KEYS.session("u", 2, OLD), KEYS.file("f%", OLD)}
     assert set(rig.table.keys_of(OLD, 10)) == every
     assert set(rig.table.keys_of(OLD, 2)) < every
     assert rig.table.keys_of(Incarnation("x", 1), 10) == []
 
 
-def test_a_snapshot_is_diffed_and_batches_before_nodes_in_key_order_are_told(rig: Rig) -> None:
+def test_a_snapshot_is_diffed_also_when_batches_come_before_nodes(rig: RouteTableRig) -> None:
     rig.up(OLD, OTHER)
-    rig.fold(session(1, OLD), session(2, OTHER))
+    rig.apply(session(1, OLD), session(2, OTHER))
     entries = [put(KEYS.batch("n"), b"4", 50), node(NEW), session(3, NEW), session(2, OTHER)]
-    change = rig.table.replace(Snapshot(900, [c.entry for c in entries]))
+    change = rig.table.load(Snapshot(900, [c.entry for c in entries]))
     assert set(change.gone) == {OLD, OTHER}
     assert change.up == ((NEW, NODE),)
     assert change.batches == ((NEW, 4),)
@@ -153,32 +153,32 @@ def test_a_snapshot_is_diffed_and_batches_before_nodes_in_key_order_are_told(rig
     "key",
     ["nonsense", "sessions/u/x/n.1", "sessions/u/1/n", "sessions/u/1", "files/f", "files/f/n.x", "nodes/a/b", "layout"],
 )
-def test_keys_that_nobody_can_read_are_left_alone(rig: Rig, key: str) -> None:
-    assert rig.fold(put(KEYS.prefix + key), gone(KEYS.prefix + key)) == TableChange()
+def test_keys_that_cannot_be_parsed_are_ignored(rig: RouteTableRig, key: str) -> None:
+    assert rig.apply(put(KEYS.prefix + key), gone(KEYS.prefix + key)) == TableChange()
     assert len(rig.table) == 0
 
 
-def test_values_that_nobody_can_read_are_not_routed(rig: Rig) -> None:
+def test_values_that_cannot_be_decoded_are_not_routed(rig: RouteTableRig) -> None:
     rig.up(OLD)
-    rig.fold(put(KEYS.session("u", 1, OLD), b"{"), put(KEYS.batch("n"), b"-1"))
+    rig.apply(put(KEYS.session("u", 1, OLD), b"{"), put(KEYS.batch("n"), b"-1"))
     assert rig.table.session(1) is None
     assert rig.table.batch(OLD) == 0
-    assert rig.fold(put(KEYS.node("n"), b"{", OLD.epoch)).gone == (OLD,)
+    assert rig.apply(put(KEYS.node("n"), b"{", OLD.epoch)).gone == (OLD,)
 
 
-def test_deletes_of_what_is_not_there_are_no_trouble(rig: Rig) -> None:
+def test_deletes_of_absent_keys_are_ignored(rig: RouteTableRig) -> None:
     rig.up(OLD)
-    rig.fold(session(1, OLD))
-    rig.fold(gone(KEYS.session("u", 1, NEW)), gone(KEYS.session("v", 1, OLD)), gone(KEYS.file("f", OLD)))
+    rig.apply(session(1, OLD))
+    rig.apply(gone(KEYS.session("u", 1, NEW)), gone(KEYS.session("v", 1, OLD)), gone(KEYS.file("f", OLD)))
     assert rig.table.session(1) is not None
 
 
-def test_a_user_of_many_sessions_loses_them_one_by_one(rig: Rig) -> None:
+def test_a_user_of_many_sessions_loses_them_one_by_one(rig: RouteTableRig) -> None:
     rig.up(OLD)
-    rig.fold(*(session(sid, OLD) for sid in range(500)))
+    rig.apply(*(session(sid, OLD) for sid in range(500)))
     assert len(rig.table.user("u")) == 500
     for sid in range(500):
-        rig.fold(gone(KEYS.session("u", sid, OLD)))
+        rig.apply(gone(KEYS.session("u", sid, OLD)))
         assert len(rig.table.user("u")) == 499 - sid
-    assert rig.table.over() == []
+    assert rig.table.ended() == []
     assert rig.table.keys_of(OLD, 1) == []

@@ -1,4 +1,4 @@
-"""What a caller sends, checked field by field."""
+"""The checks of a push request, field by field."""
 
 import pytest
 from google.protobuf.duration_pb2 import Duration

@@ -1,12 +1,12 @@
-"""Rows as tests want them."""
+"""Rows for the tests of the comparison."""
 
 from bench.compare.rows import Row
 
 
 def row(mode: str, gateways: int, cpu: float, bus: str = "redis", target: str = "unicast", **changes: object) -> Row:
-    """A measured row: broadcast is handled by all gateways, routed by one."""
+    """A measured row: all gateways handle a broadcast push, one handles a routed push."""
     handled = float(gateways if mode == "broadcast" else 1)
-    facts = {
+    values = {
         "mode": mode,
         "bus": bus,
         "gateways": gateways,
@@ -27,10 +27,10 @@ def row(mode: str, gateways: int, cpu: float, bus: str = "redis", target: str = 
         "late": 0,
         "valid": True,
     }
-    return Row(**(facts | changes))
+    return Row(**(values | changes))
 
 
-def both() -> list[Row]:
+def all_rows() -> list[Row]:
     """Two modes over two buses, 1 to 8 gateways."""
     return [
         row(mode, gateways, 200 + (50 * gateways if mode == "broadcast" else 0), bus)

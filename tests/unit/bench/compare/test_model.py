@@ -1,22 +1,22 @@
-"""The model: what is fitted, how it goes on, and that it draws nothing from a row that says nothing."""
+"""The model: its fit, its extension to more gateways, and that invalid rows have no part in it."""
 
 import pytest
 
-from bench.compare.model import EXTENDED, SENTENCE, curves, fit, handled
-from tests.unit.bench.compare.rows import both, row
+from bench.compare.model import DESCRIPTION, EXTENDED, curves, fit, messages_handled
+from tests.unit.bench.compare.rows import all_rows, row
 
 
-def test_a_line_is_found_again() -> None:
+def test_the_fit_finds_an_exact_line() -> None:
     a, b = fit([(x, 120 + 30 * x) for x in (1, 2, 4, 8)])
     assert (a, b) == (pytest.approx(120), pytest.approx(30))
 
 
-def test_what_does_not_vary_has_a_mean_and_no_slope() -> None:
+def test_constant_points_have_a_mean_and_no_slope() -> None:
     assert fit([(1.0, 100), (1.001, 140), (1.0, 120)]) == (120, 0.0)
     assert fit([(1.0, 100)]) == (100, 0.0)
 
 
-def test_noise_never_makes_more_gateways_cheaper() -> None:
+def test_the_slope_is_never_negative() -> None:
     assert fit([(1, 300), (2, 200)]) == (250, 0.0)
 
 
@@ -30,31 +30,31 @@ def test_noise_never_makes_more_gateways_cheaper() -> None:
         ("broadcast", "file", 1000, 1000),
     ],
 )
-def test_who_handles_a_push(mode: str, target: str, gateways: int, expected: int) -> None:
-    assert handled(mode, target, gateways, 20) == expected
+def test_messages_handled_per_push(mode: str, target: str, gateways: int, expected: int) -> None:
+    assert messages_handled(mode, target, gateways, 20) == expected
 
 
-def test_each_curve_goes_on_to_a_thousand_gateways() -> None:
-    made = curves(both(), 20)
-    assert [(curve.mode, curve.bus) for curve in made] == [
+def test_each_curve_extends_to_a_thousand_gateways() -> None:
+    result = curves(all_rows(), 20)
+    assert [(curve.mode, curve.bus) for curve in result] == [
         ("routed", "redis"),
         ("broadcast", "redis"),
         ("routed", "kafka"),
         ("broadcast", "kafka"),
     ]
-    assert tuple(point.gateways for point in made[0].points) == EXTENDED
-    routed, broadcast = made[0].points[-1], made[1].points[-1]
+    assert tuple(point.gateways for point in result[0].points) == EXTENDED
+    routed, broadcast = result[0].points[-1], result[1].points[-1]
     assert (routed.handled_per_push, routed.cpu_us_per_delivery) == (1, 200)
     assert (broadcast.handled_per_push, broadcast.cpu_us_per_delivery) == (1000, 50_200)
-    assert SENTENCE.startswith("Model, not measured")
+    assert DESCRIPTION.startswith("Model, not measured")
 
 
-def test_rows_that_are_not_valid_make_no_model() -> None:
+def test_invalid_rows_are_not_fitted() -> None:
     assert curves([row("routed", 1, 100, valid=False)], 20) == []
     mixed = [row("routed", 1, 100), row("routed", 2, 9000, valid=False)]
     assert curves(mixed, 20)[0].a_us == 100
 
 
-def test_from_one_number_of_gateways_nothing_is_said_about_more() -> None:
-    made = curves([one for one in both() if one.gateways == 1], 20)
-    assert {curve.mode for curve in made if curve.target == "unicast"} == {"routed"}
+def test_one_number_of_gateways_gives_no_broadcast_curve() -> None:
+    result = curves([measured for measured in all_rows() if measured.gateways == 1], 20)
+    assert {curve.mode for curve in result if curve.target == "unicast"} == {"routed"}

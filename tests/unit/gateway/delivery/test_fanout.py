@@ -7,17 +7,14 @@ from hypothesis import strategies as st
 
 from gateway.delivery.fanout import SLICE, Fanout, PushJob, target_of
 from gateway.outcome import DROPPED_SLOW, EXPIRED, OFFLINE, QUEUED, UNREACHABLE, WRITTEN
-from gateway.sessions.budget import Budget
 from gateway.sessions.session import Session
 from gateway.wire.bare import Bare
 from gateway.wire.envelope_json import JsonEnvelope
-from gateway.wire.ports import Pushed
+from gateway.wire.values import Messages, PushedMessage
 from homing.internal.v1 import node_pb2
 from observability import names
 from observability.counters import counters
-from tests.support.wire import RecordingDesk, connection_of, open_session
-
-BUDGET = Budget(unsent_bytes=1000, behind_s=10)
+from tests.support.wire import leave, open_session, transport_of
 
 
 class CountingCodec(JsonEnvelope):
@@ -25,7 +22,7 @@ class CountingCodec(JsonEnvelope):
         super().__init__()
         self.encoded = 0
 
-    def push(self, pushed: Pushed) -> bytes:
+    def push(self, pushed: PushedMessage) -> Messages:
         self.encoded += 1
         return super().push(pushed)
 
@@ -53,8 +50,8 @@ class Rig:
 
     def run(self) -> list[Session]:
         slow: list[Session] = []
-        while (turn := self.fanout.turn(BUDGET, self.counters)) is not None:
-            slow += turn[1]
+        while (result := self.fanout.write_slice(self.counters)) is not None:
+            slow += result.slow
         return slow
 
 
@@ -63,8 +60,7 @@ def counts(answer: node_pb2.PushAnswer) -> dict[int, int]:
 
 
 def sessions(number: int, codec: JsonEnvelope | Bare | None = None) -> list[Session]:
-    desk = RecordingDesk()
-    return [open_session(desk, sid, f"user-{sid}", codec) for sid in range(1, number + 1)]
+    return [open_session(sid, f"user-{sid}", codec) for sid in range(1, number + 1)]
 
 
 def test_a_push_is_encoded_once_per_codec_and_shared() -> None:
@@ -73,9 +69,9 @@ def test_a_push_is_encoded_once_per_codec_and_shared() -> None:
     rig.add(make_push(), many + bare)
     assert rig.run() == []
     assert codec.encoded == 1
-    first = connection_of(many[0]).frames[0]
-    assert all(connection_of(session).frames[0] is first for session in many)
-    assert connection_of(bare[0]).frames[0] is connection_of(bare[1]).frames[0] is not first
+    first = transport_of(many[0]).frames[0]
+    assert all(transport_of(session).frames[0] is first for session in many)
+    assert transport_of(bare[0]).frames[0] is transport_of(bare[1]).frames[0] is not first
     (answer,) = rig.answers
     assert (answer.verdict, counts(answer)) == (node_pb2.DONE, {WRITTEN: 302})
     assert len(answer.deliveries) == 100
@@ -89,27 +85,27 @@ def test_exceptions_and_nobody_left() -> None:
     rig.add(make_push(except_sessions=[1]), [one])
     rig.run()
     assert not rig.answers[1].counts
-    assert [connection_of(one).frames, len(connection_of(two).frames)] == [[], 1]
+    assert [transport_of(one).frames, len(transport_of(two).frames)] == [[], 1]
     assert [answer.verdict for answer in rig.answers] == [node_pb2.DONE, node_pb2.DONE]
 
 
 def test_who_is_behind_owes_a_verdict_until_it_drains_or_the_report_is_due() -> None:
     rig = Rig()
     quick, slow, slower = sessions(3)
-    connection_of(slow).stuck = connection_of(slower).stuck = True
+    transport_of(slow).stuck = transport_of(slower).stuck = True
     job = rig.add(make_push(), [quick, slow, slower])
     rig.run()
     assert rig.answers == []
     rig.now = 5_000_000
-    connection_of(slow).drain()
+    transport_of(slow).drain()
     assert rig.answers == []
     job.finalize()
     (answer,) = rig.answers
     assert counts(answer) == {WRITTEN: 2, QUEUED: 1}
     assert {(d.session, d.latency_us) for d in answer.deliveries if d.outcome == WRITTEN} == {(1, 0), (2, 5000)}
     assert answer.deliveries[0].outcome == QUEUED  # worst first
-    connection_of(slower).drain()
-    slower.closed(1006, "")
+    transport_of(slower).drain()
+    leave(slower)
     job.finalize()
     assert len(rig.answers) == 1
 
@@ -117,17 +113,17 @@ def test_who_is_behind_owes_a_verdict_until_it_drains_or_the_report_is_due() -> 
 def test_who_goes_while_it_owes_was_not_reached() -> None:
     rig = Rig()
     (session,) = sessions(1)
-    connection_of(session).stuck = True
+    transport_of(session).stuck = True
     rig.add(make_push(), [session])
     rig.run()
-    session.closed(1006, "")
+    leave(session)
     assert counts(rig.answers[0]) == {OFFLINE: 1}
 
 
 def test_over_the_budget_is_dropped_and_named_for_closing() -> None:
     rig = Rig()
     (session,) = sessions(1)
-    connection_of(session).stuck = True
+    transport_of(session).stuck = True
     rig.add(make_push(data=b'"' + b"x" * 900 + b'"'), [session])
     rig.add(make_push(data=b'"' + b"x" * 900 + b'"'), [session])
     assert rig.run() == [session]
@@ -143,7 +139,7 @@ def test_nothing_is_written_after_its_ttl_and_time_in_a_buffer_counts() -> None:
     rig.run()
     assert [counts(answer) for answer in rig.answers] == [{WRITTEN: 1}, {EXPIRED: 1}]
     assert rig.answers[0].deliveries[0].latency_us == 99_000
-    assert len(connection_of(session).frames) == 1
+    assert len(transport_of(session).frames) == 1
 
 
 def test_a_large_fanout_lets_others_pass_but_never_its_own_target() -> None:
@@ -154,12 +150,12 @@ def test_a_large_fanout_lets_others_pass_but_never_its_own_target() -> None:
     rig.add(make_push(push_id="same target"), crowd)
     rig.add(make_push(push_id="other", receivers=node_pb2.Receivers(user="alone")), [alone])
     written: list[str] = []
-    while (turn := rig.fanout.turn(BUDGET, rig.counters)) is not None:
-        written.append(turn[0].push.push_id)
+    while (result := rig.fanout.write_slice(rig.counters)) is not None:
+        written.append(result.job.push.push_id)
     assert written.index("other") == 1
     assert written.index("same target") > len(written) - 1 - written[::-1].index("big")
     for session in crowd:
-        first, second = connection_of(session).frames
+        first, second = transport_of(session).frames
         assert b'"push":"big"' in first
         assert b'"push":"same target"' in second
 
@@ -168,16 +164,16 @@ def test_a_push_that_fails_is_answered_and_holds_up_nothing() -> None:
     class Broken(CountingCodec):
         name = "broken"
 
-        def push(self, pushed: Pushed) -> bytes:
+        def push(self, pushed: PushedMessage) -> Messages:
             raise ValueError("a fault of ours")
 
     rig = Rig()
     good, bad = sessions(1), sessions(2, Broken())
     rig.add(make_push(call=1), good + bad)
     rig.add(make_push(call=2), good)
-    turn = rig.fanout.turn(BUDGET, rig.counters)
-    assert turn is not None
-    assert isinstance(turn.error, ValueError)
+    result = rig.fanout.write_slice(rig.counters)
+    assert result is not None
+    assert isinstance(result.error, ValueError)
     rig.run()
     assert [(answer.call, counts(answer)) for answer in rig.answers] == [
         (1, {WRITTEN: 1, UNREACHABLE: 2}),
@@ -192,16 +188,16 @@ def test_every_receiver_gets_exactly_one_outcome_whatever_happens(data: st.DataO
     jobs = [rig.add(make_push(call=call), crowd) for call in range(1, 4)]
 
     def step() -> None:
-        rig.fanout.turn(BUDGET, rig.counters)
+        rig.fanout.write_slice(rig.counters)
 
     def stick(session: Session) -> Callable[[], None]:
-        return lambda: setattr(connection_of(session), "stuck", True) if session.connection else None
+        return lambda: setattr(transport_of(session), "stuck", True) if session.connection else None
 
     def drain(session: Session) -> Callable[[], None]:
-        return lambda: connection_of(session).drain() if session.connection else None
+        return lambda: transport_of(session).drain() if session.connection else None
 
     def go(session: Session) -> Callable[[], None]:
-        return lambda: session.closed(1006, "") if session.connection else None
+        return lambda: leave(session) if session.connection else None
 
     acts = [step] + [make(session) for session in crowd for make in (stick, drain, go)]
     for act in data.draw(st.lists(st.sampled_from(acts), max_size=20)):

@@ -1,4 +1,4 @@
-"""The node port's shell against a stand-in for one stream: what it says first, in how many messages, how it ends."""
+"""The node port's shell against a stand-in for one stream: what it sends first, in how many messages, how it ends."""
 
 import asyncio
 
@@ -11,57 +11,56 @@ from homing.internal.v1 import node_pb2
 from registry.model import Incarnation
 from runtime.grpc_wire.status import FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT, StreamEnded
 
-LIFE = Incarnation("node", 7)
+OURS = Incarnation("node", 7)
 HELLO = node_pb2.RouterMessage(hello=node_pb2.RouterHello(router="r", node="node", epoch=7)).SerializeToString()
 
 
-class StreamOfOurs:
-    """Records what the ear does with its stream."""
+class RecordingCall:
+    """Records what the handler does with its call."""
 
     def __init__(self) -> None:
-        self.said: list[node_pb2.NodeMessage] = []
+        self.sent: list[node_pb2.NodeMessage] = []
         self.end_: tuple[int, str] | None = None
         self.reading = True
         self.writable = True
 
     def send(self, message: bytes) -> None:
-        self.said.append(node_pb2.NodeMessage.FromString(message))
+        self.sent.append(node_pb2.NodeMessage.FromString(message))
 
     def end(self, status: int = 0, why: str = "") -> None:
         self.end_ = (status, why)
 
-    def stop_reading(self) -> None:
+    def pause_reading(self) -> None:
         self.reading = False
 
     def resume_reading(self) -> None:
         self.reading = True
 
 
-class Port:
-    """A node port that opens calls and answers none."""
+class Endpoint:
+    """A router endpoint that opens calls and answers none."""
 
     def __init__(self) -> None:
-        self.link: RouterStream | None = None
+        self.stream: RouterStream | None = None
         self.closed = 0
 
-    def open(self, first: node_pb2.RouterMessage) -> RouterStream:
-        if first.hello.epoch != LIFE.epoch:
+    def open(self, first: node_pb2.RouterMessage, request_write, resume_reading) -> RouterStream:
+        if first.hello.epoch != OURS.epoch:
             raise WrongIncarnation("another")
-        self.link = RouterStream("r", 7)
-        self.link.hello(LIFE)
-        return self.link
+        self.stream = RouterStream("r", OURS, request_write, resume_reading)
+        return self.stream
 
-    def read(self, link: RouterStream, message: node_pb2.RouterMessage) -> None:
-        link.opened(len(message.pushes))
+    def on_message(self, stream: RouterStream, message: node_pb2.RouterMessage) -> None:
+        stream.opened(len(message.pushes))
 
-    def close(self, link: RouterStream) -> None:
+    def close(self, stream: RouterStream) -> None:
         self.closed += 1
 
 
 @pytest.fixture
-async def made() -> tuple[RouterStreamHandler, StreamOfOurs, Port]:
-    stream, port = StreamOfOurs(), Port()
-    return RouterStreamHandler(port, stream), stream, port
+async def made() -> tuple[RouterStreamHandler, RecordingCall, Endpoint]:
+    call, endpoint = RecordingCall(), Endpoint()
+    return RouterStreamHandler(endpoint, call), call, endpoint
 
 
 async def turn() -> None:
@@ -70,51 +69,51 @@ async def turn() -> None:
 
 
 async def test_hello_is_answered_first_and_answers_of_one_turn_leave_together(made) -> None:
-    handler, stream, port = made
+    handler, call, endpoint = made
     handler.on_message(HELLO)
     await turn()
-    assert [message.hello.epoch for message in stream.said] == [7]
-    for call in range(3):
-        port.link.answer_push(node_pb2.PushAnswer(call=call))
+    assert [message.hello.epoch for message in call.sent] == [7]
+    for number in range(3):
+        endpoint.stream.answer_push(node_pb2.PushAnswer(call=number))
     await turn()
-    assert [len(message.pushes) for message in stream.said] == [0, 3]
+    assert [len(message.pushes) for message in call.sent] == [0, 3]
 
 
 async def test_answers_gather_while_the_stream_is_full(made) -> None:
-    handler, stream, port = made
+    handler, call, endpoint = made
     handler.on_message(HELLO)
     await turn()
-    stream.writable = False
-    for call in range(3):
-        port.link.answer_push(node_pb2.PushAnswer(call=call))
+    call.writable = False
+    for number in range(3):
+        endpoint.stream.answer_push(node_pb2.PushAnswer(call=number))
         await turn()
-    assert len(stream.said) == 1
-    stream.writable = True
+    assert len(call.sent) == 1
+    call.writable = True
     handler.on_writable()
     await turn()
-    assert [len(message.pushes) for message in stream.said] == [0, 3]
+    assert [len(message.pushes) for message in call.sent] == [0, 3]
 
 
 async def test_a_router_with_too_many_open_calls_is_not_read_on(made) -> None:
-    handler, stream, port = made
+    handler, call, endpoint = made
     handler.on_message(HELLO)
     many = node_pb2.RouterMessage(pushes=[node_pb2.Push(call=call) for call in range(OPEN_CALLS)])
     handler.on_message(many.SerializeToString())
-    assert not stream.reading
-    port.link.answer_push(node_pb2.PushAnswer(call=1))
-    assert stream.reading
+    assert not call.reading
+    endpoint.stream.answer_push(node_pb2.PushAnswer(call=1))
+    assert call.reading
 
 
 async def test_answers_that_no_message_can_carry_leave_in_several(made, monkeypatch) -> None:
-    monkeypatch.setattr("gateway.delivery.node_server.LARGEST", 3000)
-    handler, stream, port = made
+    monkeypatch.setattr("gateway.delivery.node_server.MAX_MESSAGE_SIZE", 3000)
+    handler, call, endpoint = made
     handler.on_message(HELLO)
     await turn()
-    for call in range(1, 9):
-        port.link.answer_push(node_pb2.PushAnswer(call=call, deliveries=[node_pb2.Delivered(user="u" * 1000)]))
+    for number in range(1, 9):
+        endpoint.stream.answer_push(node_pb2.PushAnswer(call=number, deliveries=[node_pb2.Delivered(user="u" * 1000)]))
     await turn()
-    assert [one.call for message in stream.said for one in message.pushes] == list(range(1, 9))
-    assert len(stream.said) == 1 + 4
+    assert [one.call for message in call.sent for one in message.pushes] == list(range(1, 9))
+    assert len(call.sent) == 1 + 4
 
 
 @pytest.mark.parametrize(
@@ -126,37 +125,39 @@ async def test_answers_that_no_message_can_carry_leave_in_several(made, monkeypa
     ],
 )
 async def test_who_is_not_let_in(made, message: bytes, status: int) -> None:
-    handler, _, port = made
+    handler, _, endpoint = made
     with pytest.raises(StreamEnded) as refused:
         handler.on_message(message)
     assert refused.value.status == status
     handler.on_end(refused.value)
-    assert port.closed == 0
+    assert endpoint.closed == 0
 
 
 async def test_after_a_half_close_the_stream_ends_with_the_last_answer(made) -> None:
-    handler, stream, port = made
+    handler, call, endpoint = made
     handler.on_message(HELLO)
     handler.on_message(node_pb2.RouterMessage(pushes=[node_pb2.Push(call=1)]).SerializeToString())
     handler.on_half_close()
     await turn()
-    assert stream.end_ is None
-    port.link.answer_push(node_pb2.PushAnswer(call=1))
+    assert call.end_ is None
+    endpoint.stream.answer_push(node_pb2.PushAnswer(call=1))
     await turn()
-    assert stream.end_ == (0, "")
+    assert call.end_ == (0, "")
     handler.on_end(StreamEnded(0, ""))
-    assert port.closed == 1
+    assert endpoint.closed == 1
 
 
 async def test_what_says_how_far_we_are_leaves_after_the_answers_that_it_covers(made, monkeypatch) -> None:
-    monkeypatch.setattr("gateway.delivery.node_server.LARGEST", 3000)
-    handler, stream, port = made
+    monkeypatch.setattr("gateway.delivery.node_server.MAX_MESSAGE_SIZE", 3000)
+    handler, call, endpoint = made
     handler.on_message(HELLO)
     await turn()
-    for call in range(1, 9):
-        port.link.answer_published(node_pb2.PushAnswer(call=call, deliveries=[node_pb2.Delivered(user="u" * 1000)]))
-    port.link.handled(1, 8)
+    for number in range(1, 9):
+        endpoint.stream.answer_published(
+            node_pb2.PushAnswer(call=number, deliveries=[node_pb2.Delivered(user="u" * 1000)])
+        )
+    endpoint.stream.handled(1, 8)
     await turn()
-    answers = [answer.call for message in stream.said for answer in message.handled.answers]
+    answers = [answer.call for message in call.sent for answer in message.handled.answers]
     assert answers == list(range(1, 9))
-    assert [len(message.handled.spans) for message in stream.said] == [0, 0, 0, 0, 1]
+    assert [len(message.handled.spans) for message in call.sent] == [0, 0, 0, 0, 1]

@@ -8,8 +8,8 @@ from observability import names, spans
 from observability.counters import counters
 from observability.spans import Span
 from observability.tracing import Tracer
-from tests.support.wire import RecordingDesk, open_session
-from tests.unit.gateway.delivery.test_fanout import BUDGET, make_push
+from tests.support.wire import open_session
+from tests.unit.gateway.delivery.test_fanout import make_push
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 HOP = "b7ad6b7169203331"
@@ -25,7 +25,7 @@ class Rig:
         self.answers: list[node_pb2.PushAnswer] = []
         self.push = make_push(traceparent=SAMPLED, **fields)
         tracer = Tracer(self.recorded.append, seed=1)
-        context = tracer.continued(self.push.traceparent)
+        context = tracer.begin_if_traced(self.push.traceparent)
         assert context is not None
         self.trace = DeliveryTrace(tracer, context, self.push, "r1", "g1")
         self.context = context
@@ -34,14 +34,14 @@ class Rig:
         job = self.trace.job(receivers, 0, lambda: self.now, self.answers.append, ack)
         fanout = Fanout()
         fanout.add(job)
-        while fanout.turn(BUDGET, counters(names.GATEWAY)) is not None:
+        while fanout.write_slice(counters(names.GATEWAY)) is not None:
             pass
         return job
 
 
 def test_a_delivery_is_below_its_hop_and_above_what_the_client_does():
     rig = Rig()
-    session = open_session(RecordingDesk(), 1)
+    session = open_session(1)
     rig.deliver([session])
     (span,) = rig.recorded
     assert (span.name, span.kind) == (spans.DELIVER, spans.SERVER)
@@ -56,7 +56,7 @@ def test_a_delivery_is_below_its_hop_and_above_what_the_client_does():
 
 def test_an_ack_is_a_span_from_its_write_to_its_coming():
     rig = Rig(ack_timeout_ms=1000)
-    session = open_session(RecordingDesk(), 41)
+    session = open_session(41)
     rig.now = 1_000
     job = rig.deliver([session], ack=5)
     rig.now = 9_000
@@ -72,7 +72,7 @@ def test_an_ack_is_a_span_from_its_write_to_its_coming():
 
 def test_acks_are_bounded_and_the_counts_complete():
     rig = Rig(ack_timeout_ms=1000)
-    sessions = [open_session(RecordingDesk(), sid) for sid in range(1, spans.ACKS + 6)]
+    sessions = [open_session(sid) for sid in range(1, spans.ACKS + 6)]
     rig.now = 1
     job = rig.deliver(sessions, ack=5)
     for session in sessions:
@@ -83,7 +83,7 @@ def test_acks_are_bounded_and_the_counts_complete():
 
 def test_an_ack_that_never_came_leaves_none():
     rig = Rig(ack_timeout_ms=1000)
-    session = open_session(RecordingDesk(), 1)
+    session = open_session(1)
     job = rig.deliver([session], ack=5)
     assert rig.recorded == []
     job.finalize()

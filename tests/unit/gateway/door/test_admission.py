@@ -1,8 +1,8 @@
-"""Who may come in (reliability.md rows 19-21, 33)."""
+"""Who may come in (docs/promises.md, rows 19-21, 33)."""
 
 import pytest
 
-from gateway.door.admission import Origins, judge_arrival
+from gateway.door.admission import Origins, check_arrival
 from gateway.door.head import Head, HeadReader
 from gateway.door.values import Arrival, Refusal
 from gateway.identity.identity import Identity
@@ -24,21 +24,21 @@ def verify(token: str, now: float) -> Identity:
     return ADA
 
 
-def judge(data: bytes, codec=BARE, origins: Origins = ORIGINS) -> Arrival | Refusal:
+def check(data: bytes, codec=BARE, origins: Origins = ORIGINS) -> Arrival | Refusal:
     found = HeadReader().feed(data)
     assert isinstance(found, Head)
-    return judge_arrival(found, codec, origins, verify, "192.0.2.1:5", 5.0)
+    return check_arrival(found, codec, origins, verify, "192.0.2.1:5", 5.0)
 
 
 def refusal(data: bytes, codec=BARE, origins: Origins = ORIGINS) -> Refusal:
-    answer = judge(data, codec, origins)
+    answer = check(data, codec, origins)
     assert isinstance(answer, Refusal)
     return answer
 
 
 @pytest.mark.parametrize("origin", [None, "https://app.example.com"])
 def test_allowed_origins(origin):
-    assert isinstance(judge(head("/ws?token=good", origin=origin)), Arrival)
+    assert isinstance(check(head("/ws?token=good", origin=origin)), Arrival)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_row_19_other_origins(origin):
 @pytest.mark.parametrize("origin", ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:80"])
 def test_this_machine_is_allowed_in_development_only(origin):
     data = head("/ws?token=good", origin=origin)
-    assert isinstance(judge(data, origins=Origins(local=True)), Arrival)
+    assert isinstance(check(data, origins=Origins(local=True)), Arrival)
     assert refusal(data, origins=Origins()).status == 403
 
 
@@ -83,7 +83,7 @@ def test_row_21_no_credential_on_a_bare_connection():
 
 
 def test_row_33_an_envelope_may_come_without_a_credential():
-    assert judge(head("/ws?file=doc"), JSON) == Arrival(JSON, None, ("doc",), "192.0.2.1:5")
+    assert check(head("/ws?file=doc"), JSON) == Arrival(JSON, None, ("doc",), "192.0.2.1:5")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_row_33_an_envelope_may_come_without_a_credential():
     ],
 )
 def test_a_good_arrival(data):
-    assert judge(data) == Arrival(BARE, ADA, ("doc", "team/1"), "192.0.2.1:5", TRACE)
+    assert check(data) == Arrival(BARE, ADA, ("doc", "team/1"), "192.0.2.1:5", TRACE)
 
 
 @pytest.mark.parametrize("codec", [BARE, JSON], ids=["bare", "homing.json"])
@@ -125,16 +125,16 @@ def test_a_file_without_a_grant(name):
 
 def test_a_name_that_is_too_long_is_refused_even_by_a_grant_that_covers_it():
     assert refusal(head("/ws?token=good&file=team/" + "x" * 252)).status == 403
-    assert isinstance(judge(head("/ws?token=good&file=team/" + "x" * 251)), Arrival)
+    assert isinstance(check(head("/ws?token=good&file=team/" + "x" * 251)), Arrival)
 
 
 @pytest.mark.parametrize("value", ["x", TRACE.upper(), TRACE + "0", ""])
 def test_a_malformed_traceparent_is_as_good_as_none(value):
-    assert judge(head("/ws?token=good", traceparent=value)).traceparent == ""
+    assert check(head("/ws?token=good", traceparent=value)).traceparent == ""
 
 
 def test_x_trace_id_names_a_trace_where_there_is_no_traceparent():
     named = head("/ws?token=good", **{"x-trace-id": "a" * 32})
-    assert judge(named).traceparent == f"00-{'a' * 32}-{'0' * 16}-01"
+    assert check(named).traceparent == f"00-{'a' * 32}-{'0' * 16}-01"
     both = head("/ws?token=good", traceparent=TRACE, **{"x-trace-id": "a" * 32})
-    assert judge(both).traceparent == TRACE
+    assert check(both).traceparent == TRACE

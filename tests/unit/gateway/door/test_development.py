@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.door.development import canonical, is_page, judge_page
+from gateway.door.development import canonical, check_page, is_page
 from gateway.door.head import Head, HeadReader
 
 
@@ -25,8 +25,8 @@ def test_nothing_else(path):
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8400", "localhost", "localhost:1", "[::1]:9"])
 def test_its_own_origin_on_this_machine_may(host):
-    assert judge_page(head("POST", "/v1/push", host=host, origin=f"http://{host}")) is None
-    assert judge_page(head("GET", "/dev/token", host=host)) is None
+    assert check_page(head("POST", "/v1/push", host=host, origin=f"http://{host}")) is None
+    assert check_page(head("GET", "/dev/token", host=host)) is None
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_its_own_origin_on_this_machine_may(host):
 )
 @pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/dev/token"), ("POST", "/v1/push")])
 def test_pages_from_elsewhere_may_not(headers, method, path):
-    refusal = judge_page(head(method, path, **headers))
+    refusal = check_page(head(method, path, **headers))
     assert refusal is not None
     assert refusal.status == 403
 
@@ -59,7 +59,7 @@ def test_pages_from_elsewhere_may_not(headers, method, path):
     ],
 )
 def test_methods_and_bodies(method, path, headers, status):
-    assert judge_page(head(method, path, **headers)).status == status
+    assert check_page(head(method, path, **headers)).status == status
 
 
 def test_the_canonical_head_reads_back_the_same_but_for_the_connection():

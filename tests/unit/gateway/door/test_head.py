@@ -1,4 +1,4 @@
-"""The head parser: each good head is read in one way, each bad one is refused (reliability.md rows 2, 3, 8-12, 16)."""
+"""The head parser: a good head is read in one way, a bad one is refused (docs/promises.md, rows 2, 3, 8-12, 16)."""
 
 import time
 
@@ -91,7 +91,10 @@ def test_bad_request_lines(read, line):
     assert status(read(line.encode("latin-1") + b"\r\nHost: a\r\n\r\n")) == 400
 
 
-@pytest.mark.parametrize("target", ["*", "http://a/ws", "ws", "/ws#x", "/ws?a=%zz", "/ws?a=%e9", "/ws?" + "a=1&" * 65])
+BAD_TARGETS = ["*", "ftp://a/ws", "http://", "http:///ws", "http://a b/ws", "ws", "/ws#x", "/ws?a=%zz", "/ws?a=%e9"]
+
+
+@pytest.mark.parametrize("target", [*BAD_TARGETS, "/ws?" + "a=1&" * 65])
 def test_bad_targets(read, target):
     assert status(read(head(target))) == 400
 
@@ -204,3 +207,27 @@ def test_row_16_a_line_of_the_longest_that_fails_at_its_end_costs_nothing():
     begin = time.process_time()
     assert status(whole(head(extra=lines))) == 400
     assert time.process_time() - begin < 0.01
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("http://other.example/ws?file=a", "/ws", (("file", "a"),)),
+        ("WSS://other.example", "/", ()),
+        ("https://other.example?a=b", "/", (("a", "b"),)),
+    ],
+)
+def test_an_absolute_target_brings_its_own_host(target, path, query):
+    found = whole(head(target))
+    assert (found.path, found.query, found.headers["host"]) == (path, query, "other.example")
+
+
+def test_an_empty_line_before_the_request_is_ignored_once():
+    assert whole(b"\r\n" + head()) == whole(head())
+    assert status(whole(b"\r\n\r\n" + head())) == 400
+    assert byte_by_byte(b"\r\n" + head()) == whole(head())
+
+
+def test_too_many_parameters_are_named():
+    refused = whole(head("/ws?" + "&".join(f"file=f{number}" for number in range(65))))
+    assert "64 query parameters" in refused.message

@@ -4,12 +4,12 @@ import pytest
 
 from gateway.events.port import Record
 from gateway.events.traces import ClientTraces
-from gateway.wire.ports import ClientEvent
+from gateway.wire.values import ClientEvent
 from observability import spans
 from observability import traceparent as tp
 from observability.spans import Span
 from observability.tracing import OFF, Tracer
-from tests.support.wire import RecordingDesk, open_session
+from tests.support.wire import open_session
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -42,7 +42,7 @@ def recorded() -> list[Span]:
 
 
 def said(tracer, traceparent="", handshake="", sink=None):
-    session = open_session(RecordingDesk(), 41)
+    session = open_session(41)
     session.traceparent = handshake
     sink = sink or Sink()
     event = ClientEvent("secret-name", b'"secret"', "", "", None, traceparent)
@@ -84,9 +84,9 @@ def test_an_event_that_the_bus_refuses_is_an_error(recorded):
 
 
 def test_a_connect_is_a_span_and_what_the_session_does_is_below_it(recorded):
-    session = open_session(RecordingDesk(), 41)
+    session = open_session(41)
     session.traceparent = SAMPLED
-    connected = ClientTraces(Tracer(recorded.append, seed=1), "g1").coming(session)
+    connected = ClientTraces(Tracer(recorded.append, seed=1), "g1").begin_connect(session)
     assert connected is not None
     connected()
     (span,) = recorded
@@ -95,11 +95,13 @@ def test_a_connect_is_a_span_and_what_the_session_does_is_below_it(recorded):
 
 
 def test_a_client_that_only_names_its_trace(recorded):
-    session = open_session(RecordingDesk(), 41)
+    session = open_session(41)
     session.traceparent = NAMED
-    assert ClientTraces(OFF, "g1").coming(session) is None
+    assert ClientTraces(OFF, "g1").begin_connect(session) is None
     assert tp.trace_id_of(session.traceparent) == TRACE
     assert tp.span_id_of(session.traceparent)
     session.traceparent = ""
-    assert ClientTraces(Tracer(recorded.append, ratio=1.0), "g1").coming(session) is None, "connects begin no trace"
+    assert ClientTraces(Tracer(recorded.append, ratio=1.0), "g1").begin_connect(session) is None, (
+        "connects begin no trace"
+    )
     assert session.traceparent == ""

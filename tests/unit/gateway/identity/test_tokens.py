@@ -1,4 +1,4 @@
-"""Tokens: who is known, and every way of not being known (reliability.md rows 22-30)."""
+"""Tokens: who is known, and every way of not being known (docs/promises.md, rows 22-30)."""
 
 import base64
 import hmac

@@ -5,8 +5,8 @@ from gateway.outcome import ACKED, QUEUED, WRITTEN
 from gateway.sessions.acks import Acks
 from gateway.sessions.session import Session
 from gateway.wire.bare import Bare
-from tests.support.wire import connection_of
-from tests.unit.gateway.delivery.test_fanout import BUDGET, Rig, counts, make_push, sessions
+from tests.support.wire import transport_of
+from tests.unit.gateway.delivery.test_fanout import Rig, counts, make_push, sessions
 
 
 def start(rig: Rig, receivers: list[Session], ack: int = 7) -> PushJob:
@@ -20,8 +20,8 @@ def test_the_answer_comes_with_the_last_ack() -> None:
     rig = Rig()
     one, two = sessions(2)
     job = start(rig, [one, two])
-    assert b'"ack":7' in connection_of(one).frames[0]
-    assert connection_of(one).frames[0] is connection_of(two).frames[0]
+    assert b'"ack":7' in transport_of(one).frames[0]
+    assert transport_of(one).frames[0] is transport_of(two).frames[0]
     rig.now = 3_000_000
     job.acked(one, b"[1]", "")
     assert rig.answers == []
@@ -35,7 +35,7 @@ def test_the_answer_comes_with_the_last_ack() -> None:
 def test_when_the_time_is_over_who_has_not_answered_stays_written() -> None:
     rig = Rig()
     acker, mute, stuck = sessions(3)
-    connection_of(stuck).stuck = True
+    transport_of(stuck).stuck = True
     job = start(rig, [acker, mute, stuck])
     job.acked(acker, b"1", "")
     rig.now = 1_000_000_000
@@ -51,10 +51,10 @@ def test_when_the_time_is_over_who_has_not_answered_stays_written() -> None:
 def test_an_ack_proves_more_than_the_kernels_word() -> None:
     rig = Rig()
     (session,) = sessions(1)
-    connection_of(session).stuck = True
+    transport_of(session).stuck = True
     job = start(rig, [session])
     job.acked(session, b"", "")
-    connection_of(session).drain()
+    transport_of(session).drain()
     assert counts(rig.answers[0]) == {ACKED: 1}
 
 
@@ -89,10 +89,10 @@ def test_an_ack_finds_its_push_by_number_while_it_waits() -> None:
 def test_good_outcomes_are_listed_only_while_there_is_room() -> None:
     rig = Rig()
     crowd = sessions(10)
-    connection_of(crowd[9]).stuck = True
+    transport_of(crowd[9]).stuck = True
     job = PushJob(make_push(max_deliveries=3), crowd, 0, rig.clock, rig.answers.append)
     rig.fanout.add(job)
-    rig.fanout.turn(BUDGET, rig.counters)
+    rig.fanout.write_slice(rig.counters)
     job.finalize()
     (answer,) = rig.answers
     assert counts(answer) == {WRITTEN: 9, QUEUED: 1}

@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from gateway.sessions.stage import Stage
 from gateway.views.due import Due, Shown
 
 REFRESH = 10.0
@@ -16,7 +17,7 @@ class Client:
 
     def __init__(self) -> None:
         self.files: tuple[str, ...] = ()
-        self.gone = False
+        self.stage = Stage.CONNECTED
 
 
 def made(held: int = 100) -> tuple[Due, Any]:
@@ -26,7 +27,7 @@ def made(held: int = 100) -> tuple[Due, Any]:
 def test_a_session_that_comes_and_goes_between_two_writes_is_never_shown():
     due, client = made()
     due.changed(client)
-    client.gone = True
+    client.stage = Stage.CLOSED
     assert due.gone(client)
     assert due.take(10, 0.0) == []
 
@@ -58,7 +59,7 @@ def test_one_that_leaves_while_it_is_written_is_taken_out_afterwards():
     client.files = ("a",)
     due.changed(client)
     taken = due.take(10, 0.0)
-    client.gone = True
+    client.stage = Stage.CLOSED
     due.gone(client)
     due.written(taken, 0.0)
     assert due.take(10, 0.0) == [Shown(client, (), ("a",), True)]
@@ -71,7 +72,7 @@ def test_what_has_left_is_bounded_and_said_so():
         due.changed(client)
     due.written(due.take(10, 0.0), 0.0)
     for client in clients:
-        client.gone = True
+        client.stage = Stage.CLOSED
     assert [due.gone(client) for client in clients] == [True, False]
 
 
@@ -120,7 +121,7 @@ class Views(RuleBasedStateMachine):
             self._go(self.there.pop(which % len(self.there)))
 
     def _go(self, client: Client) -> None:
-        client.gone, client.files = True, ()
+        client.stage, client.files = Stage.CLOSED, ()
         self.due.gone(client)
 
     @rule(number=st.integers(1, 4), fate=st.sampled_from(["written", "lost", "answer lost"]), leave=st.booleans())

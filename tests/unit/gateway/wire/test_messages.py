@@ -1,4 +1,4 @@
-"""Bytes become messages, or the violation that RFC 6455 names (reliability.md rows 34-44, 48-50)."""
+"""Bytes become messages, or the violation that RFC 6455 names (docs/promises.md, rows 34-44, 48-50)."""
 
 import struct
 import tracemalloc

@@ -1,33 +1,33 @@
-"""The next router at once while there is one not tried, then with a growing pause."""
+"""The first round tries every router without delay; each further round waits longer."""
 
 import pytest
 
-from homing.client.backoff import CEILING, FLOOR, AddressRotation
+from homing.client.backoff import BASE_DELAY, MAX_DELAY, AddressRotation
 
 
-def test_others_are_tried_without_a_pause_and_each_full_round_waits_longer():
-    turns = AddressRotation(["a:1", "b:2", "c:3"], dice=lambda: 1.0)
-    seen, pauses = [], []
+def test_the_first_round_has_no_delay_and_each_further_round_waits_longer():
+    rotation = AddressRotation(["a:1", "b:2", "c:3"], jitter=lambda: 1.0)
+    seen, delays = [], []
     for _ in range(9):
-        seen.append(turns.address)
-        pauses.append(turns.failed())
+        seen.append(rotation.address)
+        delays.append(rotation.failed())
     assert seen == ["a:1", "b:2", "c:3"] * 3
-    assert pauses[:2] == [0.0, 0.0]
-    assert pauses[2] == pytest.approx(FLOOR + 2 * FLOOR)
-    assert pauses[5] == pytest.approx(FLOOR + 4 * FLOOR)
-    assert pauses[8] == pytest.approx(FLOOR + 8 * FLOOR)
+    assert delays[:2] == [0.0, 0.0]
+    assert delays[2] == pytest.approx(BASE_DELAY + 2 * BASE_DELAY)
+    assert delays[5] == pytest.approx(BASE_DELAY + 4 * BASE_DELAY)
+    assert delays[8] == pytest.approx(BASE_DELAY + 8 * BASE_DELAY)
 
 
-def test_the_pause_has_a_ceiling_and_an_answer_starts_anew():
-    turns = AddressRotation(["a:1"], dice=lambda: 1.0)
+def test_the_delay_is_capped_and_success_resets_it():
+    rotation = AddressRotation(["a:1"], jitter=lambda: 1.0)
     for _ in range(2000):
-        pause = turns.failed()
-    assert pause == FLOOR + CEILING
-    turns.worked()
-    assert turns.failed() == pytest.approx(3 * FLOOR)
+        delay = rotation.failed()
+    assert delay == BASE_DELAY + MAX_DELAY
+    rotation.succeeded()
+    assert rotation.failed() == pytest.approx(3 * BASE_DELAY)
 
 
 @pytest.mark.parametrize("addresses", [(), ("nowhere",), ("host:",), (":1",), ("a:1", "b:x")])
-def test_addresses_are_judged_at_once(addresses):
+def test_malformed_addresses_raise_at_construction(addresses):
     with pytest.raises(ValueError, match="host:port"):
         AddressRotation(addresses)

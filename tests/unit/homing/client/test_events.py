@@ -1,4 +1,4 @@
-"""The trace of a client's event, from a bus's headers to the pushes that answer it."""
+"""The trace context of a client's event, from the bus's headers to the backend's pushes."""
 
 import sys
 
@@ -23,7 +23,7 @@ def test_headers_of_every_bus_are_read(headers):
     assert (trace.traceparent, trace.trace_id, trace.sampled) == (PARENT, TRACE, True)
 
 
-def test_without_a_traceparent_the_trace_id_is_known_all_the_same():
+def test_without_a_traceparent_the_trace_id_header_is_used():
     trace = trace_of({"X-Trace-ID": TRACE})
     assert (trace.traceparent, trace.trace_id, trace.sampled, trace.context) == ("", TRACE, False, None)
 
@@ -31,13 +31,13 @@ def test_without_a_traceparent_the_trace_id_is_known_all_the_same():
 @pytest.mark.parametrize(
     "bad", ["", "x", f"00-{'0' * 32}-b7ad6b7169203331-01", f"00-{TRACE}-{'0' * 16}-01", PARENT.upper()]
 )
-def test_what_is_malformed_counts_as_absent(bad):
+def test_malformed_values_count_as_absent(bad):
     with trace_of({"traceparent": bad, "X-Trace-ID": bad}) as trace:
         assert (trace.traceparent, trace.trace_id) == ("", "")
         assert current_traceparent() == ""
 
 
-def test_within_it_is_the_current_trace_and_after_it_the_one_before():
+def test_with_sets_the_current_trace_and_restores_the_previous_one():
     assert current_traceparent() == ""
     with trace_of({"traceparent": PARENT}):
         other = PARENT.replace("b7ad", "0000").replace("-01", "-00")
@@ -47,7 +47,7 @@ def test_within_it_is_the_current_trace_and_after_it_the_one_before():
     assert current_traceparent() == ""
 
 
-def test_without_opentelemetry_nothing_is_missing(monkeypatch):
+def test_the_trace_context_works_without_opentelemetry(monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "opentelemetry"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)  # as if it were not installed

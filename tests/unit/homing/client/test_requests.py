@@ -1,10 +1,10 @@
-"""What a caller says becomes a request, or a mistake told before anything is sent."""
+"""A caller's arguments become a request, or an error before anything is sent."""
 
 import dataclasses
 
 import pytest
 
-from homing.client.requests import duration, make_data, make_reply, make_target, seconds
+from homing.client.requests import make_data, make_reply, make_target, to_duration, to_seconds
 
 
 @dataclasses.dataclass
@@ -24,12 +24,12 @@ class Point:
         ([1, 2], "application/vnd.homing.args+json", b"[1,2]"),
     ],
 )
-def test_data_is_json_or_bytes_as_they_are(data, content_type, carried):
+def test_data_is_json_or_unchanged_bytes(data, content_type, carried):
     assert make_data(data, content_type) == carried
 
 
 @pytest.mark.parametrize("data", [object(), {1, (2,)}.__iter__()])
-def test_what_is_no_json_is_told(data):
+def test_data_that_is_no_json_value_raises(data):
     with pytest.raises(TypeError):
         make_data(data, "")
 
@@ -41,18 +41,18 @@ def test_only_bytes_have_a_type_that_is_not_json():
 
 def test_exactly_one_target():
     assert make_target(None, None, None, True).everyone
-    assert make_target(0, None, None, False).WhichOneof("to") == "session"  # the router judges its value
-    for said in ((None, None, None, False), (1, "u", None, False), (None, "u", None, True)):
+    assert make_target(0, None, None, False).WhichOneof("to") == "session"  # the router validates the value
+    for target in ((None, None, None, False), (1, "u", None, False), (None, "u", None, True)):
         with pytest.raises(TypeError, match="exactly one"):
-            make_target(*said)
+            make_target(*target)
 
 
-def test_durations_go_both_ways_and_nonsense_is_told():
-    assert seconds(duration(1.25)) == 1.25
-    assert duration(-0.5).ToNanoseconds() == -500_000_000  # the router refuses it, naming the field
-    for nonsense in (float("nan"), float("inf"), 1e30):
+def test_durations_convert_both_ways_and_others_raise():
+    assert to_seconds(to_duration(1.25)) == 1.25
+    assert to_duration(-0.5).ToNanoseconds() == -500_000_000  # the router refuses it, naming the field
+    for invalid in (float("nan"), float("inf"), 1e30):
         with pytest.raises(ValueError, match="no duration"):
-            duration(nonsense)
+            to_duration(invalid)
 
 
 def test_a_reply_is_data_or_an_error():

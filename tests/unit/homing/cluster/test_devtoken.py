@@ -2,10 +2,10 @@ import jwt
 import pytest
 
 from homing.cluster import devtoken
-from homing.cluster.trouble import CommandError
+from homing.cluster.errors import CommandError
 
 
-def test_a_grown_up_library_verifies_it(tmp_path):
+def test_pyjwt_verifies_a_token(tmp_path):
     devtoken.ensure_key(tmp_path)
     key = devtoken.read_key(tmp_path)
     token = devtoken.sign(key, "ada", ["notes", "a*"], now=1000.0, ttl=60.0)
@@ -22,14 +22,14 @@ def test_a_grown_up_library_verifies_it(tmp_path):
     }
 
 
-def test_the_key_is_kept_and_for_nobody_else(tmp_path):
-    place = devtoken.ensure_key(tmp_path)
-    first = place.read_bytes()
+def test_the_key_is_kept_and_readable_by_its_owner_only(tmp_path):
+    path = devtoken.ensure_key(tmp_path)
+    first = path.read_bytes()
     assert devtoken.ensure_key(tmp_path).read_bytes() == first
     assert len(first) == 64
-    assert place.stat().st_mode & 0o077 == 0
+    assert path.stat().st_mode & 0o077 == 0
 
 
-def test_no_key_says_where_it_comes_from(tmp_path):
+def test_a_missing_key_names_the_command_that_creates_it(tmp_path):
     with pytest.raises(CommandError, match=r"dev\.key cannot be read; `homing up` makes one"):
         devtoken.read_key(tmp_path)

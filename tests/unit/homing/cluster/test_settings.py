@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.cluster import settings
-from homing.cluster.trouble import CommandError, ConfigurationMistake
+from homing.cluster.errors import CommandError, ConfigurationMistake
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
@@ -22,35 +22,35 @@ def test_toml_is_read_back_as_it_was(table):
     assert tomllib.loads(settings.to_toml(table)) == table
 
 
-def test_merge_goes_down_into_tables_and_replaces_values():
-    under = {"a": {"x": 1, "y": [1]}, "b": 1}
-    over = {"a": {"y": [2], "z": 3}, "b": {"c": 1}}
-    assert settings.merge(under, over) == {"a": {"x": 1, "y": [2], "z": 3}, "b": {"c": 1}}
+def test_merge_is_recursive_and_replaces_values():
+    base = {"a": {"x": 1, "y": [1]}, "b": 1}
+    override = {"a": {"y": [2], "z": 3}, "b": {"c": 1}}
+    assert settings.merge(base, override) == {"a": {"x": 1, "y": [2], "z": 3}, "b": {"c": 1}}
 
 
 def test_the_environment_goes_before_the_file():
     table = {"registry": {"etcd": ["file:1"]}}
-    assert settings.given(table, "registry", "etcd", {}) == ["file:1"]
-    assert settings.given(table, "registry", "etcd", {"HOMING_REGISTRY__ETCD": "env:1"}) == "env:1"
-    assert settings.given({}, "registry", "etcd", {}) is None
+    assert settings.configured(table, "registry", "etcd", {}) == ["file:1"]
+    assert settings.configured(table, "registry", "etcd", {"HOMING_REGISTRY__ETCD": "env:1"}) == "env:1"
+    assert settings.configured({}, "registry", "etcd", {}) is None
 
 
 @pytest.mark.parametrize("value", ["a:1,b:2", '["a:1", "b:2"]', ["a:1", "b:2"], " a:1 , b:2,"])
 def test_endpoints_in_every_spelling(value):
-    assert settings.endpoints(value) == ["a:1", "b:2"]
+    assert settings.etcd_endpoints(value) == ["a:1", "b:2"]
 
 
 @pytest.mark.parametrize("value", [None, "", []])
 def test_no_endpoints(value):
-    assert settings.endpoints(value) == []
+    assert settings.etcd_endpoints(value) == []
 
 
 def test_ports_count_up_from_the_one_named_and_free_ones_stay_free():
-    assert settings.shifted("0.0.0.0:4000", 2) == "0.0.0.0:4002"
-    assert settings.shifted("[::1]:4000", 1) == "[::1]:4001"
-    assert settings.shifted(None, 1) == "127.0.0.1:0"
+    assert settings.offset_address("0.0.0.0:4000", 2) == "0.0.0.0:4002"
+    assert settings.offset_address("[::1]:4000", 1) == "[::1]:4001"
+    assert settings.offset_address(None, 1) == "127.0.0.1:0"
     with pytest.raises(CommandError, match="'localhost' is not host:port"):
-        settings.shifted("localhost", 0)
+        settings.offset_address("localhost", 0)
 
 
 def resolve(user):
@@ -58,7 +58,7 @@ def resolve(user):
     return settings.resolve(user, etcd=["e:1"], bus=bus, delivery="routed", key_file=Path("/run/dev.key"))
 
 
-def test_what_up_found_lies_over_what_the_user_wrote_and_the_rest_is_kept():
+def test_the_addresses_of_up_override_the_users_and_other_settings_are_kept():
     table = resolve({"registry": {"cluster": "mine", "ttl": 5, "etcd": ["old:1"]}, "log": {"level": "debug"}})
     assert table["registry"] == {"cluster": "mine", "ttl": 5, "etcd": ["e:1"]}
     assert table["log"] == {"level": "debug"}
@@ -81,17 +81,17 @@ def test_one_gateways_addresses_and_name_do_not_reach_the_next():
     table = resolve({"gateway": {"listen": "0.0.0.0:80", "node_id": "g", "advertise": "h"}, "router": {"grpc": "h:1"}})
     anywhere = {"listen": "127.0.0.1:0", "node_listen": "127.0.0.1:0", "admin": "127.0.0.1:0"}
     assert table["gateway"] == {"advertise": "h", "dev": True, **anywhere}
-    assert table["router"] == {"grpc": "127.0.0.1:0", "http": "127.0.0.1:0"}
+    assert table["router"] == {"grpc": "127.0.0.1:0", "http": "127.0.0.1:0", "admin": "127.0.0.1:0"}
 
 
-def test_gateways_serve_the_page_and_know_a_router_unless_the_user_goes_without():
+def test_gateways_serve_the_page_with_a_router_unless_the_user_disables_the_page():
     table = resolve({})
-    settings.name_router(table, "127.0.0.1:5")
+    settings.set_page_router(table, "127.0.0.1:5")
     assert (table["gateway"]["dev"], table["gateway"]["dev_router"]) == (True, "127.0.0.1:5")
     assert settings.serves_page({})
     without = {"gateway": {"dev": False}}
     table = resolve(without)
-    settings.name_router(table, "127.0.0.1:5")
+    settings.set_page_router(table, "127.0.0.1:5")
     assert table["gateway"]["dev"] is False
     assert "dev_router" not in table["gateway"]
     assert not settings.serves_page(without)
@@ -106,21 +106,21 @@ def test_a_configuration_that_cannot_be_read_is_named(tmp_path):
         settings.load(broken)
 
 
-def test_write_gives_a_file_that_services_can_read(tmp_path):
-    place = settings.write(tmp_path, resolve({}))
-    assert tomllib.loads(place.read_text())["registry"]["etcd"] == ["e:1"]
-    assert [path.name for path in tmp_path.iterdir()] == ["homing.toml"]
+def test_write_produces_a_file_that_services_can_read(tmp_path):
+    path = settings.write(tmp_path, resolve({}))
+    assert tomllib.loads(path.read_text())["registry"]["etcd"] == ["e:1"]
+    assert [file.name for file in tmp_path.iterdir()] == ["homing.toml"]
 
 
 @pytest.mark.parametrize("value", ["127.0.0.1:abc", "foo:", "foo", ":9092", "a:1,b", ",", " ", "h:0", "h:65536", "h:²"])
-def test_a_broker_that_is_no_address_is_a_mistake_that_names_it(value):
+def test_a_malformed_broker_address_is_a_configuration_mistake(value):
     with pytest.raises(ConfigurationMistake, match=r"bus\.kafka: "):
-        settings.broker(value)
+        settings.kafka_brokers(value)
 
 
-def test_brokers_and_redis_as_people_write_them():
-    assert settings.broker("") == ""
-    assert settings.broker("a:1, [::1]:2") == "a:1,[::1]:2"
+def test_brokers_and_redis_are_normalised():
+    assert settings.kafka_brokers("") == ""
+    assert settings.kafka_brokers("a:1, [::1]:2") == "a:1,[::1]:2"
     assert settings.redis_url("redis://h:1/0") == "redis://h:1/0"
     with pytest.raises(ConfigurationMistake, match=r"bus\.redis: 'foo' is no URL"):
         settings.redis_url("foo")

@@ -1,20 +1,20 @@
 import click
 import pytest
 
-from homing.command.options import SECONDS, build_target
+from homing.command.options import DURATION, build_target
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("500ms", 0.5), ("30s", 30.0), ("30", 30.0), ("5m", 300.0), ("1h", 3600.0), ("1.5s", 1.5)]
 )
 def test_durations(text, seconds):
-    assert SECONDS.convert(text, None, None) == pytest.approx(seconds)
+    assert DURATION.convert(text, None, None) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "s", "-1s", "0", "0s", "1y", "1 s", "nan", "1e9"])
-def test_no_durations(text):
+def test_malformed_durations(text):
     with pytest.raises(click.BadParameter, match="is not a duration such as"):
-        SECONDS.convert(text, None, None)
+        DURATION.convert(text, None, None)
 
 
 def test_one_target():

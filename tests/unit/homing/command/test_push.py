@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from homing.cluster.trouble import CommandError
+from homing.cluster.errors import CommandError
 from homing.command.calls import to_json
 from homing.command.locate import describe as describe_routes
 from homing.command.push import describe, read_data
 from homing.v1.router_pb2 import Delivery, LocateResponse, PushReport, PushResponse, Route
 
 
-def test_data_itself_from_a_file_and_from_stdin(tmp_path, monkeypatch):
+def test_data_is_literal_or_from_a_file_or_from_stdin(tmp_path, monkeypatch):
     (tmp_path / "cat.png").write_bytes(b"\x89PNG\xff")
     assert read_data('{"a": "ä"}') == '{"a": "ä"}'.encode()
     assert read_data(f"@{tmp_path}/cat.png") == b"\x89PNG\xff"
@@ -23,7 +23,7 @@ def test_data_itself_from_a_file_and_from_stdin(tmp_path, monkeypatch):
         read_data(f"@{tmp_path}/dog.png")
 
 
-def test_a_report_as_a_person_reads_it():
+def test_a_report_is_described_for_a_person():
     report = PushReport(
         push_id="p1",
         counts={"WRITTEN": 2, "OFFLINE": 1},
@@ -49,16 +49,18 @@ def test_a_report_as_a_person_reads_it():
 
 
 def test_json_keeps_the_names_of_the_proto_and_shows_zeros():
-    told = json.loads(to_json(PushResponse(report=PushReport(counts={"OFFLINE": 1}, deliveries=[Delivery(session=7)]))))
-    assert told["report"]["nodes_contacted"] == 0
-    assert told["report"]["counts"] == {"OFFLINE": 1}
-    assert told["report"]["deliveries"][0]["session"] == "7"
+    decoded = json.loads(
+        to_json(PushResponse(report=PushReport(counts={"OFFLINE": 1}, deliveries=[Delivery(session=7)])))
+    )
+    assert decoded["report"]["nodes_contacted"] == 0
+    assert decoded["report"]["counts"] == {"OFFLINE": 1}
+    assert decoded["report"]["deliveries"][0]["session"] == "7"
 
 
-def test_routes_as_a_table_and_none_in_words():
+def test_routes_are_a_table_and_their_absence_is_explained():
     answer = LocateResponse(routes=[Route(node="g1", epoch=12, source=Route.TABLE)], registry_away=True)
     assert describe_routes(answer).splitlines() == [
-        "the registry is away: this is the last that was known",
+        "the registry is away: these routes are the last known ones",
         "NODE  EPOCH  SESSIONS  SOURCE",
         "g1    12     -         TABLE",
     ]

@@ -4,38 +4,38 @@ from homing.command.reconnect import ReconnectBackoff, after_close, after_refusa
 
 
 @pytest.mark.parametrize("code", [1012, 1011, 4408, None, 1006, 4401])
-def test_codes_that_ask_to_come_back_at_once(code):
+def test_codes_that_allow_an_immediate_reconnect(code):
     assert after_close(code)[:2] == (True, 0.0)
 
 
 @pytest.mark.parametrize("code", [1013, 4429])
-def test_codes_that_ask_for_five_seconds(code):
+def test_codes_that_require_five_seconds(code):
     assert after_close(code)[:2] == (True, 5.0)
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 4400, 4403, 4409])
-def test_codes_that_end_it(code):
-    assert not after_close(code).again
+def test_codes_that_forbid_a_reconnect(code):
+    assert not after_close(code).reconnect
 
 
-def test_a_handshake_refused_for_now_and_for_good():
+def test_a_handshake_refused_temporarily_and_permanently():
     assert after_refusal(503)[:2] == (True, 5.0)
-    assert after_refusal(401).again
-    assert not after_refusal(403).again
-    assert not after_refusal(404).again
+    assert after_refusal(401).reconnect
+    assert not after_refusal(403).reconnect
+    assert not after_refusal(404).reconnect
 
 
-def test_the_ceiling_doubles_up_to_thirty_seconds():
+def test_the_maximum_delay_doubles_up_to_thirty_seconds():
     backoff = ReconnectBackoff()
     assert [backoff.next_delay(1.0) for _ in range(8)] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 
 
-def test_dice_choose_between_nought_and_the_ceiling():
+def test_jitter_chooses_between_zero_and_the_maximum():
     assert ReconnectBackoff().next_delay(0.0) == 0.0
-    assert ReconnectBackoff().next_delay(0.5, at_least=5.0) == 5.25
+    assert ReconnectBackoff().next_delay(0.5, min_delay=5.0) == 5.25
 
 
-def test_thirty_seconds_up_start_it_again():
+def test_thirty_seconds_of_connection_reset_the_back_off():
     backoff = ReconnectBackoff()
     for _ in range(5):
         backoff.next_delay(1.0)

@@ -5,7 +5,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from homing.cluster.trouble import CommandError
+from homing.cluster.errors import CommandError
 from homing.command import root
 
 VERBS = ["up", "token", "listen", "push", "locate", "presence", "trace", "bench", "compare"]
@@ -42,16 +42,16 @@ def run_main(monkeypatch, error):
     return stopped.value.code
 
 
-def test_trouble_becomes_one_line(monkeypatch, capsys):
+def test_a_command_error_is_printed_on_one_line(monkeypatch, capsys):
     assert run_main(monkeypatch, CommandError("no such place")) == 1
     assert capsys.readouterr().err == "homing: no such place\n"
 
 
-def test_the_unforeseen_becomes_one_line_too(monkeypatch, capsys):
+def test_an_internal_error_is_printed_on_one_line(monkeypatch, capsys):
     monkeypatch.delenv("HOMING_DEBUG", raising=False)
     assert run_main(monkeypatch, RuntimeError("odd")) == 1
-    told = capsys.readouterr().err
-    assert told == "homing: this should not happen: RuntimeError: odd (HOMING_DEBUG=1 shows where)\n"
+    printed = capsys.readouterr().err
+    assert printed == "homing: internal error: RuntimeError: odd (HOMING_DEBUG=1 shows the stack trace)\n"
 
 
 def test_a_refusal_keeps_its_status(monkeypatch):

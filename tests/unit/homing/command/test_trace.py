@@ -1,4 +1,4 @@
-"""`homing trace`: the drawing, and wrong usage. tests/cluster/test_trace_verb.py asks a stand-in of Jaeger."""
+"""`homing trace`: the drawing, and wrong usage. tests/cluster/test_trace_verb.py uses a stub of Jaeger."""
 
 import pytest
 from click.testing import CliRunner
@@ -33,25 +33,25 @@ TRACE = {
         span("deliver", "d", "h", 250, 500, "p2", **{"homing.sessions": 2}),
         span("hop", "h", "p", 200, 700),
         span("hop", "i", "p", 210, 100, error=True, **{"otel.status_description": "unreachable"}),
-        span("push", "p", "the caller's, who is not traced", 0, 1_000),
+        span("push", "p", "the caller's span, which is not in the trace", 0, 1_000),
     ],
 }
 
 
-def test_children_stand_below_their_parents_with_bars_in_scale():
+def test_children_follow_their_parents_with_bars_in_scale():
     lines = list(waterfall.draw(ID, waterfall.read(TRACE)))
     assert lines[0] == f"trace {ID}: 4 spans, 1.000 ms"
-    head = [line.split("│█")[0].split("  homing")[0].rstrip() for line in lines[1:]]
-    assert head == ["push", "├ hop", "│ └ deliver", "└ hop"]
+    names = [line.split("│█")[0].split("  homing")[0].rstrip() for line in lines[1:]]
+    assert names == ["push", "├ hop", "│ └ deliver", "└ hop"]
     assert "homing-gateway g0" in lines[3]
-    assert lines[1].count("█") == waterfall.BAR
-    assert lines[3].count("█") == waterfall.BAR // 2
+    assert lines[1].count("█") == waterfall.BAR_WIDTH
+    assert lines[3].count("█") == waterfall.BAR_WIDTH // 2
     assert lines[3].endswith("0.500 ms")
     assert lines[4].endswith("0.100 ms  ! unreachable")
     assert len({line.index("ms") for line in lines[1:]}) == 1, "columns are straight"
 
 
-def test_a_span_too_short_to_be_seen_is_a_tick():
+def test_the_shortest_bar_is_an_eighth_of_a_character():
     read = waterfall.read(TRACE)
     short = read[-1]._replace(start_us=1_000, duration_us=0)
     assert any("▏" in line for line in waterfall.draw(ID, [*read, short]))

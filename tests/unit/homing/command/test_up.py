@@ -1,14 +1,14 @@
-"""What `homing up` tells a person to do next."""
+"""The text that `homing up` prints when the cluster is ready."""
 
 from pathlib import Path
 
-from homing.cluster.file import Cluster, Gateway
+from homing.cluster.cluster_file import ClusterFile, GatewayEntry
 from homing.command.up import page_address, ready_text
 
 
 def cluster(*urls):
-    gateways = [Gateway(f"g{number}", url, 1) for number, url in enumerate(urls)]
-    return Cluster(etcd=[], redis="", gateways=gateways, routers=[], servers={})
+    gateways = [GatewayEntry(f"g{number}", url, 1) for number, url in enumerate(urls)]
+    return ClusterFile(etcd=[], redis="", gateways=gateways, routers=[], servers={})
 
 
 def test_the_pages_second_user_connects_to_the_second_gateway():
@@ -17,7 +17,7 @@ def test_the_pages_second_user_connects_to_the_second_gateway():
     assert page_address(three) == "http://127.0.0.1:5/?second=127.0.0.1:6"
 
 
-def test_the_page_is_named_only_where_it_is_served():
+def test_the_page_is_named_only_when_it_is_served():
     assert "\n  http://127.0.0.1:5/   a page to try it\n" in ready_text(Path(".homing"), cluster("ws://127.0.0.1:5/ws"))
     without = ready_text(Path("a b"))
     assert "http://" not in without

@@ -5,15 +5,15 @@ import json
 import pytest
 
 from homing.v1 import router_pb2 as pb
-from router.api.json_mapping import Unreadable, read, read_batch, write
+from router.api.json_mapping import UnreadablePush, decode, decode_batch, encode
 from router.push import CallRefused
 
 
 def request(body: str) -> pb.PushRequest:
-    return read(body.encode(), pb.PushRequest())
+    return decode(body.encode(), pb.PushRequest())
 
 
-def test_a_json_payload_is_carried_to_the_byte() -> None:
+def test_a_json_payload_is_kept_byte_for_byte() -> None:
     body = (
         '{"target": {"file": "f"}, "event": "e", "json": {"a" : 1.0e2,  "b":[ ]}, "ttl": "1.5s", "max_deliveries": 0}'
     )
@@ -47,17 +47,17 @@ def test_a_mistake_is_named(body: str, field: str) -> None:
 
 
 def test_a_batch() -> None:
-    first, second = read_batch(b'{"pushes": [{"event": "a", "json": [1]}, {"event": "b"}]}')
+    first, second = decode_batch(b'{"pushes": [{"event": "a", "json": [1]}, {"event": "b"}]}')
     assert (first.event, first.data, second.event) == ("a", b"[1]", "b")
-    assert read_batch(b"{}") == []
-    good, odd, not_even = read_batch(b'{"pushes": [{"event": "a"}, {"push_id": "p", "evnt": "b"}, 7]}')
+    assert decode_batch(b"{}") == []
+    good, odd, not_even = decode_batch(b'{"pushes": [{"event": "a"}, {"push_id": "p", "evnt": "b"}, 7]}')
     assert isinstance(good, pb.PushRequest)
-    assert isinstance(odd, Unreadable)
-    assert (odd.push_id, odd.why.field) == ("p", "evnt")
-    assert isinstance(not_even, Unreadable)
-    assert (not_even.push_id, not_even.why.code) == ("", "INVALID_ARGUMENT")
+    assert isinstance(odd, UnreadablePush)
+    assert (odd.push_id, odd.refused.field) == ("p", "evnt")
+    assert isinstance(not_even, UnreadablePush)
+    assert (not_even.push_id, not_even.refused.code) == ("", "INVALID_ARGUMENT")
     with pytest.raises(CallRefused):
-        read_batch(b'{"pushs": []}')
+        decode_batch(b'{"pushs": []}')
 
 
 def test_a_report_shows_every_field_and_a_json_ack_in_place() -> None:
@@ -65,11 +65,11 @@ def test_a_report_shows_every_field_and_a_json_ack_in_place() -> None:
     report.deliveries.add(session=7, outcome=pb.Delivery.ACKED, ack_data=b'{"x" : 1}')
     report.deliveries.add(session=8, outcome=pb.Delivery.ACKED, ack_data=b"\xff", ack_content_type="image/png")
     report.deliveries.add(session=9, outcome=pb.Delivery.WRITTEN)
-    text = write(pb.PushResponse(report=report)).decode()
+    text = encode(pb.PushResponse(report=report)).decode()
     assert '"ack_json":{"x" : 1}' in text
     one, two, three = json.loads(text)["report"]["deliveries"]
     assert (one["session"], "ack_data" in one) == ("7", False)
     assert (two["ack_data"], two["ack_content_type"]) == ("/w==", "image/png")
     assert {"ack_data", "ack_json", "ack_content_type"}.isdisjoint(three)
     assert json.loads(text)["report"]["healed"] is False
-    assert json.loads(write(pb.ReplyResponse(outcome=pb.Delivery.OFFLINE))) == {"outcome": "OFFLINE"}
+    assert json.loads(encode(pb.ReplyResponse(outcome=pb.Delivery.OFFLINE))) == {"outcome": "OFFLINE"}

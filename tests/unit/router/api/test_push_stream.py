@@ -1,80 +1,89 @@
-"""One PushStream: every item is reported once, in any order; bounds are said, and a bad item ends nothing."""
+"""One PushStream: every item is reported once, in any order; it is bounded, and a refused item does not end it."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.v1 import router_pb2 as pb
 from router.api import push_stream
-from router.api.push_stream import PushStreamCall
+from router.api.push_stream import OnReport, PushStreamCall
 from router.api.settings import ApiSettings
-from router.delivery.port import Done
+from router.caller import LOOPBACK, Caller
+from router.delivery.port import OnResult
 from router.push import CallRefused, CheckedPush
+from router.push_handler import PushHandler
 from tests.support.calls import push
+
+DEFAULTS = ApiSettings()
 
 
 class HeldDelivery:
-    """A `Delivery` that answers when the test says so."""
+    """A `PushDelivery` whose reports the test makes."""
 
     def __init__(self) -> None:
-        self.held: list[tuple[CheckedPush, Done]] = []
+        self.held: list[tuple[CheckedPush, OnResult]] = []
 
-    def start(self, push: CheckedPush, received_ns: int, done: Done) -> None:
-        self.held.append((push, done))
-
-    async def push(self, push: CheckedPush, received_ns: int) -> pb.PushReport:
-        raise NotImplementedError
+    def start(self, push: CheckedPush, received_ns: int, on_result: OnResult) -> None:
+        self.held.append((push, on_result))
 
     async def close(self) -> None:
         """Nothing waits."""
 
-    def answer(self, index: int = 0) -> None:
-        checked, done = self.held.pop(index)
-        done(pb.PushReport(push_id=checked.push_id))
+    def report(self, index: int = 0) -> None:
+        checked, on_result = self.held.pop(index)
+        on_result(pb.PushReport(push_id=checked.push_id))
+
+
+def open_stream(
+    delivery: HeldDelivery,
+    settings: ApiSettings = DEFAULTS,
+    caller: Caller = LOOPBACK,
+    on_report: OnReport = lambda _linger: None,
+) -> PushStreamCall:
+    return PushStreamCall(settings, PushHandler(delivery, settings.max_data), caller, on_report)
 
 
 def message(*ids: str) -> pb.PushStreamRequest:
     return pb.PushStreamRequest(pushes=[push(user="ada", push_id=push_id) for push_id in ids])
 
 
-def take(call: PushStreamCall, request: pb.PushStreamRequest) -> None:
-    call.take(request, request.ByteSize(), 0)
+def receive(stream: PushStreamCall, request: pb.PushStreamRequest) -> None:
+    stream.receive(request, request.ByteSize(), 0)
 
 
-def read_all(call: PushStreamCall) -> list[pb.PushReport]:
+def read_all(stream: PushStreamCall) -> list[pb.PushReport]:
     reports: list[pb.PushReport] = []
-    while (batch := call.reports()) is not None:
-        reports += batch.reports
+    while (response := stream.next_response()) is not None:
+        reports += response.reports
     return reports
 
 
-def test_reports_come_as_they_finish_and_the_stream_is_over_after_the_last() -> None:
+def test_reports_come_as_they_finish_and_the_stream_finishes_after_the_last() -> None:
     delivery = HeldDelivery()
-    call = PushStreamCall(ApiSettings(), delivery)
-    told: list[bool] = []
-    call.on_some = told.append
-    take(call, message("a", "b", "c"))
+    lingers: list[bool] = []
+    stream = open_stream(delivery, on_report=lingers.append)
+    receive(stream, message("a", "b", "c"))
     assert [checked.push_id for checked, _ in delivery.held] == ["a", "b", "c"]
-    delivery.answer(1)
-    assert told == [True]  # two are under way still: nobody waits for this one alone
-    assert [report.push_id for report in read_all(call)] == ["b"]
-    call.close()
-    assert not call.over
-    delivery.answer()
-    delivery.answer()
-    assert not call.over  # two reports have not been read
-    assert [report.push_id for report in read_all(call)] == ["a", "c"]
-    assert call.over
+    delivery.report(1)
+    assert lingers == [True]  # two are in flight still, so this report may wait for theirs
+    assert [report.push_id for report in read_all(stream)] == ["b"]
+    stream.close()
+    assert not stream.finished
+    delivery.report()
+    delivery.report()
+    assert not stream.finished  # two reports have not been read
+    assert [report.push_id for report in read_all(stream)] == ["a", "c"]
+    assert stream.finished
 
 
 def test_a_message_above_its_bounds_is_refused_item_by_item(monkeypatch) -> None:
     monkeypatch.setattr(push_stream, "MESSAGE_PUSHES", 2)
     monkeypatch.setattr(push_stream, "MESSAGE_BYTES", 100)
     delivery = HeldDelivery()
-    call = PushStreamCall(ApiSettings(), delivery)
-    take(call, message("a", "b", "c"))
-    call.take(message("d", "e"), 101, 0)
-    call.take(message("f"), 101, 0)  # one larger push
-    refused = read_all(call)
+    stream = open_stream(delivery)
+    receive(stream, message("a", "b", "c"))
+    stream.receive(message("d", "e"), 101, 0)
+    stream.receive(message("f"), 101, 0)  # one larger push
+    refused = read_all(stream)
     assert [(report.push_id, report.error.field) for report in refused] == [(one, "pushes") for one in "abcde"]
     assert [checked.push_id for checked, _ in delivery.held] == ["f"]
 
@@ -82,66 +91,79 @@ def test_a_message_above_its_bounds_is_refused_item_by_item(monkeypatch) -> None
 def test_reports_with_long_lists_leave_in_several_messages(monkeypatch) -> None:
     monkeypatch.setattr(push_stream, "MESSAGE_WEIGHT", 5)
     delivery = HeldDelivery()
-    call = PushStreamCall(ApiSettings(), delivery)
-    take(call, message("a", "b", "c"))
-    for checked, done in delivery.held:
-        done(pb.PushReport(push_id=checked.push_id, deliveries=[pb.Delivery()] * 2))
-    first, second = call.reports(), call.reports()
+    stream = open_stream(delivery)
+    receive(stream, message("a", "b", "c"))
+    for checked, on_result in delivery.held:
+        on_result(pb.PushReport(push_id=checked.push_id, deliveries=[pb.Delivery()] * 2))
+    first, second = stream.next_response(), stream.next_response()
     assert first is not None
     assert second is not None
-    assert ([len(first.reports), len(second.reports)], call.reports()) == ([2, 1], None)
+    assert ([len(first.reports), len(second.reports)], stream.next_response()) == ([2, 1], None)
 
 
-def test_over_the_bound_an_item_is_refused_and_told_when_to_come_back() -> None:
+def test_over_the_bound_an_item_is_refused_with_a_time_to_wait() -> None:
     delivery = HeldDelivery()
-    call = PushStreamCall(ApiSettings(stream_pushes=2), delivery)
-    take(call, message("a", "b", "c"))
-    (report,) = read_all(call)
+    stream = open_stream(delivery, ApiSettings(stream_pushes=2))
+    receive(stream, message("a", "b", "c"))
+    (report,) = read_all(stream)
     assert (report.push_id, report.error.code) == ("c", "RESOURCE_EXHAUSTED")
     assert report.error.retry_after.ToMilliseconds() == 100
-    delivery.answer()
-    take(call, message("d"))
+    delivery.report()
+    receive(stream, message("d"))
     assert [checked.push_id for checked, _ in delivery.held] == ["b", "d"]
 
 
 def test_a_caller_that_does_not_read_is_not_read_from(monkeypatch) -> None:
-    monkeypatch.setattr(push_stream, "UNREAD", 3)
+    monkeypatch.setattr(push_stream, "MAX_UNREAD", 3)
     delivery = HeldDelivery()
-    call = PushStreamCall(ApiSettings(), delivery)
-    take(call, message("a", "b", "c"))
-    assert call.room
+    stream = open_stream(delivery)
+    receive(stream, message("a", "b", "c"))
+    assert stream.has_room
     for _ in range(3):
-        delivery.answer()
-    assert not call.room
-    read_all(call)
-    assert call.room
+        delivery.report()
+    assert not stream.has_room
+    read_all(stream)
+    assert stream.has_room
 
 
 def test_a_push_refused_later_is_an_item_error_too() -> None:
     delivery = HeldDelivery()
-    call = PushStreamCall(ApiSettings(), delivery)
-    take(call, message("a"))
+    stream = open_stream(delivery)
+    receive(stream, message("a"))
     delivery.held.pop()[1](CallRefused("RESOURCE_EXHAUSTED", "full", retry_after=0.1))
-    (report,) = read_all(call)
+    (report,) = read_all(stream)
     assert (report.push_id, report.error.code, report.error.message) == ("a", "RESOURCE_EXHAUSTED", "full")
+
+
+def test_a_caller_without_the_right_is_refused_item_by_item_and_nothing_is_sent() -> None:
+    delivery = HeldDelivery()
+    lingers: list[bool] = []
+    stream = open_stream(delivery, caller=Caller("reader", frozenset({"presence"})), on_report=lingers.append)
+    receive(stream, message("a", "b"))
+    reports = read_all(stream)
+    assert [(report.push_id, report.error.code) for report in reports] == [
+        ("a", "PERMISSION_DENIED"),
+        ("b", "PERMISSION_DENIED"),
+    ]
+    assert (delivery.held, lingers, stream.in_flight) == ([], [False, False], 0)
 
 
 @given(st.lists(st.tuples(st.sampled_from("gbn"), st.integers(0, 5)), max_size=40))
 def test_every_item_is_reported_exactly_once(steps: list[tuple[str, int]]) -> None:
     delivery = HeldDelivery()
-    call = PushStreamCall(ApiSettings(stream_pushes=5), delivery)
+    stream = open_stream(delivery, ApiSettings(stream_pushes=5))
     sent: list[str] = []
     for number, (kind, pick) in enumerate(steps):
         push_id = f"{kind}{number}"
         if kind == "n" and delivery.held:
-            delivery.answer(pick % len(delivery.held))
+            delivery.report(pick % len(delivery.held))
             continue
         item = push(user="ada", push_id=push_id, data=b"{" if kind == "b" else b"{}")
-        take(call, pb.PushStreamRequest(pushes=[item]))
+        receive(stream, pb.PushStreamRequest(pushes=[item]))
         sent.append(push_id)
     while delivery.held:
-        delivery.answer()
-    reports = read_all(call)
+        delivery.report()
+    reports = read_all(stream)
     assert sorted(report.push_id for report in reports) == sorted(sent)
     for report in reports:
         if report.push_id.startswith("b"):

@@ -1,10 +1,11 @@
-"""Which call a command is, and which refusals are waited out."""
+"""The call of each operator, and which refusals are retried."""
 
 import json
 
 import pytest
 
-from router.commands import dispatch as carrying
+from router.caller import LOOPBACK, Caller
+from router.commands import dispatch
 from router.commands.command import Origin
 from router.commands.dispatch import CommandDispatcher
 from router.push import CallRefused
@@ -19,11 +20,13 @@ class FakeCalls:
     def __init__(self):
         self.refusals = []
         self.done = []
+        self.callers = set()
         self.tries = 0
 
     def __getattr__(self, name):
-        async def call(request):
+        async def call(caller, request):
             self.tries += 1
+            self.callers.add(caller)
             if self.refusals:
                 raise self.refusals.pop(0)
             self.done.append((name, request))
@@ -36,8 +39,9 @@ def calls():
     return FakeCalls()
 
 
-async def carry(calls, operator, body):
-    await CommandDispatcher(calls).carry({"X-Operator": operator}, json.dumps(body).encode(), ORIGIN)
+async def execute(calls, operator, body, caller=LOOPBACK):
+    headers = {"X-Operator": operator}
+    await CommandDispatcher(calls).dispatch(caller, headers, json.dumps(body).encode(), ORIGIN)
 
 
 USER = {"target": {"user": "ada"}}
@@ -55,7 +59,7 @@ USER = {"target": {"user": "ada"}}
     ],
 )
 async def test_an_operator_is_one_of_the_api_s_calls(calls, operator, body, call):
-    await carry(calls, operator, body)
+    await execute(calls, operator, body)
     ((name, request),) = calls.done
     assert name == call
     assert request.DESCRIPTOR.name.lower().startswith(call)
@@ -63,28 +67,34 @@ async def test_an_operator_is_one_of_the_api_s_calls(calls, operator, body, call
         assert json.loads(request.data) == body["json"]
 
 
-async def test_a_full_queue_is_waited_for_however_often(calls):
+async def test_a_full_queue_is_retried_for_ever(calls):
     calls.refusals = [CallRefused("RESOURCE_EXHAUSTED", "full", retry_after=SOON) for _ in range(200)]
-    await carry(calls, "join", {**USER, "file": "f"})
+    await execute(calls, "join", {**USER, "file": "f"})
     assert (calls.tries, len(calls.done)) == (201, 1)
 
 
-async def test_a_silent_node_is_asked_again(calls):
-    calls.refusals = [CallRefused("UNAVAILABLE", "silent", retry_after=SOON)] * 3
-    await carry(calls, "join", {**USER, "file": "f"})
+async def test_a_node_that_does_not_answer_is_tried_again(calls):
+    calls.refusals = [CallRefused("UNAVAILABLE", "no answer", retry_after=SOON)] * 3
+    await execute(calls, "join", {**USER, "file": "f"})
     assert len(calls.done) == 1
 
 
-async def test_but_not_for_ever(calls, monkeypatch):
-    monkeypatch.setattr(carrying, "SILENCE", 0.0)
-    calls.refusals = [CallRefused("UNAVAILABLE", "silent", retry_after=SOON)]
-    with pytest.raises(CallRefused, match="silent"):
-        await carry(calls, "join", {**USER, "file": "f"})
+async def test_a_node_that_does_not_answer_is_not_tried_for_ever(calls, monkeypatch):
+    monkeypatch.setattr(dispatch, "UNAVAILABLE_LIMIT", 0.0)
+    calls.refusals = [CallRefused("UNAVAILABLE", "no answer", retry_after=SOON)]
+    with pytest.raises(CallRefused, match="no answer"):
+        await execute(calls, "join", {**USER, "file": "f"})
 
 
 @pytest.mark.parametrize("code", ["INVALID_ARGUMENT", "FAILED_PRECONDITION"])
 async def test_a_mistake_is_not_tried_again(calls, code):
     calls.refusals = [CallRefused(code, "no")]
     with pytest.raises(CallRefused):
-        await carry(calls, "join", {**USER, "file": "f"})
+        await execute(calls, "join", {**USER, "file": "f"})
     assert (calls.tries, calls.done) == (1, [])
+
+
+async def test_the_call_is_made_as_the_caller_of_the_record(calls):
+    caller = Caller("topic", frozenset({"push"}))
+    await execute(calls, "join", {**USER, "file": "f"}, caller)
+    assert calls.callers == {caller}

@@ -1,4 +1,4 @@
-"""How far a partition is carried out, when its records end in any order."""
+"""The offset to commit of a partition whose records finish in any order."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,35 +10,35 @@ def test_nothing_read_is_nothing_to_commit():
     assert PartitionOffsets().to_commit is None
 
 
-def test_the_first_that_is_under_way_holds_the_offset():
-    progress = PartitionOffsets()
+def test_the_first_record_in_flight_holds_the_offset():
+    offsets = PartitionOffsets()
     for offset in (7, 8, 9):
-        progress.begin(offset)
-    progress.end(8)
-    progress.end(9)
-    assert progress.to_commit == 7
-    progress.committed(7)
-    assert progress.to_commit is None
-    progress.end(7)
-    assert progress.to_commit == 10
+        offsets.begin(offset)
+    offsets.finish(8)
+    offsets.finish(9)
+    assert offsets.to_commit == 7
+    offsets.on_committed(7)
+    assert offsets.to_commit is None
+    offsets.finish(7)
+    assert offsets.to_commit == 10
 
 
 def test_gaps_between_offsets_are_no_records():
     """Transactions and compaction leave them."""
-    progress = PartitionOffsets()
-    progress.begin(3)
-    progress.begin(11)
-    progress.end(3)
-    assert progress.to_commit == 11
+    offsets = PartitionOffsets()
+    offsets.begin(3)
+    offsets.begin(11)
+    offsets.finish(3)
+    assert offsets.to_commit == 11
 
 
 @given(st.permutations(range(12)))
-def test_whatever_the_order_what_is_committed_has_ended(order):
-    progress = PartitionOffsets()
+def test_in_any_order_what_is_committed_is_finished(order):
+    offsets = PartitionOffsets()
     for offset in range(12):
-        progress.begin(offset)
-    ended = set()
+        offsets.begin(offset)
+    finished = set()
     for offset in order:
-        progress.end(offset)
-        ended.add(offset)
-        assert progress.reached == next((n for n in range(12) if n not in ended), 12)
+        offsets.finish(offset)
+        finished.add(offset)
+        assert offsets.finished_to == next((n for n in range(12) if n not in finished), 12)

@@ -1,7 +1,7 @@
-"""A target and the table become one leg per owning node."""
+"""The plan of a target: one leg for each owning node."""
 
 from registry.model import Incarnation
-from router.delivery.plan import missed, plan, receivers
+from router.delivery.plan import is_miss, plan, to_receivers
 from router.push import Target
 from tests.support.table import TableFeed
 
@@ -35,12 +35,12 @@ def test_exactly_the_owners() -> None:
     ):
         legs = plan(target, table, ())
         assert set(legs) == owners
-        assert missed(legs) is not bool(owners)
+        assert is_miss(legs) is not bool(owners)
     assert [route.sid for route in plan(Target(user="ada"), table, ())[one].known] == [1, 2]
     assert plan(Target(file="doc"), table, ())[one].known == ()
 
 
-def test_who_holds_unregistered_sessions_is_asked_too() -> None:
+def test_a_node_with_unregistered_sessions_gets_a_scatter_leg() -> None:
     feed, one, two = make()
     assert {incarnation: leg.scatter for incarnation, leg in plan(Target(user="ada"), feed.table, {two}).items()} == {
         one: False,
@@ -50,12 +50,12 @@ def test_who_holds_unregistered_sessions_is_asked_too() -> None:
     assert set(plan(Target(session=1), feed.table, {two})) == {one}  # a session that is known needs none
     legs = plan(Target(session=99), feed.table, {two})
     assert set(legs) == {two}
-    assert missed(legs)
+    assert is_miss(legs)
 
 
-def test_what_the_node_is_told() -> None:
-    assert list(receivers(Target(session=4)).sessions.sids) == [4]
-    assert receivers(Target(user="a", namespace="*")).user == "a"
-    assert receivers(Target(user="a", namespace="*")).namespace == "*"
-    assert receivers(Target(file="f")).file == "f"
-    assert receivers(Target(everyone=True)).everyone
+def test_the_receivers_in_the_message() -> None:
+    assert list(to_receivers(Target(session=4)).sessions.sids) == [4]
+    assert to_receivers(Target(user="a", namespace="*")).user == "a"
+    assert to_receivers(Target(user="a", namespace="*")).namespace == "*"
+    assert to_receivers(Target(file="f")).file == "f"
+    assert to_receivers(Target(everyone=True)).everyone

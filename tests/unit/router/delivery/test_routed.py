@@ -1,6 +1,7 @@
-"""A push over hops in memory: plan, send, heal once, report."""
+"""Routed delivery over in-memory hops: plan, send, heal once, report."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,12 +10,15 @@ from homing.internal.v1 import node_pb2
 from homing.v1.router_pb2 import Delivery, PushReport
 from observability import names
 from observability.counters import counters
+from observability.tracing import OFF, Tracer
 from registry.model import Incarnation, Node
+from router.caller import LOOPBACK
 from router.delivery.routed import Routed
 from router.hop.fleet import Fleet
 from router.hop.memory import MemoryHop
 from router.hop.port import OnChange
-from router.push import CallRefused, check_push
+from router.push import CallRefused
+from router.push_handler import PushHandler
 from tests.support.calls import push
 from tests.support.table import TableFeed
 
@@ -22,14 +26,15 @@ from tests.support.table import TableFeed
 class World:
     """Nodes that hold sessions, a table that may lag behind them, and a router's delivery over both."""
 
-    def __init__(self) -> None:
+    def __init__(self, tracer: Tracer = OFF) -> None:
         self.feed = TableFeed()
-        self.holds: dict[Incarnation, dict[int, str]] = {}  # what each incarnation really has: sid -> user
+        self.sessions: dict[Incarnation, dict[int, str]] = {}  # of each incarnation in fact: sid -> user
         self.hops: dict[Incarnation, MemoryHop] = {}
         self.served: list[tuple[Incarnation, node_pb2.Push]] = []
         self.fleet = Fleet(self.feed, self.make_hop)
         self.counters = counters(names.ROUTER)
-        self.routed = Routed(self.feed, self.fleet, self.counters)
+        self.routed = Routed(self.feed, self.fleet, self.counters, tracer)
+        self.pushes = PushHandler(self.routed, max_data=1000)
 
     def make_hop(self, incarnation: Incarnation, _node: Node, on_change: OnChange) -> MemoryHop:
         self.hops[incarnation] = MemoryHop(
@@ -50,40 +55,38 @@ class World:
         return answers
 
     def _find(self, incarnation: Incarnation, receivers: node_pb2.Receivers) -> list[tuple[int, str]]:
-        mine = self.holds.get(incarnation, {})
+        mine = self.sessions.get(incarnation, {})
         if receivers.WhichOneof("to") == "sessions":
             return [(sid, mine[sid]) for sid in receivers.sessions.sids if sid in mine]
         return [(sid, user) for sid, user in mine.items() if user == receivers.user]
 
-    def come(self, incarnation: Incarnation, user: str, sid: int, known: bool = True) -> None:
-        """A session is there; the table learns of it now, or when it next catches up."""
-        self.holds.setdefault(incarnation, {})[sid] = user
+    def connect(self, incarnation: Incarnation, user: str, sid: int, known: bool = True) -> None:
+        """A session connects; the table learns of it now, or when it next catches up."""
+        self.sessions.setdefault(incarnation, {})[sid] = user
         learn = lambda: self.feed.session(incarnation, user, sid)  # noqa: E731
         learn() if known else self.feed.later.append(learn)
 
-    def go(self, incarnation: Incarnation, user: str, sid: int) -> None:
-        """A session is gone, and the table has not heard of it."""
-        del self.holds[incarnation][sid]
+    def end(self, incarnation: Incarnation, user: str, sid: int) -> None:
+        """A session ends; the table learns of it when it next catches up."""
+        del self.sessions[incarnation][sid]
         self.feed.later.append(lambda: self.feed.session_gone(incarnation, user, sid))
 
     async def push(self, **fields: object) -> PushReport:
-        return await self.routed.push(check_push(push(push_id="p", **fields), 1000), 0)
+        return await self.pushes.push(LOOPBACK, push(push_id="p", **fields), 0)
 
 
 @asynccontextmanager
-async def running(world: World):
-    task = asyncio.ensure_future(world.fleet.run())
-    await asyncio.sleep(0)
-    yield
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+async def running(world: World) -> AsyncIterator[World]:
+    async with asyncio.TaskGroup() as group:
+        world.fleet.start(group)
+        yield world
+        world.fleet.close()
 
 
 @pytest.fixture
-async def world():
-    made = World()
-    async with running(made):
-        yield made
+async def world() -> AsyncIterator[World]:
+    async with running(World()) as world:
+        yield world
 
 
 def facts(report: PushReport) -> tuple[dict[str, int], int, int]:
@@ -92,9 +95,9 @@ def facts(report: PushReport) -> tuple[dict[str, int], int, int]:
 
 async def test_one_message_to_each_owner_and_none_to_others(world: World) -> None:
     one, two, three = (world.feed.node(name) for name in ("one", "two", "three"))
-    world.come(one, "ada", 1)
-    world.come(two, "ada", 2)
-    world.come(three, "bob", 3)
+    world.connect(one, "ada", 1)
+    world.connect(two, "ada", 2)
+    world.connect(three, "bob", 3)
     report = await world.push(user="ada")
     assert facts(report) == ({"WRITTEN": 2}, 2, 2)
     assert (report.amplification, report.healed, world.feed.reads) == (1.0, False, 0)
@@ -102,9 +105,9 @@ async def test_one_message_to_each_owner_and_none_to_others(world: World) -> Non
     assert all(one.epoch == incarnation.epoch for incarnation, one in world.served)
 
 
-async def test_a_miss_is_believed_only_by_a_table_that_has_caught_up(world: World) -> None:
+async def test_a_miss_is_final_only_with_a_table_that_has_caught_up(world: World) -> None:
     one = world.feed.node("one")
-    world.come(one, "ada", 1, known=False)
+    world.connect(one, "ada", 1, known=False)
     assert facts(await world.push(session=1)) == ({"WRITTEN": 1}, 1, 1)
     assert world.feed.reads == 1
     assert facts(await world.push(session=2)) == ({"OFFLINE": 1}, 0, 0)
@@ -117,11 +120,11 @@ async def test_offline_is_one_delivery_without_a_session(world: World) -> None:
     assert report.amplification == 0.0
 
 
-async def test_a_stale_route_is_mended_inside_the_call(world: World) -> None:
+async def test_a_stale_route_is_healed_inside_the_call(world: World) -> None:
     one, two = world.feed.node("one"), world.feed.node("two")
-    world.come(one, "ada", 1)
-    world.go(one, "ada", 1)
-    world.come(two, "ada", 1, known=False)
+    world.connect(one, "ada", 1)
+    world.end(one, "ada", 1)
+    world.connect(two, "ada", 1, known=False)
     report = await world.push(session=1)
     assert facts(report) == ({"WRITTEN": 1}, 2, 1)
     assert (report.healed, report.amplification) == (True, 2.0)
@@ -129,10 +132,10 @@ async def test_a_stale_route_is_mended_inside_the_call(world: World) -> None:
 
 async def test_healing_does_not_wait_for_the_slowest_owner_and_later_pushes_wait_behind_it(world: World) -> None:
     one, two, three = (world.feed.node(name) for name in ("one", "two", "three"))
-    world.come(one, "ada", 1)
-    world.come(two, "ada", 2)
-    world.go(one, "ada", 1)
-    world.come(three, "ada", 1, known=False)
+    world.connect(one, "ada", 1)
+    world.connect(two, "ada", 2)
+    world.end(one, "ada", 1)
+    world.connect(three, "ada", 1, known=False)
     world.hops[two].stall(True)  # as if it waited for an ack
     first = asyncio.ensure_future(world.push(user="ada", event="first"))
     second = asyncio.ensure_future(world.push(user="ada", event="second"))
@@ -162,18 +165,20 @@ async def test_a_router_that_stops_ends_what_waits(world: World) -> None:
 
 async def test_a_session_that_just_went_is_offline_after_one_read(world: World) -> None:
     one = world.feed.node("one")
-    world.come(one, "ada", 1)
-    world.go(one, "ada", 1)
+    world.connect(one, "ada", 1)
+    world.end(one, "ada", 1)
     report = await world.push(session=1)
     assert (facts(report), report.healed) == (({"OFFLINE": 1}, 1, 0), False)
 
 
-async def test_who_does_not_answer_is_unknown_per_session_where_the_table_knows_them(world: World) -> None:
+async def test_a_node_without_an_answer_is_unreachable_for_each_session_that_the_table_knows(
+    world: World,
+) -> None:
     one, two = world.feed.node("one"), world.feed.node("two")
-    world.come(one, "ada", 1)
-    world.come(one, "ada", 2)
-    world.come(two, "ada", 3)
-    world.hops[one].go_down()
+    world.connect(one, "ada", 1)
+    world.connect(one, "ada", 2)
+    world.connect(two, "ada", 3)
+    world.hops[one].disconnect()
     report = await world.push(user="ada")
     assert facts(report) == ({"UNREACHABLE": 2, "WRITTEN": 1}, 2, 1)
     assert [(d.session, d.node) for d in report.deliveries] == [(1, "one"), (2, "one"), (3, "two")]
@@ -184,27 +189,27 @@ async def test_who_does_not_answer_is_unknown_per_session_where_the_table_knows_
 
 async def test_a_stream_that_breaks_under_way_answers_at_once(world: World) -> None:
     one = world.feed.node("one")
-    world.come(one, "ada", 1)
+    world.connect(one, "ada", 1)
     world.hops[one].stall(True)
     pushing = asyncio.ensure_future(world.push(session=1))
     await asyncio.sleep(0)
-    world.hops[one].go_down()
+    world.hops[one].disconnect()
     assert facts(await pushing) == ({"UNREACHABLE": 1}, 1, 0)
 
 
 async def test_a_dead_node_is_offline_once_its_key_is_gone_and_its_stream_down(world: World) -> None:
     one = world.feed.node("one")
-    world.come(one, "ada", 1)
+    world.connect(one, "ada", 1)
     world.feed.node_gone("one")
     assert facts(await world.push(session=1)) == ({"WRITTEN": 1}, 1, 1)  # it lingers while its stream lives
-    world.hops[one].go_down()
+    world.hops[one].disconnect()
     assert facts(await world.push(session=1)) == ({"OFFLINE": 1}, 0, 0)
 
 
 async def test_a_full_queue_refuses_the_push_before_anything_is_sent(world: World) -> None:
     one, two = world.feed.node("one"), world.feed.node("two")
-    world.come(one, "ada", 1)
-    world.come(two, "ada", 2)
+    world.connect(one, "ada", 1)
+    world.connect(two, "ada", 2)
     world.hops[one].stall(True)
     stuck = [asyncio.ensure_future(world.push(session=1)) for _ in range(10)]
     await asyncio.sleep(0)
@@ -219,15 +224,15 @@ async def test_a_full_queue_refuses_the_push_before_anything_is_sent(world: Worl
 
 async def test_a_node_with_unregistered_sessions_is_asked_as_well(world: World) -> None:
     one, two = world.feed.node("one"), world.feed.node("two")
-    world.come(one, "ada", 1)
-    world.holds[two] = {2: "ada", 3: "eve"}
-    world.hops[two].say_unregistered(True)
+    world.connect(one, "ada", 1)
+    world.sessions[two] = {2: "ada", 3: "eve"}
+    world.hops[two].report_unregistered(True)
     assert facts(await world.push(user="ada")) == ({"WRITTEN": 2}, 2, 2)
     assert facts(await world.push(session=3)) == ({"WRITTEN": 1}, 1, 1)
     world.feed.readable = False
     report = await world.push(session=99)
     assert (facts(report), report.registry_away) == (({"OFFLINE": 1}, 1, 0), True)
-    world.hops[two].say_unregistered(False)
+    world.hops[two].report_unregistered(False)
     assert facts(await world.push(user="ada")) == ({"WRITTEN": 1}, 1, 1)
 
 

@@ -10,8 +10,8 @@ from runtime.grpc_wire.channel import Channel
 FIRST, SECOND = ("first", 1), ("second", 2)
 
 
-class Dialled(Channel):
-    """A channel whose dialling is the test's."""
+class ScriptedChannel(Channel):
+    """A channel whose addresses hang or refuse as scripted."""
 
     def __init__(self, hangs: set[str], refuses: set[str]) -> None:
         async def find() -> list[tuple[str, int]]:
@@ -21,7 +21,7 @@ class Dialled(Channel):
         self.hangs, self.refuses = hangs, refuses
         self.tried: list[str] = []
 
-    async def _open(self, host: str, port: int):
+    async def _dial(self, host: str, port: int):
         self.tried.append(host)
         if host in self.hangs:
             await asyncio.Event().wait()
@@ -32,16 +32,16 @@ class Dialled(Channel):
 
 @pytest.mark.parametrize(("hangs", "refuses"), [({"first"}, set()), (set(), {"first"})])
 async def test_the_next_one_is_dialled(monkeypatch, hangs: set[str], refuses: set[str]) -> None:
-    monkeypatch.setattr(channel, "DIAL", 0.01)
-    dialled = Dialled(hangs, refuses)
-    assert await dialled._dial() == "second"
-    assert dialled.tried == ["first", "second"]
+    monkeypatch.setattr(channel, "CONNECT_TIMEOUT", 0.01)
+    scripted = ScriptedChannel(hangs, refuses)
+    assert await scripted._connect() == "second"
+    assert scripted.tried == ["first", "second"]
 
 
-async def test_when_nobody_answers_that_is_said_of_the_last(monkeypatch) -> None:
-    monkeypatch.setattr(channel, "DIAL", 0.01)
+async def test_when_no_server_answers_the_error_is_the_last_one_s(monkeypatch) -> None:
+    monkeypatch.setattr(channel, "CONNECT_TIMEOUT", 0.01)
     with pytest.raises(ConnectionError, match="second:2 does not answer"):
-        await Dialled({"first", "second"}, set())._dial()
-    channel_of_nobody = Dialled(set(), {"first", "second"})
+        await ScriptedChannel({"first", "second"}, set())._connect()
+    refusing = ScriptedChannel(set(), {"first", "second"})
     with pytest.raises(ConnectionRefusedError, match="second"):
-        await channel_of_nobody._dial()
+        await refusing._connect()

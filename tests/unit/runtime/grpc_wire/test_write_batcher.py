@@ -1,4 +1,4 @@
-"""When what has gathered leaves: at the end of the turn, or some time later if it may wait."""
+"""When gathered writes leave: at the end of the iteration of the loop, or later if they may linger."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from runtime.grpc_wire import write_batcher
 from runtime.grpc_wire.write_batcher import WriteBatcher
 
 
-class Clock:
+class ManualLoop:
     """A loop whose time is the test's."""
 
     def __init__(self) -> None:
@@ -22,61 +22,63 @@ class Clock:
     def call_later(self, seconds: float, then: Callable[[], None]) -> None:
         self.due.append((self.now + seconds, then))
 
-    def until(self, now: float) -> None:
+    def run_until(self, now: float) -> None:
         self.now = now
         due, self.due = [one for one in self.due if one[0] <= now], [one for one in self.due if one[0] > now]
         for _, then in due:
             then()
 
 
-class StreamState:
+class WritableCall:
+    """A call that is writable unless the test says otherwise."""
+
     writable = True
 
 
-def made(monkeypatch, linger: float) -> tuple[Clock, WriteBatcher, list[float]]:
-    clock, left = Clock(), []
-    monkeypatch.setattr(write_batcher.asyncio, "get_running_loop", lambda: clock)
-    one = WriteBatcher(lambda _call: left.append(clock.now), linger)
-    one.attach(StreamState())
-    return clock, one, left
+def make_batcher(monkeypatch, linger: float) -> tuple[ManualLoop, WriteBatcher, list[float]]:
+    loop, left = ManualLoop(), []
+    monkeypatch.setattr(write_batcher.asyncio, "get_running_loop", lambda: loop)
+    batcher = WriteBatcher(lambda _call: left.append(loop.now), linger)
+    batcher.attach(WritableCall())
+    return loop, batcher, left
 
 
-def test_what_is_wanted_in_one_turn_leaves_at_its_end_in_one_message(monkeypatch):
-    clock, one, left = made(monkeypatch, 0.0)
-    one.request_write()
-    one.request_write()
+def test_writes_of_one_iteration_leave_at_its_end_in_one_message(monkeypatch):
+    loop, batcher, left = make_batcher(monkeypatch, 0.0)
+    batcher.request_write()
+    batcher.request_write()
     assert left == []
-    clock.until(0.0)
-    one.request_write()
-    clock.until(0.0)
+    loop.run_until(0.0)
+    batcher.request_write()
+    loop.run_until(0.0)
     assert left == [0.0, 0.0]
 
 
-def test_what_is_patient_gathers_until_its_time_and_leaves_with_whatever_leaves_before(monkeypatch):
-    clock, one, left = made(monkeypatch, 1.0)
-    one.request_write(linger=True)
-    clock.until(0.5)
-    one.request_write(linger=True)
+def test_a_lingering_write_leaves_after_its_time_or_with_an_earlier_write(monkeypatch):
+    loop, batcher, left = make_batcher(monkeypatch, 1.0)
+    batcher.request_write(linger=True)
+    loop.run_until(0.5)
+    batcher.request_write(linger=True)
     assert left == []
-    clock.until(1.0)
+    loop.run_until(1.0)
     assert left == [1.0]
-    one.request_write(linger=True)
-    one.request_write()
-    clock.until(1.0)
+    batcher.request_write(linger=True)
+    batcher.request_write()
+    loop.run_until(1.0)
     assert left == [1.0, 1.0]
-    clock.until(2.0)
-    assert left == [1.0, 1.0]  # nothing was left to say
+    loop.run_until(2.0)
+    assert left == [1.0, 1.0]  # nothing was left to write
 
 
-def test_a_stream_that_is_full_gathers_on_and_is_not_asked_before_it_says_so(monkeypatch):
-    clock, one, left = made(monkeypatch, 0.0)
-    stream = StreamState()
-    one.attach(stream)
+def test_writes_gather_while_the_stream_is_not_writable(monkeypatch):
+    loop, batcher, left = make_batcher(monkeypatch, 0.0)
+    stream = WritableCall()
+    batcher.attach(stream)
     stream.writable = False
-    one.request_write()
-    clock.until(1.0)
+    batcher.request_write()
+    loop.run_until(1.0)
     assert left == []
     stream.writable = True
-    one.resume()
-    clock.until(2.0)
+    batcher.resume()
+    loop.run_until(2.0)
     assert left == [2.0]

@@ -1,4 +1,4 @@
-"""File, environment, flags: rising order, and mistakes that name their place."""
+"""File, variables, flags: the last one counts; a mistake names its place and the nearest known name."""
 
 from pathlib import Path
 
@@ -8,31 +8,48 @@ import pytest
 from runtime.process.configuration import ConfigurationError, load
 
 
-class Inner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Inner(msgspec.Struct, frozen=True):  # unknown keys are found without forbid_unknown_fields, too
     depth: int = 1
+
+
+class Issuer(msgspec.Struct, frozen=True):
+    key_file: str
+    leeway: float = 1.0
+
+
+class Auth(msgspec.Struct, frozen=True):
+    issuers: dict[str, Issuer] = {}
 
 
 class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:1"
     tags: tuple[str, ...] = ()
+    max_message: int = 1
     inner: Inner = Inner()
 
 
 class Config(msgspec.Struct, frozen=True):
     gateway: Gateway = Gateway()
+    auth: Auth = Auth()
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    place = tmp_path / "homing.toml"
-    place.write_text('[gateway]\nlisten = "from the file"\ntags = ["a"]\n[router]\nanything = 1\n')
-    return place
+    path = tmp_path / "homing.toml"
+    path.write_text('[gateway]\nlisten = "from the file"\ntags = ["a"]\n[router]\nanything = 1\n')
+    return path
 
 
-def test_each_layer_overrules_the_one_below(file: Path) -> None:
+def mistake(file: Path | None, environ: dict[str, str], *assignments: str) -> str:
+    with pytest.raises(ConfigurationError) as error:
+        load(Config, file, environ, assignments)
+    return str(error.value)
+
+
+def test_each_layer_overrides_the_ones_before(file: Path) -> None:
     assert load(Config, None, {}, []) == Config()
     assert load(Config, file, {}, []).gateway == Gateway("from the file", ("a",))
-    environ = {"HOMING_GATEWAY__LISTEN": "from the environment", "HOMING_RUN_DIR": "no setting", "PATH": "x"}
+    environ = {"HOMING_GATEWAY__LISTEN": "from the environment", "PATH": "x"}
     assert load(Config, file, environ, []).gateway.listen == "from the environment"
     assert load(Config, file, environ, ["gateway.listen=from a flag"]).gateway.listen == "from a flag"
 
@@ -41,27 +58,114 @@ def test_values_are_toml_or_plain_text() -> None:
     environ = {"HOMING_GATEWAY__TAGS": '["x", "y"]', "HOMING_GATEWAY__INNER__DEPTH": "5"}
     assert load(Config, None, environ, []).gateway == Gateway(tags=("x", "y"), inner=Inner(5))
     assert load(Config, None, {}, ["gateway.listen=127.0.0.1:9"]).gateway.listen == "127.0.0.1:9"
+    assert load(Config, None, {"HOMING_GATEWAY__INNER": "{depth = 7}"}, []).gateway.inner == Inner(7)
+
+
+def test_a_user_names_tables() -> None:
+    environ = {"HOMING_AUTH__ISSUERS__ONE__KEY_FILE": "/1"}
+    issuers = load(Config, None, environ, ["auth.issuers.two.key_file=/2"]).auth.issuers
+    assert issuers == {"one": Issuer("/1"), "two": Issuer("/2")}
 
 
 @pytest.mark.parametrize(
-    ("environ", "flags", "words"),
+    ("assignment", "message"),
     [
-        ({}, ["gateway.prot=1"], "gateway: Object contains unknown field `prot`"),
-        ({}, ["gateway.inner.depth=deep"], "gateway.inner.depth"),
-        ({"HOMING_GATEWAY__INNER__DEPTH": "deep"}, [], "gateway.inner.depth"),
-        ({}, ["gatway.listen=x"], "unknown section [gatway]"),
-        ({}, ["listen=x"], "expected section.key=value"),
-        ({}, ["gateway.listen=x", "gateway.listen.y=z"], "listen is a value"),
+        ("gatway.listen=x", "[gatway]: unknown section; did you mean [gateway]?"),
+        ("colour.red=1", "[colour]: unknown section; there are: auth, bus, commands, delivery, events, gateway, "),
+        ("gateway.lisen=x", "[gateway] lisen: unknown; did you mean listen?"),
+        ("gateway.colour=x", "[gateway] colour: unknown; there are: inner, listen, max_message, tags"),
+        ("gateway.inner.deptth=1", "[gateway.inner] deptth: unknown; did you mean depth?"),
+        ("auth.issuer.a.key_file=/x", "[auth] issuer: unknown; did you mean issuers?"),
+        ("auth.issuers.a.keyfile=/x", "[auth.issuers.a] keyfile: unknown; did you mean key_file?"),
+        ("gateway.listen.y=z", "[gateway] listen: is no section, but has a value"),
+        ("gateway.inner=5", "[gateway] inner: is a section, and has no value"),
+        ("gateway.inner.depth=deep", "[gateway.inner] depth: Expected `int`"),
+        ("gateway.tags=[1]", "[gateway] tags: Expected `str`, got `int`"),
+        ("auth.issuers.b.leeway=1", "[auth.issuers.b]: Object missing required field `key_file`"),
+        ("listen=x", "expected section.key=value"),
+        ("gateway.listen", "expected section.key=value"),
     ],
 )
-def test_a_mistake_names_its_place(environ: dict[str, str], flags: list[str], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words.replace("[", r"\[").replace(".", r"\.")):
-        load(Config, None, environ, flags)
+def test_a_mistake_in_a_flag(assignment: str, message: str) -> None:
+    assert mistake(None, {}, assignment).startswith(f"--set {assignment}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("HOMING_GATEWAY_MAX_MESSAGE", "5", "unknown; did you mean HOMING_GATEWAY__MAX_MESSAGE?"),
+        ("HOMING__GATEWAY__MAX__MESSAGE", "5", "unknown; did you mean HOMING_GATEWAY__MAX_MESSAGE?"),
+        ("HOMING_GATEWAY__INNER_DEPTH", "5", "unknown; did you mean HOMING_GATEWAY__INNER__DEPTH?"),
+        ("HOMING_GATEWAY__LISTN", "x", "unknown; did you mean HOMING_GATEWAY__LISTEN?"),
+        ("HOMING_GATWAY__LISTEN", "x", "unknown; did you mean HOMING_GATEWAY__LISTEN?"),
+        ("HOMING_GATEWAY__LISTEN__HOST", "x", "unknown; did you mean HOMING_GATEWAY__LISTEN?"),
+        ("HOMING_GATEWAY__INNER__DEPHT", "1", "unknown; did you mean HOMING_GATEWAY__INNER__DEPTH?"),
+        ("HOMING_AUTH__ISSUERS__A__KEYFILE", "/x", "unknown; did you mean HOMING_AUTH__ISSUERS__A__KEY_FILE?"),
+        ("HOMING_ROUTER_GRPC", "x", "unknown; did you mean HOMING_ROUTER__GRPC?"),
+        ("HOMING_COLOUR", "red", "unknown; a setting is named HOMING_SECTION__KEY"),
+        ("HOMING_GATEWAY", "x", "unknown; "),
+        ("HOMING_GATEWAY__MAX_MESSAGE", "many", "[gateway] max_message: Expected `int`"),
+        ("HOMING_GATEWAY__INNER", "{deptth = 1}", "[gateway.inner] deptth: unknown; did you mean depth?"),
+    ],
+)
+def test_a_mistake_in_a_variable(variable: str, value: str, message: str) -> None:
+    assert mistake(None, {variable: value}).startswith(f"{variable}: {message}")
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "HOMING_DEBUG",
+        "HOMING_ROUTER__ANYTHING",  # a section of another service
+        "HOMING_SERVICE_HOST",
+        "HOMING_GATEWAY_SERVICE_PORT_CLIENTS",
+        "HOMING_GATEWAY_PORT",
+        "HOMING_GATEWAY_PORT_8400_TCP_ADDR",
+        "MY_HOMING_GATEWAY_LISTEN",
+    ],
+)
+def test_variables_that_are_no_settings_of_this_service(variable: str) -> None:
+    assert load(Config, None, {variable: "tcp://10.0.0.1:8400"}, []) == Config()
+
+
+def test_a_mistake_in_the_file(file: Path) -> None:
+    file.write_text("[gateway]\nlistn = 1\n")
+    assert mistake(file, {}) == f"{file}: [gateway] listn: unknown; did you mean listen?"
+    file.write_text("[gatewy]\n")
+    assert mistake(file, {}) == f"{file}: [gatewy]: unknown section; did you mean [gateway]?"
+    file.write_text("gateway = 5\n")
+    assert mistake(file, {}) == f"{file}: [gateway]: is a section, and has no value"
+
+
+def test_a_wrong_value_is_named_with_the_place_that_counts(file: Path) -> None:
+    file.write_text("[gateway]\nmax_message = 'many'\n")
+    assert mistake(file, {}).startswith(f"{file}: [gateway] max_message: Expected `int`")
+    assert mistake(file, {}, "gateway.max_message=few").startswith(
+        "--set gateway.max_message=few: [gateway] max_message"
+    )
+    file.write_text("[auth.issuers.one]\nkey_file = '/1'\n[auth.issuers.two]\nkey_file = 2\n")
+    assert mistake(file, {}) == f"{file}: [auth.issuers.two] key_file: Expected `str`, got `int`"
+
+
+def test_a_wrong_value_below_another_place(file: Path) -> None:
+    file.write_text("[gateway]\nmax_message = 'many'\n")
+    environ = {"HOMING_GATEWAY__LISTEN": "x"}
+    assert mistake(file, environ, "auth.issuers.a.key_file=/a").startswith(
+        f"{file}: [gateway] max_message: Expected `int`"
+    )
+
+
+def test_a_required_section_that_is_missing() -> None:
+    class NeedsAuth(msgspec.Struct):
+        auth: Auth
+
+    with pytest.raises(ConfigurationError, match=r"^Object missing required field `auth`$"):
+        load(NeedsAuth, None, {}, [])
 
 
 def test_a_file_that_is_not_there_or_not_toml(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"absent\.toml: No such file"):
-        load(Config, tmp_path / "absent.toml", {}, [])
+    assert mistake(tmp_path / "absent.toml", {}) == f"{tmp_path}/absent.toml: No such file or directory"
     (tmp_path / "broken.toml").write_text("[gateway\n")
-    with pytest.raises(ConfigurationError, match=r"broken\.toml: .*line 1"):
-        load(Config, tmp_path / "broken.toml", {}, [])
+    assert "broken.toml: Expected ']'" in mistake(tmp_path / "broken.toml", {})
+    (tmp_path / "binary.toml").write_bytes(b"\xff")
+    assert "binary.toml: 'utf-8' codec" in mistake(tmp_path / "binary.toml", {})

@@ -26,7 +26,7 @@ def test_lines_are_json_with_what_is_bound(capsys: pytest.CaptureFixture[str]) -
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
-        logs.set_up("info", service="test")
+        logs.configure("info", service="test")
         logging.getLogger("some.module").info("said %s", "something", extra={"epoch": 7})
         line = capsys.readouterr().err
     finally:

@@ -1,4 +1,4 @@
-"""Log-linear counting: within 3 %, in order, added by element."""
+"""The log-linear histogram: precision, order, addition."""
 
 import math
 
@@ -8,25 +8,25 @@ from hypothesis import strategies as st
 from bench.cluster.load import histogram
 
 
-@given(st.integers(0, histogram.TOP))
-def test_a_value_is_told_within_3_percent(value):
-    told = histogram.middle(histogram.bucket(value))
-    assert abs(told - value) <= max(0.5, value * 0.032)
+@given(st.integers(0, histogram.MAX_VALUE))
+def test_a_bucket_is_precise_to_3_percent(value):
+    midpoint = histogram.midpoint(histogram.bucket(value))
+    assert abs(midpoint - value) <= max(0.5, value * 0.032)
 
 
-@given(st.integers(0, histogram.TOP), st.integers(0, histogram.TOP))
+@given(st.integers(0, histogram.MAX_VALUE), st.integers(0, histogram.MAX_VALUE))
 def test_buckets_keep_the_order(left, right):
     low, high = sorted((left, right))
     assert histogram.bucket(low) <= histogram.bucket(high) < histogram.SIZE
 
 
-def test_what_is_negative_or_too_large_counts_at_the_ends():
+def test_negative_and_too_large_values_count_at_the_ends():
     assert histogram.bucket(-5) == 0
-    assert histogram.bucket(1 << 60) == histogram.bucket(histogram.TOP) == histogram.SIZE - 1
+    assert histogram.bucket(1 << 60) == histogram.bucket(histogram.MAX_VALUE) == histogram.SIZE - 1
 
 
-def test_every_bucket_is_reached_by_its_own_middle():
-    assert [histogram.bucket(int(histogram.middle(index))) for index in range(histogram.SIZE)] == list(
+def test_every_midpoint_is_in_its_bucket():
+    assert [histogram.bucket(int(histogram.midpoint(index))) for index in range(histogram.SIZE)] == list(
         range(histogram.SIZE)
     )
 
@@ -40,11 +40,11 @@ def test_quantiles_in_milliseconds():
     assert histogram.quantiles(counts) == {"p50_ms": 0.01, "p99_ms": 0.02}
 
 
-def test_nothing_has_no_quantile():
+def test_an_empty_histogram_has_no_quantile():
     assert math.isnan(histogram.quantile(histogram.empty(), 0.5))
 
 
-def test_several_processes_are_added_and_travel_short():
+def test_histograms_are_trimmed_and_added():
     left, right = histogram.empty(), histogram.empty()
     left[3] = right[3] = 1
     right[40] = 2

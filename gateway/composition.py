@@ -1,0 +1,179 @@
+"""The composition of one gateway: its parts, bottom up, each complete when it is constructed.
+
+Three groups build on one another: what keeps the node in the registry, what serves clients, what serves routers.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from gateway import adapters, config
+from gateway.admission import Admission
+from gateway.authentication import Authentication
+from gateway.back_pressure import EventBackPressure, SlowConsumers
+from gateway.client_commands import ClientCommands, ClientSettings
+from gateway.delivery.bus_endpoint import BusEndpoint
+from gateway.delivery.node_requests import NodeRequestHandler
+from gateway.delivery.node_server import NodeServer
+from gateway.delivery.push_writer import PushWriter
+from gateway.delivery.router_endpoint import NoObserver, RouterEndpoint
+from gateway.delivery.router_streams import RouterStreams
+from gateway.door.admission import Origins
+from gateway.door.development import is_page
+from gateway.door.handshake import HandshakeLimits
+from gateway.door.listener import ClientListener
+from gateway.door.pages import DevelopmentPages
+from gateway.door.routes import Routes
+from gateway.door.websocket_endpoint import WebSocketEndpoint
+from gateway.draining import Drain
+from gateway.events.traces import ClientTraces
+from gateway.identity.tokens import Issuer, Tokens
+from gateway.lifecycle import SessionLifecycle
+from gateway.membership import FileMembership
+from gateway.registration.barrier import RouteAckBarrier
+from gateway.registration.lease_gate import LeaseGate
+from gateway.registration.loop import RegistrationLoop
+from gateway.registration.session_registration import SessionRegistration
+from gateway.sessions.acks import Acks
+from gateway.sessions.heartbeat import Heartbeat
+from gateway.sessions.index import Index
+from gateway.sessions.session import Session
+from gateway.sessions.timer import Timer, make_deadlines
+from gateway.token_expiry import TokenExpiry
+from gateway.views.port import NO_VIEWS
+from gateway.wire.bare import Bare
+from gateway.wire.envelope_json import JsonEnvelope
+from gateway.wire.envelope_msgpack import MsgpackEnvelope
+from gateway.wire.messages import MessageLimits
+from gateway.wire.unfinished import UnfinishedMessages
+from gateway.wire.uploads import Deadlined, UploadRules
+from homing.internal.v1 import node_pb2
+from observability import names, tracing
+from observability.counters import counters
+from registry.model import Node
+from registry.registrar import StoreRegistrar, boottime
+from runtime.process.background_tasks import BackgroundTasks
+
+VERSION = "0.1.0"
+
+
+class Base:
+    """What every group of parts uses."""
+
+    def __init__(self, settings: config.GatewayConfig) -> None:
+        self.settings = settings
+        self.node_id = config.node_id(settings.gateway.node_id)
+        self.counters = counters(names.GATEWAY)
+        self.tracer, self.spans = tracing.set_up(
+            settings.trace,
+            self.counters,
+            service_name="homing-gateway",
+            service_namespace=settings.registry.cluster,
+            service_instance_id=self.node_id,
+        )
+        self.tasks = BackgroundTasks()
+        loop = asyncio.get_running_loop()
+        self.deadlines = make_deadlines(loop)
+        self.uploads = Timer[Deadlined](1.0, lambda transport, _now: transport.on_deadline(), loop)
+        self.index = Index[Session]()
+        self.acks = Acks()
+        self.sink = adapters.event_sink(settings, self.counters)
+        self.views = adapters.views(settings, self.node_id)
+
+
+class RegistryParts:
+    """What keeps this node and its sessions in the registry."""
+
+    def __init__(self, base: Base, node: Callable[[int], Node]) -> None:
+        """`node` makes the node's value in the registry, given its machine id."""
+        self.barrier = RouteAckBarrier()
+        self.streams = RouterStreams(base.counters, boottime)
+        self.store = adapters.store(base.settings)
+        settings = base.settings.registry
+        registrar = StoreRegistrar(self.store, settings, base.node_id, node, self.streams.notify_unregistered)
+        self.loop = RegistrationLoop(registrar, base.index, self.barrier, base.counters)
+        self.lease = LeaseGate(self.loop, self.streams)
+        self.sessions = SessionRegistration(self.loop, base.index, self.barrier, base.counters)
+
+
+class ClientParts:
+    """What serves clients, from the client port to the event records."""
+
+    def __init__(self, base: Base, registry: RegistryParts, tokens: Tokens, developer: Issuer | None) -> None:
+        """`developer` signs tokens for the page; None: no page."""
+        section, counted, views = base.settings.gateway, base.counters, base.views or NO_VIEWS
+        self.expiry = TokenExpiry(base.settings.auth.leeway, asyncio.get_running_loop())
+        self.heartbeat = Heartbeat(section.heartbeat, counted, asyncio.get_running_loop())
+        self.lifecycle = SessionLifecycle(registry.sessions, base.index, base.sink, self.heartbeat, views, counted)
+        self.membership = FileMembership(registry.sessions, base.sink, views, section.max_files)
+        events = EventBackPressure(base.sink, base.tasks)
+        traces = ClientTraces(base.tracer, base.node_id)
+        commands = ClientCommands(
+            ClientSettings(base.node_id, round(section.heartbeat.interval * 1000), section.max_message),
+            tokens.verify,
+            self.lifecycle,
+            self.membership,
+            base.acks,
+            base.sink,
+            events,
+            SlowConsumers(section.slow, base.deadlines),
+            self.expiry,
+            traces,
+            base.tasks,
+            counted,
+        )
+        self.admission = Admission(
+            registry.sessions, registry.lease, events, self.lifecycle, traces, section.max_files, counted
+        )
+        self.authentication = Authentication(
+            self.admission, tokens.verify, commands, self.lifecycle, section.slow, base.deadlines, base.tasks
+        )
+        routes = _routes(base, self.authentication, tokens, developer)
+        self.listener = ClientListener(routes, HandshakeLimits())
+        self.drain = Drain(
+            self.listener,
+            self.admission,
+            self.authentication,
+            self.lifecycle,
+            base.index,
+            registry.loop,
+            section.drain,
+        )
+
+
+class RouterParts:
+    """What serves routers: the node port and, in broadcast mode, the bus."""
+
+    def __init__(
+        self, base: Base, registry: RegistryParts, clients: ClientParts, stats: Callable[[], node_pb2.Stats]
+    ) -> None:
+        counted = base.counters
+        writer = PushWriter(base.node_id, base.index, base.acks, base.deadlines, counted, base.tracer)
+        subscriber = adapters.subscriber(base.settings)
+        self.bus = BusEndpoint(subscriber, registry.lease, writer, counted) if subscriber is not None else None
+        endpoint = RouterEndpoint(
+            registry.streams,
+            registry.lease,
+            registry.barrier,
+            writer,
+            NodeRequestHandler(base.index, clients.membership, writer),
+            stats,
+            base.deadlines,
+            base.tasks,
+            counted,
+            self.bus or NoObserver(),
+        )
+        self.server = NodeServer(endpoint)
+
+
+def _routes(base: Base, admission: Authentication, tokens: Tokens, developer: Issuer | None) -> Routes:
+    """The ways in, by path."""
+    settings = base.settings
+    origins = Origins(frozenset(settings.auth.origins), settings.auth.local_origins or developer is not None)
+    section = settings.gateway
+    limits = MessageLimits(max_message=section.max_message, seconds=section.message_seconds)
+    uploads = UploadRules(limits, UnfinishedMessages(section.unfinished_bytes), base.uploads.schedule_after)
+    codecs = (Bare(), JsonEnvelope(), MsgpackEnvelope())
+    paths = {"/ws": WebSocketEndpoint(origins, uploads, admission, tokens.verify, codecs)}
+    if developer is None:
+        return Routes(paths)
+    return Routes(paths, ((is_page, DevelopmentPages(developer, settings.gateway.dev_router)),))

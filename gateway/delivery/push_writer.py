@@ -1,0 +1,123 @@
+"""Turns a push into writes on this node: its receivers, its spans, its fan-out, its acks.
+
+Both ways in use it: pushes that a router sends (`router_endpoint`) and pushes off the bus (`bus_endpoint`).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection
+from functools import partial
+
+from gateway.close_codes import SLOW
+from gateway.delivery.fanout import Fanout, PushJob
+from gateway.delivery.traces import DeliveryTrace
+from gateway.sessions.acks import Acks
+from gateway.sessions.index import Index
+from gateway.sessions.session import Session
+from gateway.sessions.timer import Deadlines
+from homing.internal.v1 import node_pb2
+from observability.counters import Counters
+from observability.tracing import Tracer
+
+log = logging.getLogger(__name__)
+
+SLICE_BUDGET = 0.002  # seconds of writing before everything else gets a turn
+
+Answer = Callable[[node_pb2.PushAnswer], None]
+
+
+class PushWriter:
+    """All pushes that are being written on this node."""
+
+    def __init__(
+        self, node: str, index: Index[Session], acks: Acks, deadlines: Deadlines, counters: Counters, tracer: Tracer
+    ) -> None:
+        self._node = node
+        self._index = index
+        self._acks = acks
+        self._deadlines = deadlines
+        self._counters = counters
+        self._tracer = tracer
+        self._fanout = Fanout()
+        self._loop = asyncio.get_running_loop()
+        self._scheduled = False  # the next slices are written by a callback
+
+    def receivers(self, receivers: node_pb2.Receivers) -> Collection[Session]:
+        """The sessions of this node that are meant."""
+        match receivers.WhichOneof("to"):
+            case "sessions":
+                found = map(self._index.sessions.get, receivers.sessions.sids)
+                return [session for session in found if session is not None]
+            case _ if receivers.namespace not in ("", "/", "*"):
+                return ()
+            case "user":
+                return self._index.user(receivers.user)
+            case "file":
+                return self._index.file(receivers.file)
+            case "everyone":
+                return self._index.sessions.values()
+        return ()
+
+    def trace(self, router: str, push: node_pb2.Push) -> DeliveryTrace | None:
+        """The spans of this push here; None: it is not sampled."""
+        context = self._tracer.begin_if_traced(push.traceparent)
+        if context is None:
+            return None
+        return DeliveryTrace(self._tracer, context, push, router, self._node)
+
+    def add(
+        self,
+        push: node_pb2.Push,
+        receivers: Collection[Session],
+        age_ns: int,
+        answer: Answer,
+        trace: DeliveryTrace | None,
+    ) -> None:
+        """Take the push into the fan-out; `write` begins to write it. `age_ns`: since the router received it."""
+        ack = None
+        if push.ack_timeout_ms:
+            ack = self._acks.next()
+            answer = partial(self._answer_acked, answer, ack)
+        if trace is None:
+            job = PushJob(push, receivers, age_ns, time.monotonic_ns, answer, ack)
+        else:
+            job = trace.job(receivers, age_ns, time.monotonic_ns, answer, ack)
+        if ack is not None:
+            self._acks.wait(ack, job)
+        self._fanout.add(job)
+
+    def write(self) -> None:
+        """Begin to write what was added, unless that goes on already."""
+        if not self._scheduled:
+            self._write_slices()
+
+    def _write_slices(self) -> None:
+        """Write slices until nothing is left, or until everything else must have a turn."""
+        self._scheduled = False
+        until = self._loop.time() + SLICE_BUDGET
+        while (result := self._fanout.write_slice(self._counters)) is not None:
+            job, slow, error = result
+            if error is not None:
+                log.error("a push could not be written", exc_info=error)
+            for session in slow:
+                if session.connection is not None:
+                    session.connection.close(SLOW)
+            if job.written_all and not job.answered:
+                self._finalize_later(job)
+            if self._loop.time() > until:
+                self._scheduled = True
+                self._loop.call_soon(self._write_slices)
+                return
+
+    def _finalize_later(self, job: PushJob) -> None:
+        due = (job.due_ns() - time.monotonic_ns()) / 1e9
+        self._deadlines.schedule_after(partial(_finalize, job), max(0.0, due))
+
+    def _answer_acked(self, answer: Answer, ack: int, message: node_pb2.PushAnswer) -> None:
+        self._acks.forget(ack)
+        answer(message)
+
+
+def _finalize(job: PushJob, _now: float) -> None:
+    job.finalize()

@@ -1,0 +1,98 @@
+"""Shell: the way in at `/ws`: checks the upgrade and the client, waits for admission, starts the WebSocket."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from gateway.close_codes import CONNECTION_LOST
+from gateway.door.admission import Origins, check_arrival
+from gateway.door.answers import switching
+from gateway.door.head import Head
+from gateway.door.ports import AdmissionPort, PendingRequest
+from gateway.door.upgrade import Handshake, check_upgrade
+from gateway.door.values import Arrival, Refusal
+from gateway.identity.ports import Verify
+from gateway.wire.ports import Codec, TransportHandler
+from gateway.wire.uploads import UploadRules
+from gateway.wire.websocket import WebSocketTransport
+from runtime.process.background_tasks import BackgroundTasks
+
+DISCARD = 16 * 1024 * 1024  # bytes up to which a message over the limit is discarded, and not a violation
+
+log = logging.getLogger(__name__)
+
+_ADMISSION_FAILED = Refusal(500, "internal", "this gateway failed; it is not your fault")
+
+
+class WebSocketEndpoint:
+    """A `gateway.door.ports.PathHandler` for plain WebSockets."""
+
+    def __init__(
+        self,
+        origins: Origins,
+        uploads: UploadRules,
+        admission: AdmissionPort,
+        verify: Verify,
+        codecs: Iterable[Codec],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`codecs`: one per subprotocol that is spoken. `clock`: seconds since the Unix epoch, for tokens."""
+        self._origins = origins
+        self._admission = admission
+        self._verify = verify
+        self._codecs = {codec.name: codec for codec in codecs}
+        self._subprotocols = frozenset(self._codecs) - {""}
+        discard = max(DISCARD, uploads.limits.max_message)
+        discarding = uploads._replace(limits=msgspec.structs.replace(uploads.limits, discard=discard))
+        # By subprotocol: only an envelope can say that a message was too large.
+        self._uploads = {"": uploads} | dict.fromkeys(self._subprotocols, discarding)
+        self._clock = clock
+        self._tasks = BackgroundTasks()
+
+    def serve(self, request: PendingRequest, head: Head, behind: bytes) -> None:
+        checked = self._check(head, request.address)
+        if isinstance(checked, Refusal):
+            request.refuse(checked)
+        else:
+            request.wait_for(self._tasks.start(self._admit(request, *checked, behind)))
+
+    async def close(self) -> None:
+        """Admit nobody more; WebSockets that are open are not ours."""
+        await self._tasks.close()
+
+    def _check(self, head: Head, address: str) -> tuple[Handshake, Arrival] | Refusal:
+        handshake = check_upgrade(head, self._subprotocols)
+        if isinstance(handshake, Refusal):
+            return handshake
+        codec = self._codecs[handshake.subprotocol]
+        arrival = check_arrival(head, codec, self._origins, self._verify, address, self._clock())
+        return arrival if isinstance(arrival, Refusal) else (handshake, arrival)
+
+    async def _admit(self, request: PendingRequest, handshake: Handshake, arrival: Arrival, behind: bytes) -> None:
+        try:
+            admitted = await self._admission.enter(arrival)
+        except Exception:
+            log.exception("admitting a client failed", extra={"peer": arrival.address})
+            admitted = _ADMISSION_FAILED
+        if isinstance(admitted, Refusal):
+            request.refuse(admitted)
+        else:
+            self._open(request.release(), handshake, admitted, behind, arrival)
+
+    def _open(
+        self,
+        transport: asyncio.Transport | None,
+        handshake: Handshake,
+        handler: TransportHandler,
+        behind: bytes,
+        arrival: Arrival,
+    ) -> None:
+        if transport is None:
+            handler.on_close(CONNECTION_LOST.code, CONNECTION_LOST.reason)
+            return
+        websocket = WebSocketTransport(transport, handler, self._uploads[arrival.codec.name], arrival.address)
+        transport.set_protocol(websocket)
+        websocket.open(switching(handshake), behind)

@@ -1,0 +1,70 @@
+"""Draining: admit nobody new, close clients paced, and give the incarnation back once their keys are gone."""
+
+import asyncio
+import logging
+
+from gateway.admission import Admission
+from gateway.authentication import Authentication
+from gateway.door.listener import ClientListener
+from gateway.lifecycle import SessionLifecycle
+from gateway.registration.loop import RegistrationLoop
+from gateway.sessions.index import Index
+from gateway.sessions.pacing import close_paced
+from gateway.sessions.session import Session, SessionConnection
+from registry.store import StoreError
+
+log = logging.getLogger(__name__)
+
+MARK_WITHIN = 1.0  # seconds for the registry to be told
+SLOWEST_PACE = 200.0  # closes a second
+
+
+class Drain:
+    """What a gateway does between a stop signal and its last client's close."""
+
+    def __init__(
+        self,
+        listener: ClientListener,
+        admission: Admission,
+        authentication: Authentication,
+        lifecycle: SessionLifecycle,
+        index: Index[Session],
+        loop: RegistrationLoop,
+        limit: float,
+    ) -> None:
+        """`limit`: seconds for all clients to be gone."""
+        self._listener = listener
+        self._admission = admission
+        self._authentication = authentication
+        self._lifecycle = lifecycle
+        self._index = index
+        self._loop = loop
+        self._limit = limit
+
+    async def run(self) -> None:
+        """Clients are told in any case; the registry is told at the same time, if it answers."""
+        log.info("draining", extra={"sessions": len(self._index.sessions)})
+        self._admission.close()
+        marking = asyncio.ensure_future(self._mark())
+        try:
+            async with asyncio.timeout(self._limit):
+                self._listener.stop_listening()
+                self._authentication.close_waiting()
+                connections = self._connections()
+                await close_paced(connections, per_second=max(SLOWEST_PACE, 2 * len(connections) / self._limit))
+                await self._lifecycle.wait_no_sessions()
+        except TimeoutError:
+            log.warning("some clients did not close in time", extra={"sessions": len(self._index.sessions)})
+        await marking
+        await self._loop.end()
+
+    def _connections(self) -> list[SessionConnection]:
+        attached = (session.connection for session in self._index.sessions.values())
+        return list(dict.fromkeys(connection for connection in attached if connection is not None))
+
+    async def _mark(self) -> None:
+        try:
+            async with asyncio.timeout(MARK_WITHIN):
+                await self._loop.drain()
+        except (StoreError, TimeoutError) as error:
+            log.warning("the registry could not be told of the drain: %s", str(error) or "no answer")

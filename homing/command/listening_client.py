@@ -1,0 +1,137 @@
+"""The client of `homing listen`: homing.json over aiohttp, with reconnects (docs/protocol.md, "Back-off")."""
+
+import asyncio
+import json
+import os
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from homing.cluster import cluster_file, devtoken
+from homing.cluster.errors import CommandError
+from homing.command.reconnect import BAD_TOKEN, DONE, ReconnectBackoff, ReconnectDecision, after_close, after_refusal
+
+try:
+    import aiohttp
+except ModuleNotFoundError:
+    raise CommandError("`homing listen` needs the package aiohttp: pip install 'homing[up]'") from None
+
+TOKEN_TTL = 3600.0  # seconds; each connection gets a new token
+MAX_MESSAGE_BYTES = 2_000_000  # a push of 1,000,000 bytes in base64, with its envelope
+
+sleep = asyncio.sleep  # between two attempts; replaced by tests
+
+
+class ListeningClient:
+    """Connects, joins files, prints messages, and reconnects as long as the close codes allow."""
+
+    def __init__(
+        self, user: str, files: Sequence[str], url: str | None, token: str | None, run_dir: Path, as_json: bool
+    ) -> None:
+        self._user = user
+        self._files = files
+        self.url = url
+        self._token = token
+        self._run_dir = run_dir
+        self._as_json = as_json
+        self._rotation = 0
+
+    async def run(self) -> None:
+        """Run until the server ends the session normally. CommandError: a close code forbids reconnecting."""
+        backoff = ReconnectBackoff()
+        self._choose_url()  # a missing cluster is an error now; later it may be restarting
+        async with aiohttp.ClientSession() as http:
+            while True:
+                started_at = time.monotonic()
+                decision, address = await self._run_connection(http)
+                if not decision.reconnect:
+                    if decision is DONE:
+                        return
+                    raise CommandError(f"{address}: {decision.reason}; not reconnecting")
+                backoff.lost(time.monotonic() - started_at)
+                delay = backoff.next_delay(random.random(), decision.min_delay)
+                self._print_status(f"{address}: {decision.reason}; trying again in {delay:.1f} s")
+                await sleep(delay)
+
+    async def _run_connection(self, http: aiohttp.ClientSession) -> tuple[ReconnectDecision, str]:
+        address = self.url or "cluster"
+        try:
+            address = self._choose_url()
+            async with http.ws_connect(
+                address,
+                protocols=["homing.json"],
+                headers={"Authorization": f"Bearer {self._fresh_token()}"},
+                max_msg_size=MAX_MESSAGE_BYTES,
+                timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
+            ) as socket:
+                async for message in socket:
+                    if message.type is aiohttp.WSMsgType.TEXT:
+                        await self._on_message(socket, message.data)
+                return self._without_bad_token(after_close(socket.close_code)), address
+        except aiohttp.WSServerHandshakeError as error:
+            return self._without_bad_token(after_refusal(error.status)), f"{address} answered {error.status}"
+        except aiohttp.InvalidURL:
+            raise CommandError(f"{address!r} is not a WebSocket address such as ws://127.0.0.1:8080/ws") from None
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            number = getattr(error, "errno", None)
+            reason = os.strerror(number) if number else str(error) or "no answer in time"
+            return ReconnectDecision(True, 0.0, f"cannot connect ({reason})"), address
+        except CommandError as error:
+            return ReconnectDecision(True, 0.0, str(error)), address
+
+    def _without_bad_token(self, decision: ReconnectDecision) -> ReconnectDecision:
+        """No reconnect with a refused --token: the same token would be refused again."""
+        if decision is BAD_TOKEN and self._token:
+            return ReconnectDecision(False, 0.0, decision.reason)
+        return decision
+
+    def _choose_url(self) -> str:
+        """The URL to connect to: --url, else the cluster's gateways in turn."""
+        if self.url:
+            return self.url
+        gateways = cluster_file.read(self._run_dir).gateways
+        if not gateways:
+            file = cluster_file.path(self._run_dir)
+            raise CommandError(f"{file} names no gateway: all have died; stop `homing up` and start it again")
+        self._rotation += 1
+        return gateways[self._rotation % len(gateways)].url
+
+    def _fresh_token(self) -> str:
+        return self._token or devtoken.sign(
+            devtoken.read_key(self._run_dir), self._user, self._files, time.time(), TOKEN_TTL
+        )
+
+    async def _on_message(self, socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
+        message: dict[str, Any] = json.loads(text)
+        if self._as_json:
+            click.echo(text)
+        else:
+            click.echo(describe_message(message, self._files))
+        if message.get("type") == "hello":
+            for number, file in enumerate(self._files):
+                await socket.send_json({"type": "join", "file": file, "id": number})
+
+    def _print_status(self, line: str) -> None:
+        click.echo(line, err=True)
+
+
+def describe_message(message: dict[str, Any], files: Sequence[str] = ()) -> str:
+    """A gateway's message as one line for a person. The `id` of a reply is the index of the joined file."""
+    match message:
+        case {"type": "hello", "session": session, "user": user, "node": node}:
+            status = "" if message.get("registered", True) else " (not registered yet: the registry is away)"
+            return f"connected as {user}, session {session}, on node {node}{status}"
+        case {"type": "ok", "id": int(number)} if 0 <= number < len(files):
+            return f"joined {files[number]}"
+        case {"type": "error", "code": code}:
+            file = f" ({files[message['id']]})" if message.get("id") in range(len(files)) else ""
+            return f"error {code}: {message.get('message', '')}{file}"
+        case {"type": "event", "event": event}:
+            file = f" [{message['file']}]" if message.get("file") else ""
+            kind = f" ({message['content_type']}, base64)" if message.get("content_type") else ""
+            return f"{event}{file}{kind} {json.dumps(message.get('data'), ensure_ascii=False)}"
+    return json.dumps(message, ensure_ascii=False)

@@ -1,0 +1,43 @@
+"""Core: who makes a call of the API, and which calls that caller may make.
+
+Rights are planned (docs/api.md, "Who may call"). Today every listener is on loopback and every call is made by
+`LOOPBACK`. With bearer tokens and mTLS, a transport will derive the caller from the credential of a request, a
+connection or a record; everything behind the transport takes a `Caller` already.
+
+    push        Push, PushStream, Reply, Join, Leave
+    presence    Presence, Locate, Watch of a user
+    admin       Disconnect, Watch of the nodes
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from router.push import CallRefused
+
+Right = Literal["push", "presence", "admin"]
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """The author of a call, as its transport has authenticated it."""
+
+    name: str
+    rights: frozenset[Right]
+
+    def require(self, right: Right) -> None:
+        """Raises CallRefused, PERMISSION_DENIED, when the caller does not have the right."""
+        if right not in self.rights:
+            raise CallRefused("PERMISSION_DENIED", f"caller {self.name!r} does not have the right {right!r}")
+
+
+LOOPBACK = Caller("loopback", frozenset({"push", "presence", "admin"}))
+"""Whoever can reach a loopback listener or write to the commands' topic. Today's only caller."""
+
+Authenticate = Callable[[object], Caller]
+"""The caller of a gRPC call, an HTTP request or a Kafka record. Raises CallRefused, UNAUTHENTICATED."""
+
+
+def loopback(_request: object) -> Caller:
+    """The `Authenticate` of a listener that has no credentials to check."""
+    return LOOPBACK

@@ -1,0 +1,75 @@
+"""Field blocks (RFC 7541): the peer's are decoded by the hpack library, ours are literals that need no table."""
+
+from typing import Final
+
+from hpack import Decoder, HPACKError, OversizedHeaderListError
+
+from runtime.grpc_wire import frames
+from runtime.grpc_wire.frames import Frame, Http2Error
+
+HeaderFields = list[tuple[bytes, bytes]]
+
+MAX_SIZE: Final = 64 * 1024  # bytes of one block, encoded and decoded
+_TABLE_SIZE_0: Final = b"\x20"  # a dynamic table of size 0 is within any limit of the peer (RFC 7541 §4.2)
+
+
+class HeaderBlockReader:
+    """Joins HEADERS and CONTINUATION. The decoder's table is the connection's, so every block must be decoded."""
+
+    __slots__ = ("_block", "_decoder", "_end_stream", "_stream", "incomplete")
+
+    def __init__(self) -> None:
+        self._decoder = Decoder(MAX_SIZE)
+        self._block = b""
+        self._stream = 0
+        self._end_stream = False
+        self.incomplete = False  # a block has begun and not ended
+
+    def headers(self, frame: Frame) -> tuple[HeaderFields, bool] | None:
+        """Read a HEADERS frame: the fields, and whether they end the stream. None: a CONTINUATION must follow."""
+        if frame.stream == 0:
+            raise Http2Error(frames.PROTOCOL_ERROR, "headers without a stream")
+        self._stream, self._block = frame.stream, b""
+        self._end_stream = bool(frame.flags & frames.END_STREAM)
+        return self._add(frame, frame.content())
+
+    def continuation(self, frame: Frame) -> tuple[HeaderFields, bool] | None:
+        """Read a CONTINUATION frame; the result is as that of `headers`."""
+        if not self.incomplete or frame.stream != self._stream:
+            raise Http2Error(frames.PROTOCOL_ERROR, "a CONTINUATION that continues nothing")
+        if not frame.payload and not frame.flags & frames.END_HEADERS:
+            raise Http2Error(frames.ENHANCE_YOUR_CALM, "an empty CONTINUATION")
+        return self._add(frame, frame.payload)
+
+    def _add(self, frame: Frame, fragment: bytes) -> tuple[HeaderFields, bool] | None:
+        self._block += fragment
+        if len(self._block) > MAX_SIZE:
+            raise Http2Error(frames.ENHANCE_YOUR_CALM, f"a header block above {MAX_SIZE} bytes")
+        self.incomplete = not frame.flags & frames.END_HEADERS
+        if self.incomplete:
+            return None
+        try:
+            fields = [(bytes(name), bytes(value)) for name, value in self._decoder.decode(self._block, raw=True)]
+        except OversizedHeaderListError:
+            raise Http2Error(frames.ENHANCE_YOUR_CALM, f"headers above {MAX_SIZE} bytes") from None
+        except HPACKError as error:
+            raise Http2Error(frames.COMPRESSION_ERROR, str(error)) from None
+        return fields, self._end_stream
+
+
+def encode_headers(headers: HeaderFields) -> bytes:
+    """A field block."""
+    return _TABLE_SIZE_0 + b"".join(b"\x00" + _literal(name) + _literal(value) for name, value in headers)
+
+
+def _literal(text: bytes) -> bytes:
+    """A string literal, not Huffman-coded (RFC 7541 §5.2), its length as an integer with a 7-bit prefix (§5.1)."""
+    size = len(text)
+    if size < 127:
+        return bytes((size,)) + text
+    length, size = bytearray((127,)), size - 127
+    while size >= 128:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    length.append(size)
+    return bytes(length) + text

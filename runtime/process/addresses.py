@@ -1,0 +1,24 @@
+"""Shell: addresses as text, host:port, and the errors of a listener that has one."""
+
+import os
+
+from runtime.process.lifecycle import StartupError
+
+
+def split_address(address: str, field: str) -> tuple[str, int]:
+    """Host and port of "host:port"; an IPv6 host loses its brackets. StartupError names `field`."""
+    host, _, port = address.rpartition(":")
+    if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+        raise StartupError(f"{field}: {address!r} is not host:port")
+    return host.strip("[]"), int(port)
+
+
+def join_address(host: str, port: int) -> str:
+    """host:port as one text; an IPv6 host gets brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def listen_error(field: str, address: str, error: OSError) -> StartupError:
+    """The error for a port in use, or for an address that is not of this machine."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return StartupError(f"{field}: cannot listen on {address}: {reason}; free it or name another")

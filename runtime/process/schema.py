@@ -1,0 +1,58 @@
+"""Core: the sections and keys that a configuration struct knows, level by level."""
+
+from collections.abc import Iterator
+
+from msgspec import inspect
+
+
+class Level:
+    """One table of the configuration: its keys, and the tables below it."""
+
+    def __init__(self, kind: inspect.StructType | inspect.DictType) -> None:
+        self.keys: dict[str, Level | None] = {}  # a table, or None: a value
+        self.struct: type | None = None  # what the table is converted to
+        self.named_by_user = isinstance(kind, inspect.DictType)  # any key, as in [auth.issuers]
+        self._named: Level | None = None
+        if isinstance(kind, inspect.StructType):
+            self.struct = kind.cls
+            self.keys = {field.encode_name: _level(field.type) for field in kind.fields}
+        else:
+            self._named = _level(kind.value_type)
+
+    def knows(self, key: str) -> bool:
+        """Whether the table may have this key."""
+        return self.named_by_user or key in self.keys
+
+    def below(self, key: str) -> "Level | None":
+        """The table below a known key; None: the key has a value."""
+        return self._named if self.named_by_user else self.keys[key]
+
+    def knows_path(self, path: list[str]) -> bool:
+        """Whether a path of keys leads to a value, or to a table, which may be one value in TOML."""
+        level: Level | None = self
+        for key in path:
+            if level is None or not level.knows(key):
+                return False
+            level = level.below(key)
+        return True
+
+    def value_paths(self, names: list[str]) -> Iterator[list[str]]:
+        """The paths of all values. Where the user names a table, the name is the one in `names`, at that depth."""
+        keys = names[:1] if self.named_by_user else list(self.keys)
+        for key in keys:
+            below = self.below(key)
+            if below is None:
+                yield [key]
+            else:
+                yield from ([key, *rest] for rest in below.value_paths(names[1:]))
+
+
+def level_of(struct: type) -> Level:
+    """The top level of a configuration struct: its sections."""
+    kind = inspect.type_info(struct)
+    assert isinstance(kind, inspect.StructType)
+    return Level(kind)
+
+
+def _level(kind: inspect.Type) -> Level | None:
+    return Level(kind) if isinstance(kind, inspect.StructType | inspect.DictType) else None
