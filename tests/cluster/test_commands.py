@@ -13,7 +13,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
 
-from router.commands.consumer import COMMIT_EVERY
+from router.commands.consumer import COMMIT_INTERVAL
 from tests.support.cluster import Client, Cluster, Service, connect
 from tests.support.kafka import flags, producing, read
 from tests.support.kafka import headers as headers_of
@@ -237,7 +237,7 @@ async def test_what_a_killed_router_had_under_way_is_done_again_by_another_and_o
         await rig.command("unicast", {**to_gus, "event": "behind"}, key="a")
         await rig.command("unicast", {**to_gus, "event": "beside"}, partition=place)
         beside = await client.receive()
-        await asyncio.sleep(3 * COMMIT_EVERY)  # it is done, but what stands before it is not
+        await asyncio.sleep(3 * COMMIT_INTERVAL)  # it is done, but what stands before it is not
         await first.kill()
         await rig.cluster.start_router(*rig.flags)
         again = {message["event"]: message for message in [await client.receive(within=30) for _ in range(2)]}
