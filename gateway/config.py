@@ -26,6 +26,7 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:8400"  # Address of the listener for clients; port 0 takes a free one.
     node_listen: str = "127.0.0.1:8401"  # Address of the gRPC listener for routers. Not for the public.
     admin: str = "127.0.0.1:8402"  # Address of /livez, /readyz and /metrics. Not for the public.
+    hosts: tuple[str, ...] = ()  # Names of the admin listener in Host headers, beside addresses and localhost.
     advertise: str = ""  # The host by which clients and routers reach this gateway; "": the host of its listeners.
     node_id: str = ""  # The node's id, unique in the cluster; "": the host name and a random part.
     max_message: int = 1_000_000  # Bytes of one message from a client; homing.* answers a larger one, bare ends.

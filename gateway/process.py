@@ -31,7 +31,7 @@ class GatewayProcess:
         self._clients = ClientParts(self._base, self._registry, tokens, developer)
         self._routers = RouterParts(self._base, self._registry, self._clients, self._stats)
         exposition = Exposition("homing_gateway", names.GATEWAY, self._base.counters, self._gauges())
-        self._admin = AdminListener(self._why_not_ready, exposition)
+        self._admin = AdminListener(self._why_not_ready, exposition, settings.gateway.hosts)
 
     def _gauges(self) -> dict[str, Callable[[], float]]:
         base, loop = self._base, self._registry.loop

@@ -76,7 +76,12 @@ class RouterProcess:
         calls = Calls(settings.router.api, pushes, self._feed, self._fleet)
         self._commands = _commands(settings, calls, self._counters) if settings.bus.kind == "kafka" else None
         self._grpc_api = GrpcApi(calls, loopback)
-        self._listeners = Listeners(settings.router, self._grpc_api, HttpApi(calls, loopback), self._make_admin())
+        self._listeners = Listeners(
+            settings.router,
+            self._grpc_api,
+            HttpApi(calls, loopback, settings.router.hosts, settings.router.origins),
+            self._make_admin(),
+        )
 
     def _make_delivery(self) -> tuple[PushDelivery, OnHandled]:
         """The delivery of the configured mode, and the receiver of nodes' `Handled` messages."""
@@ -102,7 +107,9 @@ class RouterProcess:
             "sweeps": lambda: float(self._sweeper.is_leader),
         }
         exposition = Exposition("homing_router", names.ROUTER, self._counters, gauges)
-        return AdminListener(lambda: "" if self._ready else "starting, or stopping", exposition)
+        return AdminListener(
+            lambda: "" if self._ready else "starting, or stopping", exposition, self._settings.router.hosts
+        )
 
     async def run(self, stop: StopSignal) -> None:
         """From the first listener to the last call. Raises StartupError."""

@@ -32,7 +32,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 LOOPBACK = Caller("loopback", frozenset({"push", "presence", "admin"}))
-"""Whoever can reach a loopback listener or write to the commands' topic. Today's only caller."""
+"""The author of every call today: any process that reaches a loopback listener, or writes to the topic of commands."""
 
 Authenticate = Callable[[object], Caller]
 """The caller of a gRPC call, an HTTP request or a Kafka record. Raises CallRefused, UNAUTHENTICATED."""

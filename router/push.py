@@ -10,6 +10,7 @@ import msgspec
 
 from homing.v1 import router_pb2
 from observability.traceparent import checked
+from runtime.lone_surrogates import is_json
 
 MAX_EVENT = 128  # bytes
 MAX_NAME = 256  # bytes of a user or a file name
@@ -134,6 +135,8 @@ def check_data(data: bytes, content_type: str, max_data: int) -> bytes:
         try:
             msgspec.json.decode(data)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            if is_json(data):  # with lone surrogates, which msgspec refuses
+                return data
             raise invalid_argument(
                 "data", f"not valid JSON ({error}); name the content_type if the data is something else"
             ) from None

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -17,6 +17,7 @@ from router.api import json_mapping
 from router.api.calls import Calls
 from router.caller import Authenticate, Caller
 from router.push import CallRefused, invalid_argument
+from runtime.process.browser_requests import refuse_pages
 from runtime.process.http_listener import HttpListener
 
 log = logging.getLogger(__name__)
@@ -43,11 +44,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class HttpApi:
     """The HTTP listener of the API."""
 
-    def __init__(self, calls: Calls, authenticate: Authenticate) -> None:
-        """`authenticate`: the caller of each request, from its `web.Request`."""
+    def __init__(
+        self, calls: Calls, authenticate: Authenticate, hosts: Collection[str] = (), origins: Collection[str] = ()
+    ) -> None:
+        """`authenticate`: each request's caller, from its `web.Request`. `hosts`, `origins`: as of `refuse_pages`."""
         self._calls = calls
         self._authenticate = authenticate
-        application = web.Application(client_max_size=MAX_BODY)
+        application = web.Application(client_max_size=MAX_BODY, middlewares=[refuse_pages(hosts, origins)])
         for name, kind, method in self._unary_calls():
             application.router.add_post(f"/v1/{name}", _with_errors(self._unary(kind, method)))
         application.router.add_post("/v1/push:batch", _with_errors(self._push_batch))

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from homing.v1 import router_pb2
 from router.push import CallRefused, invalid_argument
+from runtime.lone_surrogates import mend
 
 M = TypeVar("M", bound=Message)
 
@@ -48,10 +49,10 @@ def decode_batch(body: bytes) -> list[router_pb2.PushRequest | UnreadablePush]:
     if unknown:
         raise invalid_argument(unknown[0], "no such field")
     try:
-        bodies = _decode_many(fields.get("pushes", b"[]"))
+        bodies = _decode_items(bytes(fields.get("pushes", b"[]")))
     except msgspec.DecodeError:
         raise invalid_argument("pushes", "must be a list") from None
-    return [_decode_item(bytes(item)) for item in bodies]
+    return [_decode_item(item) for item in bodies]
 
 
 def _decode_item(body: bytes) -> router_pb2.PushRequest | UnreadablePush:
@@ -96,7 +97,25 @@ def _decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
     try:
         return _decode_names(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        mended = mend(body) if isinstance(error, msgspec.DecodeError) else None
+        if mended is None:
+            raise CallRefused("INVALID_ARGUMENT", f"the body is no JSON object: {error}") from None
+    try:
+        fields = _decode_names(mended.text)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise CallRefused("INVALID_ARGUMENT", f"the body is no JSON object: {error}") from None
+    return {name: msgspec.Raw(mended.restore(bytes(value))) for name, value in fields.items()}
+
+
+def _decode_items(pushes: bytes) -> list[bytes]:
+    """Each item of a list as it stands, lone surrogates included."""
+    try:
+        return [bytes(item) for item in _decode_many(pushes)]
+    except msgspec.DecodeError:
+        mended = mend(pushes)
+        if mended is None:
+            raise
+        return [mended.restore(bytes(item)) for item in _decode_many(mended.text)]
 
 
 def _take_json(fields: dict[str, msgspec.Raw]) -> bytes | None:

@@ -1,21 +1,23 @@
 """Shell: the admin listener of a service: `/livez`, `/readyz`, `/metrics`. For the cluster's own network only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from aiohttp import web
 
 from observability.metrics import Exposition
+from runtime.process.browser_requests import refuse_pages
 from runtime.process.http_listener import HttpListener
 
 
 class AdminListener:
     """Alive: the event loop runs. Ready: the service accepts traffic; if not, `/readyz` answers 503 and why."""
 
-    def __init__(self, why_not_ready: Callable[[], str], exposition: Exposition) -> None:
-        """`why_not_ready`: "" when traffic may come, else the reason in words."""
+    def __init__(self, why_not_ready: Callable[[], str], exposition: Exposition, hosts: Collection[str] = ()) -> None:
+        """`why_not_ready`: "" when traffic may come, else the reason in words. `hosts`: names by which it is reached,
+        beside IP addresses and localhost."""
         self._why_not_ready = why_not_ready
         self._exposition = exposition
-        application = web.Application()
+        application = web.Application(middlewares=[refuse_pages(hosts)])
         for path, handler in (("/livez", self._livez), ("/readyz", self._readyz), ("/metrics", self._metrics)):
             application.router.add_get(path, handler)
         self._listener = HttpListener(application)

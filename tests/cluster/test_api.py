@@ -34,7 +34,7 @@ async def http(three: Cluster) -> AsyncIterator[aiohttp.ClientSession]:
 
 async def post(http: aiohttp.ClientSession, path: str, body: Any, **headers: str) -> tuple[int, dict[str, Any]]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    async with http.post(path, data=data, headers=headers) as response:
+    async with http.post(path, data=data, headers={"Content-Type": "application/json"} | headers) as response:
         assert response.content_type == "application/json"
         return response.status, await response.json()
 
@@ -265,6 +265,24 @@ async def test_watching_a_user_and_the_nodes(three: Cluster) -> None:
 # HTTP ----------------------------------------------------------------------------------------------------------------
 
 
+async def test_a_page_elsewhere_can_neither_call_nor_rebind(three: Cluster) -> None:
+    address = three.routers[0].facts["http"]
+    everyone = {"target": {"everyone": True}}
+    async with aiohttp.ClientSession(f"http://{address}") as http:
+        for headers, status in (
+            ({"Content-Type": "text/plain"}, 415),
+            ({"Origin": "https://evil.example"}, 403),
+            ({"Host": "rebound.example"}, 403),
+        ):
+            assert (await post(http, "/v1/disconnect", everyone, **headers))[0] == status
+    admin = three.routers[0].facts["admin"]
+    async with (
+        aiohttp.ClientSession(f"http://{admin}") as http,
+        http.get("/metrics", headers={"Host": "rebound.example"}) as response,
+    ):
+        assert response.status == 403
+
+
 async def test_curl_like_push_and_its_report(three: Cluster, http: aiohttp.ClientSession) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     async with connect(three, three.gateways[0], "curled") as client:
@@ -320,6 +338,7 @@ async def test_the_other_calls_over_http(three: Cluster, http: aiohttp.ClientSes
     async with connect(three, three.gateways[1], "webby") as client:
         target = {"target": {"session": str(client.sid)}}
         assert (await post(http, "/v1/join", {**target, "file": "w"}))[1] == {"sessions": 1}
+        assert await client.receive() == {"type": "joined", "file": "w"}
         located = (await post(http, "/v1/locate", {"target": {"file": "w"}}))[1]
         assert [(r["node"], r["source"]) for r in located["routes"]] == [("g1", "TABLE")]
         present = (await post(http, "/v1/presence", {"file": "w"}))[1]
@@ -336,7 +355,7 @@ async def test_the_other_calls_over_http(three: Cluster, http: aiohttp.ClientSes
         }
         assert (await post(http, "/v1/leave", {**target, "file": "w"}))[1] == {"sessions": 1}
         assert (await post(http, "/v1/disconnect", {**target, "reason": "bye"}))[1] == {"sessions": 1}
-        assert (await client.rest())[0] == {"type": "reply", "id": 3, "data": 1}
+        assert (await client.rest())[:2] == [{"type": "reply", "id": 3, "data": 1}, {"type": "left", "file": "w"}]
         assert (await client.wait_closed())[0] == 4403
 
 

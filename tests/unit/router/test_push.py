@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.v1 import router_pb2 as pb
-from router.push import CallRefused, Target, check_file, check_push, check_target
+from router.push import CallRefused, Target, check_data, check_file, check_push, check_target
 from tests.support import calls
 
 MAX = 20_000
@@ -92,3 +92,9 @@ def test_targets() -> None:
     for file in ("", "x" * 257):
         with pytest.raises(CallRefused):
             check_file(file)
+
+
+def test_half_a_surrogate_pair_is_json_and_stays_as_it_is():
+    assert check_data(rb'{"text":"x\ud83d"}', "", 100) == rb'{"text":"x\ud83d"}'
+    with pytest.raises(CallRefused, match="not valid JSON"):
+        check_data(rb'{"text":"x\ud83d"', "", 100)

@@ -73,3 +73,16 @@ def test_a_report_shows_every_field_and_a_json_ack_in_place() -> None:
     assert {"ack_data", "ack_json", "ack_content_type"}.isdisjoint(three)
     assert json.loads(text)["report"]["healed"] is False
     assert json.loads(encode(pb.ReplyResponse(outcome=pb.Delivery.OFFLINE))) == {"outcome": "OFFLINE"}
+
+
+def test_half_a_surrogate_pair_in_json_is_carried_as_it_is():
+    target = b'"target":{"user":"ada"},"event":"e"'
+    push = decode(rb'{"json":{"text":"x\uD83D"},' + target + b"}", pb.PushRequest())
+    assert push.data == rb'{"text":"x\uD83D"}'
+    items = decode_batch(rb'{"pushes":[{"json":"\ud83d",' + target + rb'},{"event":"\udc00"}]}')
+    assert items[0].data == rb'"\ud83d"'
+    assert isinstance(items[1], UnreadablePush)
+    with pytest.raises(CallRefused):
+        decode(rb'{"event":"\ud83d"}', pb.PushRequest())
+    with pytest.raises(CallRefused):
+        decode(rb'{"json":"\ud83d"', pb.PushRequest())

@@ -13,6 +13,7 @@ from observability.counters import counters
 from observability.tracing import OFF, Tracer
 from registry.model import Incarnation, Node
 from router.caller import LOOPBACK
+from router.delivery import routed
 from router.delivery.routed import Routed
 from router.hop.fleet import Fleet
 from router.hop.memory import MemoryHop
@@ -89,6 +90,12 @@ async def world() -> AsyncIterator[World]:
         yield world
 
 
+async def settle() -> None:
+    """Let everything happen that can happen now."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 def facts(report: PushReport) -> tuple[dict[str, int], int, int]:
     return dict(report.counts), report.nodes_contacted, report.owning_nodes
 
@@ -146,6 +153,30 @@ async def test_healing_does_not_wait_for_the_slowest_owner_and_later_pushes_wait
     world.hops[two].stall(False)
     assert facts(await first) == ({"WRITTEN": 2}, 3, 2)
     assert (await second).healed
+
+
+async def test_a_new_owner_waits_for_pushes_in_flight_but_not_for_acks(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routed, "SETTLE_LIMIT", 0.0)
+    one, two = world.feed.node("one"), world.feed.node("two")
+    world.connect(one, "ada", 1)
+    world.hops[one].stall(True)  # as if it waited for an ack
+    first = asyncio.ensure_future(world.push(user="ada", event="first"))
+    await settle()
+    world.connect(two, "ada", 2)  # the first push could still be healed, and sent here
+    second = asyncio.ensure_future(world.push(user="ada", event="second"))
+    await asyncio.sleep(0)
+    assert world.served == []
+    await settle()  # the limit has passed
+    assert [(incarnation, message.event) for incarnation, message in world.served] == [(two, "second")]
+    third = asyncio.ensure_future(world.push(user="ada", event="third"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert [message.event for _, message in world.served] == ["second", "third"]  # at once
+    world.hops[one].stall(False)
+    assert [facts(await report)[0] for report in (first, second, third)] == [{"WRITTEN": 1}, *[{"WRITTEN": 2}] * 2]
+    assert world.feed.reads == 0  # the table was never behind
 
 
 async def test_a_router_that_stops_ends_what_waits(world: World) -> None:

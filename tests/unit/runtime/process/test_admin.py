@@ -26,7 +26,7 @@ class Service:
     async def get(self, path: str) -> tuple[int, str, str]:
         """Status, content type and body of one request."""
         reader, writer = await asyncio.open_connection(*split_address(self.address, "test"))
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
         head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
         writer.close()
         await writer.wait_closed()
