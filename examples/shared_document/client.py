@@ -1,4 +1,4 @@
-"""A homing.json client in sixty lines: connect, join a file, send events, read pushes."""
+"""A small homing.json client: connect, join a file, send events, read pushes."""
 
 import json
 from collections.abc import AsyncIterator
@@ -15,6 +15,7 @@ class Client:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
         self._pending: list[Message] = []
+        self.ended = ""  # why no push comes any more
 
     @classmethod
     async def connect(cls, http: aiohttp.ClientSession, url: str, token: str) -> "Client":
@@ -40,22 +41,24 @@ class Client:
         await self._socket.send_str(json.dumps({"type": "event", "event": event, "file": file, "data": data}))
 
     async def pushes(self) -> AsyncIterator[Message]:
-        """The backend's pushes, in arrival order, until the connection ends."""
+        """The backend's pushes, in arrival order, until the connection ends or a message is refused; see `ended`."""
         for message in self._pending:
             if message["type"] == "event":
                 yield message
-        async for frame in self._socket:
-            if frame.type is aiohttp.WSMsgType.TEXT:
-                message = json.loads(frame.data)
+        try:
+            while (message := await self._receive(None))["type"] != "error":
                 if message["type"] == "event":
                     yield message
+            self.ended = f"the gateway refused a message: {message['code']}: {message['message']}"
+        except ConnectionError as error:
+            self.ended = str(error)
 
     async def close(self) -> None:
         """Close with code 1000."""
         await self._socket.close()
 
-    async def _receive(self) -> Message:
-        frame = await self._socket.receive(timeout=15)
+    async def _receive(self, timeout: float | None = 15) -> Message:
+        frame = await self._socket.receive(timeout=timeout)
         if frame.type is not aiohttp.WSMsgType.TEXT:
             raise ConnectionError(f"the gateway closed with {self._socket.close_code} {frame.extra or ''}")
         reply: Message = json.loads(frame.data)

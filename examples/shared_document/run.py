@@ -21,7 +21,7 @@ from typing import Any
 import aiohttp
 import traces
 from environment import JsonLinesProcess, ProcessFailed, ReplayEnvironment
-from writers import Writer, write
+from writers import PUSH_TIMEOUT, Writer, write
 
 INITIAL_VIEWERS, LATE_VIEWERS, NEW_GATEWAY_VIEWERS = 40, 5, 5
 WRITERS = {"clownschool": (2, 1), "friendsforever": (1, 64)}  # number of writers, edits in flight
@@ -98,8 +98,9 @@ async def replay(environment: ReplayEnvironment, recording: traces.Recording, pr
         sent: list[float] = []
         try:
             await write(writers, environment.file, recording.edits, in_flight, running.checkpoint, sent)
-        except TimeoutError:
-            stalled = f"pushes stopped after {len(sent)} edits were sent"
+        except (TimeoutError, ConnectionError) as error:
+            reason = str(error) or f"no push for {PUSH_TIMEOUT:.0f} s"
+            stalled = f"pushes stopped after {len(sent)} edits were sent: {reason}"
         finally:
             await running.stop()
             results = await environment.finish(1.0 if stalled else FINISH_TIMEOUT)

@@ -31,15 +31,21 @@ class Writer:
         return cls(client)
 
     async def read(self) -> None:
-        """Count the pushes that arrive, until the connection ends."""
+        """Count the pushes that arrive, until no push comes any more."""
         async for message in self._client.pushes():
             if message["event"] == "edit":
                 self._received += 1
                 self._changed.set()
+        self._changed.set()
 
     async def wait_received(self, count: int) -> None:
-        """Wait until the pushes of the first `count` edits have arrived. TimeoutError: no push for PUSH_TIMEOUT."""
+        """Wait until the pushes of the first `count` edits have arrived.
+
+        TimeoutError: no push for PUSH_TIMEOUT. ConnectionError: none can come, with the gateway's reason.
+        """
         while self._received < count:
+            if self._client.ended:
+                raise ConnectionError(self._client.ended)
             self._changed.clear()
             async with asyncio.timeout(PUSH_TIMEOUT):
                 await self._changed.wait()

@@ -1,11 +1,15 @@
 """The example, on the first edits of both recordings, and with a fault on purpose."""
 
+import asyncio
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
+
+from tests.support.up import HOMING
 
 RUN = Path(__file__).resolve().parents[2] / "examples" / "shared_document" / "run.py"
 
@@ -35,3 +39,18 @@ def test_a_planted_swap_of_two_pushes_makes_the_check_fail(shared_up):
     assert not recording["passed"]
     assert recording["edits"] == 300
     assert recording["equal"] < recording["viewers"] == 50
+
+
+async def test_a_writer_names_the_reason_when_the_gateway_refuses_an_edit(shared_up, monkeypatch):
+    monkeypatch.syspath_prepend(str(RUN.parent))
+    from writers import Writer, write
+
+    command = [*HOMING, "token", "--user", "writer", "--file", "paste", "--run-dir", str(shared_up.run_dir)]
+    token = subprocess.check_output(command, text=True)  # noqa: ASYNC221
+    async with aiohttp.ClientSession() as http:
+        writer = await Writer.open(http, shared_up.cluster["gateways"][0]["url"], token.strip(), "paste")
+        reading = asyncio.create_task(writer.read())
+        with pytest.raises(ConnectionError, match=r"too_large: .*1000000"):
+            await write([writer], "paste", [[[0, 0, "x" * 1_100_000]]], 1, lambda _: asyncio.sleep(0), [])
+        await writer.close()
+        await reading
