@@ -1,4 +1,6 @@
-"""Shell: the API over gRPC, with health and reflection, on the HTTP/2 of `runtime.grpc_wire` (docs/decisions/0007)."""
+"""Shell: the API over gRPC, with health and reflection, on the HTTP/2 of `runtime.grpc_wire`
+(docs/decisions/0007-all-grpc-on-streams.md).
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial

@@ -177,8 +177,8 @@ class World:
                 self.feed.answer_reads()
 
     async def finish(self) -> None:
-        """Everything that is in flight ends, nodes and reads in turn."""
-        while len(self.results) < self.pushes.total():
+        """Everything that is in flight ends, nodes and reads in turn; a push needs three rounds at most."""
+        for _ in range(3 * self.pushes.total() + 3):
             for node in self.nodes:
                 while node.unhandled:
                     node.handle()
@@ -230,6 +230,7 @@ TWO_STALE = (("connect", 0), ("learn", 0), ("push", 0), ("push", 0), ("move", 0)
 def test_order_is_kept_each_push_finishes_once_and_a_full_lane_refuses(steps: list[Step]) -> None:
     with patch.object(routed, "SETTLE_LIMIT", 3600.0), patch.object(lanes, "LANE_CAPACITY", CAPACITY):
         world = asyncio.run(run(steps))
+    assert sorted(world.results) == list(range(1, world.pushes.total() + 1))
     received = [numbers for node in world.nodes for numbers in node.received.values()]
     for numbers in received:
         assert numbers == sorted(set(numbers))

@@ -22,7 +22,7 @@ class TableFeed:
         self._subscribers: list[Callable[[TableChange], None]] = []
         self.readable = True
         self.reads = 0
-        self.stands: FencingAnswer | None = None
+        self.forced_answer: FencingAnswer | None = None
         self.later: list[Callable[[], None]] = []
 
     def subscribe(self, on_change: Callable[[TableChange], None]) -> None:
@@ -44,7 +44,7 @@ class TableFeed:
 
     async def fencing_answer(self, incarnation: Incarnation) -> FencingAnswer:
         self.reads += 1
-        return self.stands or (FencingAnswer.ALIVE if self.table.present(incarnation) else FencingAnswer.FENCED)
+        return self.forced_answer or (FencingAnswer.ALIVE if self.table.present(incarnation) else FencingAnswer.FENCED)
 
     def _change(self, key: str, value: bytes, deleted: bool = False) -> int:
         revision = self.table.revision + 1

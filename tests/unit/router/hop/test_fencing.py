@@ -23,13 +23,13 @@ async def test_alive_and_fenced_are_read_each_time() -> None:
 async def test_away_is_answered_at_once_after_the_first_time_until_the_store_is_back() -> None:
     feed = TableFeed()
     incarnation, queries = feed.node("one"), FencingQueries(feed)
-    feed.stands = FencingAnswer.AWAY
+    feed.forced_answer = FencingAnswer.AWAY
     assert await queries.answer(incarnation) == Fencing.AWAY
     assert await queries.answer(incarnation) == Fencing.AWAY
     assert feed.reads == 1  # the second answer did not wait for a read
     await asyncio.sleep(0)
     assert feed.reads == 2  # which runs in the background
-    feed.stands = None
+    feed.forced_answer = None
     assert await queries.answer(incarnation) == Fencing.AWAY
     await asyncio.sleep(0)
     assert await queries.answer(incarnation) == Fencing.ALIVE
