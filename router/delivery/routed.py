@@ -64,6 +64,9 @@ class Routed:
 
     async def close(self) -> None:
         await self._tasks.close()
+        for target, lane in list(self._lanes.items()):
+            if lane.waiting:  # its task was cancelled before the first step
+                self._resume_all(target, lane, read=False, current=False, stopped=True)
 
     def _plan(self, target: Target) -> Plan:
         return plan(target, self._feed.table, self._fleet.scattering())

@@ -194,6 +194,13 @@ async def test_a_router_that_stops_ends_what_waits(world: World) -> None:
     assert caught.value.code == "UNAVAILABLE"
 
 
+async def test_a_push_that_was_started_right_before_the_stop_is_refused_too(world: World) -> None:
+    results = []
+    world.pushes.start(LOOPBACK, push(user="nobody", push_id="p"), 0, results.append)
+    await world.routed.close()
+    assert [result.code for result in results] == ["UNAVAILABLE"]
+
+
 async def test_a_session_that_just_went_is_offline_after_one_read(world: World) -> None:
     one = world.feed.node("one")
     world.connect(one, "ada", 1)
