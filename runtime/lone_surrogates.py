@@ -23,7 +23,13 @@ class Mended(NamedTuple):
     block: int  # the first code point of the private-use block that stands for U+D800-DFFF
 
     def restore(self, part: bytes) -> bytes:
-        """A part of the text as it stands in the original. Equal parts have equal meaning, so the first one serves."""
+        """A JSON value of the text as it stands in the original.
+
+        One without an escape stands there as it is: a bare `0` might be found inside a replaced escape. One with an
+        escape begins with a quote or bracket, and where it is found again its escapes have the same meaning.
+        """
+        if b"\\u" not in part:
+            return part
         start = self.text.find(part)
         return self.original[start : start + len(part)]
 

@@ -40,9 +40,6 @@ class Due:
         self._gone: dict[Session, Files] = {}  # and the files that may show them
         self._seen: dict[Session, Seen] = {}  # in the order in which they were written
 
-    def __len__(self) -> int:
-        return len(self._changed) + len(self._gone)
-
     def changed(self, session: Session) -> None:
         """Its view is not what the session is."""
         if session.stage is not Stage.CLOSED:

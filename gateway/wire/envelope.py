@@ -7,7 +7,7 @@ JSON data is spliced into a frame as it is, and cut out of one as its raw bytes.
 """
 
 import re
-from typing import Annotated, Any, NoReturn, Protocol
+from typing import Annotated, Any, NoReturn, Protocol, assert_type
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -247,7 +247,8 @@ def _check_simple(up: AuthUp | JoinUp | LeaveUp | PingUp) -> ClientMessage:
             return Join(_check_file(up.file, id), id)
         case LeaveUp():
             return Leave(_check_file(up.file, id), id)
-        case PingUp():
+        case _:
+            assert_type(up, PingUp)
             return Ping(id)
 
 

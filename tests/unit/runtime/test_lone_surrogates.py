@@ -46,6 +46,13 @@ def test_a_text_that_uses_every_private_block_cannot_be_mended() -> None:
     assert not is_json(rb'"\ud83d \ue001 \ue801 \uf001"')
 
 
+@pytest.mark.parametrize("value", [b"0", b"3", b"61", b"false", b'"a"'])
+def test_a_value_without_an_escape_is_not_looked_for_inside_one(value: bytes) -> None:
+    mended = mend(rb'["\ud83d\ud8FAlse\ud861",' + value + b"]")
+    assert mended is not None
+    assert mended.restore(value) == value
+
+
 @given(st.recursive(st.text(st.characters(), max_size=8), lambda inner: st.lists(inner, max_size=3), max_leaves=8))
 def test_any_text_of_python_s_writer_is_json(value: object) -> None:
     text = json.dumps(value).encode()

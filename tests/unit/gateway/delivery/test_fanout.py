@@ -219,3 +219,18 @@ def test_what_gives_two_pushes_an_order() -> None:
 
     assert of(1) == of(1) != of(2)
     assert target_of(node_pb2.Receivers(user="a")) != target_of(node_pb2.Receivers(file="a"))
+
+
+def test_good_outcomes_are_listed_while_there_is_room_and_all_are_counted() -> None:
+    rig = Rig()
+    one, two, three = crowd = sessions(3)
+    for session in crowd:
+        transport_of(session).stuck = True
+    rig.add(make_push(max_deliveries=1), crowd)
+    rig.run()
+    transport_of(one).drain()
+    transport_of(two).drain()
+    leave(three)
+    (answer,) = rig.answers
+    assert counts(answer) == {WRITTEN: 2, OFFLINE: 1}
+    assert [(listed.session, listed.outcome) for listed in answer.deliveries] == [(3, OFFLINE)]  # worst first

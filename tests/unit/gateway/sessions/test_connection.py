@@ -82,7 +82,12 @@ def test_messages_of_one_answer_leave_as_frames_in_one_write() -> None:
 
 
 def test_any_sign_of_life_answers_a_ping() -> None:
-    for sign in (lambda c: c.on_pong(), lambda c: c.on_message(True, b"{}"), lambda c: c.resume_reading()):
+    for sign in (
+        lambda c: c.on_pong(),
+        lambda c: c.on_message(True, b"{}"),
+        lambda c: c.on_partial(),
+        lambda c: c.resume_reading(),
+    ):
         connection = connection_of(open_session())
         connection.awaits_pong = True
         sign(connection)
@@ -121,3 +126,43 @@ def test_one_of_two_sessions_may_end_and_the_other_goes_on() -> None:
     assert (one.write(Push(b"x")), two.write(Push(b"y"))) == (OFFLINE, WRITTEN)
     leave(two)  # as the handler of a protocol with namespaces: those that are not CLOSED
     assert (one.stage, two.stage) == (Stage.CLOSED, Stage.CLOSED)
+
+
+def test_a_transport_that_says_it_is_blocked_has_its_handler_told_once() -> None:
+    handler, push = RecordingHandler(), Push(b"x")
+    session = make_session()
+    connection = open_connection(handler, session)
+    session.attach(connection)
+    connection.on_blocked()
+    transport_of(session).stuck = True
+    assert session.write(push) == 0
+    connection.on_blocked()
+    assert [note for note, _ in handler.notes].count("blocked") == 1
+    assert connection.unwritten == [(session, push)]
+    transport_of(session).drain()
+    assert (push.outcomes, connection.unwritten) == ([WRITTEN], None)
+
+
+def test_a_connection_that_is_gone_takes_every_request_and_does_nothing() -> None:
+    connection = connection_of(open_session())
+    transport = connection._transport
+    assert isinstance(transport, RecordingTransport)
+    connection.on_close(1006, "")
+    connection.awaits_pong = True
+    connection.ping()
+    connection.close(BAD_MESSAGES)
+    connection.pause_reading()
+    assert (transport.pings, transport.closing, transport.reading) == (0, None, True)
+    transport.pause_reading()
+    assert not connection.reading_paused
+    connection.resume_reading()
+    assert (transport.reading, connection.awaits_pong) == (False, False)
+    assert (connection.acknowledged(), connection.unsent()) == (0, 0)
+
+
+def test_after_a_switch_only_the_other_handler_hears_the_client() -> None:
+    first, second = RecordingHandler(), RecordingHandler()
+    connection = open_connection(first)
+    connection.switch_to(second)
+    connection.on_message(True, b"hi")
+    assert ([note for note, _ in first.notes], second.notes) == (["open"], [("message", b"hi")])

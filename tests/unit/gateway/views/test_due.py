@@ -76,6 +76,17 @@ def test_what_has_left_is_bounded_and_said_so():
     assert [due.gone(client) for client in clients] == [True, False]
 
 
+def test_who_is_closed_is_not_shown_again():
+    due, client = made()
+    due.changed(client)
+    due.written(due.take(10, 0.0), 0.0)
+    client.stage = Stage.CLOSED
+    due.changed(client)
+    assert due.take(10, 0.0) == []
+    assert due.gone(client)
+    assert due.take(10, 0.0) == [Shown(client, (), (), True)]
+
+
 class Redis:
     """What the script would do."""
 

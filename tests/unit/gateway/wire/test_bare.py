@@ -39,3 +39,4 @@ def test_it_receives_pushes_only():
     assert BARE.name == ""
     assert BARE.hello(Hello(1, "u", "n", (), 1, 1, True)) == ()
     assert BARE.ok(1) == BARE.pong(1) == BARE.error(ErrorReply("busy", "x")) == ()
+    assert BARE.reply(1, b"{}", "") == BARE.joined("doc") == BARE.left("doc") == BARE.reconnect(100, "drain") == ()

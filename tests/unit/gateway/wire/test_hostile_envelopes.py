@@ -4,13 +4,14 @@ import contextlib
 import json
 
 import msgpack
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.wire.envelope_json import JsonEnvelope
 from gateway.wire.envelope_msgpack import MsgpackEnvelope
-from gateway.wire.values import BadMessage, ClientEvent
+from gateway.wire.values import Ack, BadMessage, ClientEvent, Ping, PushedMessage
 
 JSON, MSGPACK = JsonEnvelope(), MsgpackEnvelope()
 
@@ -83,3 +84,36 @@ def test_half_a_surrogate_pair_in_a_name_is_refused_with_its_id(field: str) -> N
 )
 def test_a_refusal_has_the_id_wherever_it_can_be_known(payload: bytes, id: int | None) -> None:
     assert refusal(JSON, payload).id == id
+
+
+def test_an_ack_may_come_without_data() -> None:
+    assert JSON.read(True, b'{"type":"ack","ack":3}') == Ack(3, b"", "")
+    assert MSGPACK.read(False, msgpack.packb({"type": "ack", "ack": 3})) == Ack(3, b"", "")
+
+
+def test_a_msgpack_payload_with_a_content_type_is_any_bytes() -> None:
+    message = {"type": "event", "event": "e", "data": b"\0\xff", "content_type": "a/b"}
+    assert MSGPACK.read(False, msgpack.packb(message)) == ClientEvent("e", b"\0\xff", "a/b")
+
+
+@pytest.mark.parametrize("head", [b"\x82", b"\xde\0\x02", b"\xdf\0\0\0\x02"], ids=["fixmap", "map 16", "map 32"])
+def test_a_msgpack_map_may_announce_its_size_in_any_form_and_no_key_stands_twice(head: bytes) -> None:
+    kind = b"\xa4type\xa4ping"
+    assert MSGPACK.read(False, head + kind + b"\xa2id\x07") == Ping(7)
+    assert "twice" in str(refusal(MSGPACK, head + kind + kind))
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"{", rb'{"\ud83d":"\ue000\ue800\uf000"}'], ids=["empty", "cut", "not mended"]
+)
+def test_a_json_whose_keys_cannot_be_read_is_never_taken_to_have_each_once(payload: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        JSON._format.has_repeated_key(payload)
+
+
+@pytest.mark.parametrize(("data", "content_type"), [(b'{"a": 1}', ""), (b"\0\xff", "image/png")])
+def test_a_payload_goes_down_in_msgpack_as_its_bytes(data: bytes, content_type: str) -> None:
+    ((text, parts),) = MSGPACK.push(PushedMessage("e", data, content_type, "p", ""))
+    kind = {"content_type": content_type} if content_type else {}
+    assert not text
+    assert msgpack.unpackb(b"".join(parts)) == {"type": "event", "event": "e", "data": data, "push": "p"} | kind

@@ -11,6 +11,7 @@ from gateway.wire.messages import (
     MessageLimits,
     MessageReader,
     MessageReceived,
+    MessageTooLarge,
     PingReceived,
     PongReceived,
     ProtocolViolation,
@@ -203,3 +204,18 @@ def test_row_49_goodbyes_that_are_malformed(read):
 def test_row_50_nothing_is_read_after_the_end(read, last):
     events = read(last + frame(b"hi") + frame(b"", 9) + struct.pack(">I", 7))
     assert len(events) == 1
+
+
+def test_a_message_over_the_limit_is_discarded_as_it_arrives_and_the_next_one_is_read(read):
+    limits = MessageLimits(100, discard=1000)
+    assert read(frame(b"x" * 1000) + frame(b"hi"), limits) == [MessageTooLarge(1000), HI]
+    fragments = frame(b"x" * 60, fin=False) + frame(b"p", 9) + frame(b"x" * 60, 0)
+    assert read(fragments + frame(b"hi"), limits) == [PingReceived(b"p"), MessageTooLarge(120), HI]
+    assert broken(read(frame(b"x" * 1001), limits)) == 1009
+
+
+def test_nothing_of_a_message_that_is_discarded_is_kept():
+    events, reader = feed([frame(b"x" * 1000)[:-1]], MessageLimits(100, discard=1000))
+    assert events == []
+    assert reader is not None
+    assert (reader.held, reader.arrived) == (0, 999)

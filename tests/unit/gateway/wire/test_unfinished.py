@@ -55,3 +55,13 @@ def test_somebody_can_always_go_on_and_nothing_is_left(steps: list[tuple[int, in
         budget.update(upload, 0)
     assert budget.total == 0
     assert not budget._held
+
+
+def test_one_that_is_held_is_told_so_once_and_what_of_it_still_arrives_counts() -> None:
+    budget, old, new = UnfinishedMessages(100), Upload(), Upload()
+    budget.update(old, 90)
+    budget.update(new, 20)
+    budget.update(new, 30)  # what the kernel had already given; `Upload` fails when it is held twice
+    assert (old.held, new.held, budget.total) == (False, True, 120)
+    budget.update(old, 0)
+    assert (new.held, budget.total) == (False, 30)
