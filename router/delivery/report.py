@@ -56,6 +56,7 @@ class ReportBuilder:
         excepted = self._push.except_sessions
         known = [route for route in leg.known if route.sid not in excepted]
         if leg.known and not known:
+            self._owning.add(leg.incarnation.node)
             return
         self._count(outcome, len(known) or 1)
         node = leg.incarnation.node

@@ -98,3 +98,9 @@ def test_half_a_surrogate_pair_is_json_and_stays_as_it_is():
     assert check_data(rb'{"text":"x\ud83d"}', "", 100) == rb'{"text":"x\ud83d"}'
     with pytest.raises(CallRefused, match="not valid JSON"):
         check_data(rb'{"text":"x\ud83d"', "", 100)
+
+
+def test_times_and_excepted_sessions_are_carried() -> None:
+    request = push(user="a", ttl=Duration(seconds=60), ack_timeout=Duration(seconds=5), except_sessions=[7])
+    checked = check_push(request, MAX)
+    assert (checked.ttl, checked.ack_timeout, tuple(checked.except_sessions)) == (60.0, 5.0, (7,))

@@ -96,3 +96,42 @@ def test_a_node_that_comes_while_a_publication_fails_has_not_handled_the_next_on
     assert rig.reports == []  # the other node has not handled it
     rig.progress.on_handled(TWO, handled(1, 1))
     assert rig.counts() == [{"OFFLINE": 1}]
+
+
+def test_a_node_that_goes_while_another_s_answer_is_awaited_completes_the_push_when_that_one_goes() -> None:
+    rig = Rig()
+    rig.progress.set_nodes([ONE, TWO], [])
+    rig.publish()
+    rig.progress.on_handled(ONE, handled(1, 1, taken=(1,)))
+    rig.progress.on_handled(TWO, handled(1, 1))
+    assert rig.counts() == []
+    rig.progress.set_nodes([TWO], [ONE])
+    assert rig.counts() == [{"UNREACHABLE": 1}]
+
+
+def test_a_node_that_went_before_is_unreachable_once_when_the_time_is_up() -> None:
+    rig = Rig()
+    rig.progress.set_nodes([TWO], [ONE])
+    published = rig.publish()
+    rig.progress.time_out([published])
+    assert rig.counts() == [{"UNREACHABLE": 2}]
+
+
+def test_a_taken_call_that_is_not_in_flight_is_ignored() -> None:
+    rig = Rig()
+    rig.progress.set_nodes([ONE], [])
+    rig.publish()
+    rig.progress.on_handled(ONE, handled(1, 1, taken=(7,)))
+    assert rig.counts() == [{"OFFLINE": 1}]
+
+
+def test_a_rejected_push_that_is_complete_already_is_reported_once() -> None:
+    rig = Rig()
+    rig.progress.set_nodes([ONE], [])
+    published = rig.publish()
+    rig.progress.set_nodes([], [])
+    assert len(rig.reports) == 1
+    rig.progress.on_rejected([published])
+    assert len(rig.reports) == 1
+    rig.progress.set_nodes([ONE], [])
+    assert rig.publish().call == 1
