@@ -1,10 +1,14 @@
-"""`--dev` gives a token to anyone who asks, so it starts on loopback only, with somebody who signs."""
+"""`--dev` gives a token to anyone who asks, so it starts on loopback only, with somebody who signs. And whose tokens
+count at all: mistakes in `[auth]` are named by their field.
+"""
 
 import msgspec
 import pytest
 
 from gateway import config
+from gateway.identity.tokens import Issuer
 from runtime.process.configuration import ConfigurationError
+from tests.support.tokens import sign
 
 
 def settings(tmp_path, issuers=("dev",), algorithm="HS256", **gateway):
@@ -35,3 +39,35 @@ def test_the_issuer_dev_signs_else_the_first_with_a_secret_else_nobody(tmp_path)
     assert config.development_issuer(settings(tmp_path, ["mine", "other"])).name == "mine"
     with pytest.raises(ConfigurationError, match=r"^gateway\.dev: needs an HS256 issuer"):
         config.development_issuer(settings(tmp_path, algorithm="ES256"))
+
+
+def test_a_token_of_a_configured_issuer_counts(tmp_path):
+    auth = settings(tmp_path, ["mine"]).auth
+    issuer = Issuer("mine", "HS256", b"s" * 32, "mine", "homing")
+    token = sign(issuer, exp=2_000_000_000, iss="mine", aud="homing")
+    identity = config.tokens(auth).verify(token, 1_900_000_000.0)
+    assert (identity.user, identity.auth_type) == ("ada", "mine")
+
+
+def test_without_an_issuer_nobody_could_come_in():
+    with pytest.raises(ConfigurationError, match=r"^auth\.issuers: name at least one"):
+        config.tokens(config.AuthSection())
+
+
+def test_a_key_that_cannot_be_read_is_named_by_its_field(tmp_path):
+    auth = settings(tmp_path, ["mine"]).auth
+    (tmp_path / "mine").unlink()
+    with pytest.raises(ConfigurationError, match=r"^auth\.issuers\.mine\.key_file: .*mine: No such file"):
+        config.tokens(auth)
+
+
+def test_a_key_of_no_use_is_refused(tmp_path):
+    auth = settings(tmp_path, ["mine"]).auth
+    (tmp_path / "mine").write_text("short")
+    with pytest.raises(ConfigurationError, match=r"^auth\.issuers: "):
+        config.tokens(auth)
+
+
+def test_a_node_without_a_configured_id_has_one_that_no_other_has():
+    assert config.node_id("n1") == "n1"
+    assert config.node_id("") != config.node_id("")

@@ -161,3 +161,46 @@ async def test_what_says_how_far_we_are_leaves_after_the_answers_that_it_covers(
     answers = [answer.call for message in call.sent for answer in message.handled.answers]
     assert answers == list(range(1, 9))
     assert [len(message.handled.spans) for message in call.sent] == [0, 0, 0, 0, 1]
+
+
+async def test_a_half_close_before_hello_ends_the_stream(made) -> None:
+    handler, call, endpoint = made
+    handler.on_half_close()
+    await turn()
+    assert call.end_ == (INVALID_ARGUMENT, "the first message must be hello")
+    handler.on_end(StreamEnded(0, ""))
+    assert (call.sent, endpoint.closed) == ([], 0)
+
+
+async def test_hello_leaves_first_even_when_it_leaves_in_several_messages(made, monkeypatch) -> None:
+    monkeypatch.setattr("gateway.delivery.node_server.MAX_MESSAGE_SIZE", 3000)
+    handler, call, endpoint = made
+    call.writable = False
+    handler.on_message(HELLO)
+    for number in range(1, 5):
+        endpoint.stream.answer_push(node_pb2.PushAnswer(call=number, deliveries=[node_pb2.Delivered(user="u" * 1000)]))
+    await turn()
+    call.writable = True
+    handler.on_writable()
+    await turn()
+    assert [message.hello.epoch for message in call.sent] == [7, 0]
+    assert [one.call for message in call.sent for one in message.pushes] == [1, 2, 3, 4]
+
+
+async def test_what_cannot_be_divided_leaves_whole(made, monkeypatch) -> None:
+    monkeypatch.setattr("gateway.delivery.node_server.MAX_MESSAGE_SIZE", 3000)
+    handler, call, endpoint = made
+    handler.on_message(HELLO)
+    await turn()
+    endpoint.stream.answer_push(node_pb2.PushAnswer(call=1, deliveries=[node_pb2.Delivered(user="u" * 4000)]))
+    await turn()
+    assert [one.call for one in call.sent[-1].pushes] == [1]
+
+
+async def test_nothing_is_sent_when_nothing_has_gathered(made) -> None:
+    handler, call, endpoint = made
+    handler.on_message(HELLO)
+    await turn()
+    handler.on_half_close()
+    await turn()
+    assert (len(call.sent), call.end_) == (1, (0, ""))
