@@ -29,8 +29,9 @@ demo: $(INSTALLED)
 	$(BIN)/python examples/first_push.py $(if $(ONCE)$(CI),--once)
 
 # Everything that must hold before a commit.
-test: lint types $(if $(CAN_KAFKA),kafka)
-	$(BIN)/python -m pytest -m 'not compiled and not slow$(if $(CAN_BROWSE),, and not browser)'
+test: lint types $(if $(CAN_KAFKA),kafka) cover
+	$(BIN)/python -m pytest -m 'not compiled and not slow$(if $(CAN_BROWSE),, and not browser)' \
+	  tests/cluster tests/interop tests/browser
 	@echo "Not run here: the tests with compiled clients (make interop-slow; last result in docs/interop.md)," \
 	  $(if $(CAN_BROWSE),,"the page in Chromium (make browser),") "the wheel's own test (make wheel-test)," \
 	  "a minute without Kafka (make faults-kafka)$(if $(CAN_KAFKA),,; nor anything with Kafka: it needs java and mvn)"
@@ -79,8 +80,11 @@ types: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m bench.cluster.ratio_check
 
+# The tests that start no cluster, with branch coverage, which has floors. LINES=1 prints the lines that nothing runs.
 cover: $(INSTALLED)
-	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered tests/unit tests/property tests/contract
+	$(BIN)/python -m pytest --cov --cov-report=json:.coverage.json \
+	  $(if $(LINES),--cov-report=term-missing:skip-covered) tests/unit tests/property tests/contract
+	$(BIN)/python -m tests.coverage_gate .coverage.json
 
 # Generated code is committed; tests/unit/test_generated.py checks that it is current.
 proto: $(INSTALLED)

@@ -51,12 +51,16 @@ class Drain:
                 self._listener.stop_listening()
                 self._authentication.close_waiting()
                 connections = self._connections()
-                await close_paced(connections, per_second=max(SLOWEST_PACE, 2 * len(connections) / self._limit))
+                await close_paced(connections, per_second=self._pace(len(connections)))
                 await self._lifecycle.wait_no_sessions()
         except TimeoutError:
             log.warning("some clients did not close in time", extra={"sessions": len(self._index.sessions)})
         await marking
         await self._loop.end()
+
+    def _pace(self, connections: int) -> float | None:
+        """Closes a second: all within half of the limit. None, as fast as it goes, when there is no time at all."""
+        return max(SLOWEST_PACE, 2 * connections / self._limit) if self._limit > 0 else None
 
     def _connections(self) -> list[SessionConnection]:
         attached = (session.connection for session in self._index.sessions.values())

@@ -86,6 +86,7 @@ class GatewayRig:
     """Everything between the listener and the registry."""
 
     def __init__(self, store: MemoryStore) -> None:
+        self.store = store
         self.index = Index[Session]()
         self.counters = counters(names.GATEWAY)
         self.sink = BoundedSink()

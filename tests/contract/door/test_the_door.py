@@ -34,6 +34,7 @@ from tests.support.frames import frame, goodbye
 from tests.support.heads import head
 from tests.support.tokens import PUBLIC_PEM, SHARED, SIGNED, claims, forge, sign, sign_raw
 
+WITHIN = 15.0  # seconds for any answer
 SECONDS = HandshakeLimits(head_seconds=0.3, admission_seconds=0.5)
 
 
@@ -105,7 +106,8 @@ class Door:
         """One request; the answer's status, headers (lower case) and error, after the connection has closed."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(data)
-        answer = await reader.read()
+        async with asyncio.timeout(WITHIN):  # pytest's own time limit is a signal, which an idle uvloop does not handle
+            answer = await reader.read()
         writer.close()
         return parse(answer)
 
@@ -113,7 +115,8 @@ class Door:
         """A request that must be answered with 101."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(data)
-        answer = await reader.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(WITHIN):
+            answer = await reader.readuntil(b"\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 101 "), answer
         return reader, writer
 
@@ -262,7 +265,7 @@ async def test_row_21_no_credential(door):
         pytest.param(sign(iss=SHARED.iss[:-1]), id="row_29_iss"),
         pytest.param(sign(exp=int(time.time()) - 60), id="row_29_exp"),
         pytest.param(sign(exp=None), id="row_29_no_exp"),
-        pytest.param(sign(nbf=int(time.time()) + 60), id="row_29_nbf"),
+        pytest.param(sign(nbf=int(time.time()) + 3600), id="row_29_nbf"),
         pytest.param("x" * 7000, id="row_30"),
     ],
 )

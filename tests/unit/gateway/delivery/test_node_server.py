@@ -198,7 +198,7 @@ async def test_what_cannot_be_divided_leaves_whole(made, monkeypatch) -> None:
 
 
 async def test_nothing_is_sent_when_nothing_has_gathered(made) -> None:
-    handler, call, endpoint = made
+    handler, call, _ = made
     handler.on_message(HELLO)
     await turn()
     handler.on_half_close()

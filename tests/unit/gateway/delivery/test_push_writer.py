@@ -56,7 +56,7 @@ def to_file(file: str) -> node_pb2.Receivers:
 
 async def test_sessions_are_meant_whatever_their_namespace_and_those_elsewhere_are_not(rig: Rig) -> None:
     ada = await rig.clients.session("ada")
-    sids = node_pb2.SessionIds(sids=[ada.sid, 1])
+    sids = node_pb2.SessionList(sids=[ada.sid, 1])
     assert rig.writer.receivers(node_pb2.Receivers(sessions=sids, namespace="/admin")) == [ada]
 
 
