@@ -4,6 +4,7 @@ import asyncio
 
 from gateway.door.values import Arrival, Refusal
 from gateway.sessions.connection import Connection
+from registry.keys import Keys
 from registry.lease_state import LeaseState
 from tests.support.gateway import ADDRESS, JSON, GatewayRig
 from tests.support.wire import identity
@@ -38,8 +39,12 @@ async def test_a_session_of_an_incarnation_that_is_over_does_not_enter(rig: Gate
     entering = asyncio.ensure_future(rig.authentication.enter(ARRIVAL))
     while not rig.barrier.waiting():
         await asyncio.sleep(0)
+    node = await rig.store.get(Keys("c").node("node-1"))
+    assert node is not None
+    await rig.store.revoke(node.lease)  # the key is gone, as the routers have read
     rig.loop.registration.lease.set_fenced()  # noticed at its next check; the next incarnation then begins by itself
     assert isinstance(await entering, Refusal)
+    rig.barrier.opened("router", 0)
     assert not rig.index.sessions
     assert rig.counters.incarnations_lost == 1
 

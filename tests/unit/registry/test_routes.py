@@ -182,3 +182,10 @@ def test_a_user_of_many_sessions_loses_them_one_by_one(rig: RouteTableRig) -> No
         assert len(rig.table.user("u")) == 499 - sid
     assert rig.table.ended() == []
     assert rig.table.keys_of(OLD, 1) == []
+
+
+def test_a_file_that_is_put_again_has_its_owner_once(rig: RouteTableRig) -> None:
+    rig.up(OLD)
+    for _ in range(2):
+        rig.apply(put(KEYS.file("doc", OLD)))
+    assert rig.table.file("doc") == [OLD]
