@@ -1,9 +1,9 @@
-r"""Core: JSON with half a surrogate pair, such as `"\ud83d"`.
+r"""Core: JSON with a lone surrogate, such as `"\ud83d"`.
 
-JavaScript strings may end within a pair, and JSON.stringify then writes the half as an escape (well-formed
+JavaScript strings may end within a pair, and JSON.stringify then writes the surrogate as an escape (well-formed
 JSON.stringify, ECMA-262 §25.5.2.3). RFC 8259 §8.2 allows such a text and leaves its meaning open; msgspec refuses it.
-So that a payload that is only carried can stay as it is, each lone half is replaced, byte for byte of equal length, by
-an escape of a private-use character that the text does not have; the text can then be parsed, and the halves put back.
+So that a payload that is only carried can stay as it is, each lone surrogate is substituted by an escape, as long, of
+a private-use character that the text does not have; the text can then be parsed, and the original be put back.
 """
 
 import re
@@ -15,7 +15,7 @@ _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-
 _BLOCKS = (0xE000, 0xE800, 0xF000)  # private-use blocks of 2,048, as the surrogates are
 
 
-class Mended(NamedTuple):
+class Substituted(NamedTuple):
     """A text without lone surrogates, of the same length, and the text that it was made of."""
 
     text: bytes
@@ -33,12 +33,12 @@ class Mended(NamedTuple):
         start = self.text.find(part)
         return self.original[start : start + len(part)]
 
-    def has_half(self, string: str) -> bool:
+    def has_lone_surrogate(self, string: str) -> bool:
         """Whether a string that was parsed from the text had a lone surrogate."""
         return any(self.block <= ord(char) < self.block + 0x800 for char in string)
 
 
-def mend(text: bytes) -> Mended | None:
+def substitute(text: bytes) -> Substituted | None:
     """The text with every lone surrogate replaced; None: it has none, or no block is free for it."""
     found = [int(escape[2:6], 16) for escape in _ESCAPE.findall(text) if len(escape) == 6]
     if not any(0xD800 <= code < 0xE000 for code in found):
@@ -49,7 +49,7 @@ def mend(text: bytes) -> Mended | None:
         return None
     taken = {*found, *(ord(char) for char in characters if "\ue000" <= char <= "\uf7ff")}
     block = next((first for first in _BLOCKS if not any(first <= code < first + 0x800 for code in taken)), None)
-    return None if block is None else Mended(_replaced(text, block), text, block)
+    return None if block is None else Substituted(_replaced(text, block), text, block)
 
 
 def is_json(text: bytes) -> bool:
@@ -57,8 +57,8 @@ def is_json(text: bytes) -> bool:
     try:
         msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        mended = mend(text)
-        return mended is not None and is_json(mended.text)
+        substituted = substitute(text)
+        return substituted is not None and is_json(substituted.text)
     except RecursionError:
         return False
     return True

@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.wire.envelope import AuthUp, ContentType, Envelope, Id, JoinUp, LeaveUp, PingUp
 from gateway.wire.values import BadMessage
-from runtime.lone_surrogates import Mended, mend
+from runtime.lone_surrogates import Substituted, substitute
 
 
 class _EventUp(Struct, tag_field="type", tag="event"):
@@ -54,10 +54,10 @@ class _Json:
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:
-            mended = mend(payload)
-            if mended is None:
+            substituted = substitute(payload)
+            if substituted is None:
                 raise
-        return _restore(_decode(mended.text), mended)
+        return _restore(_decode(substituted.text), substituted)
 
     def data(self, data: bytes, content_type: str) -> Raw | str:
         return base64.b64encode(data).decode() if content_type else Raw(data)
@@ -77,17 +77,17 @@ class _Json:
         try:
             return _decode_id(payload).id
         except msgspec.DecodeError:
-            mended = mend(payload)
-            return None if mended is None else _decode_id(mended.text).id
+            substituted = substitute(payload)
+            return None if substituted is None else _decode_id(substituted.text).id
 
     def has_repeated_key(self, payload: bytes) -> bool:
         try:
             return _has_repeated_key(payload)
         except msgspec.DecodeError:
-            mended = mend(payload)
-            if mended is None:
+            substituted = substitute(payload)
+            if substituted is None:
                 raise
-            return _has_repeated_key(mended.text)
+            return _has_repeated_key(substituted.text)
 
 
 class JsonEnvelope(Envelope):
@@ -99,15 +99,15 @@ class JsonEnvelope(Envelope):
         super().__init__(_Json())
 
 
-def _restore(up: Any, mended: Mended) -> Any:  # noqa: ANN401 - one of the messages up
-    """A message that was parsed from a mended text, its payload as it was sent. Names may not hold half a pair."""
+def _restore(up: Any, substituted: Substituted) -> Any:  # noqa: ANN401 - one of the messages up
+    """A message parsed from a substituted text, its payload as it was sent. Names may not have lone surrogates."""
     for field in up.__struct_fields__:
         value = getattr(up, field)
-        if isinstance(value, str) and mended.has_half(value):
+        if isinstance(value, str) and substituted.has_lone_surrogate(value):
             id = getattr(up, "id", None)
-            raise BadMessage("half a surrogate pair in a name", field, id if isinstance(id, int) else None)
+            raise BadMessage("a lone surrogate in a name", field, id if isinstance(id, int) else None)
         if isinstance(value, Raw):
-            setattr(up, field, Raw(mended.restore(bytes(value))))
+            setattr(up, field, Raw(substituted.restore(bytes(value))))
     return up
 
 

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from homing.v1 import router_pb2
 from router.push import CallRefused, invalid_argument
-from runtime.lone_surrogates import mend
+from runtime.lone_surrogates import substitute
 
 M = TypeVar("M", bound=Message)
 
@@ -97,14 +97,14 @@ def _decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
     try:
         return _decode_names(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        mended = mend(body) if isinstance(error, msgspec.DecodeError) else None
-        if mended is None:
+        substituted = substitute(body) if isinstance(error, msgspec.DecodeError) else None
+        if substituted is None:
             raise CallRefused("INVALID_ARGUMENT", f"the body is no JSON object: {error}") from None
     try:
-        fields = _decode_names(mended.text)
+        fields = _decode_names(substituted.text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise CallRefused("INVALID_ARGUMENT", f"the body is no JSON object: {error}") from None
-    return {name: msgspec.Raw(mended.restore(bytes(value))) for name, value in fields.items()}
+    return {name: msgspec.Raw(substituted.restore(bytes(value))) for name, value in fields.items()}
 
 
 def _decode_items(pushes: bytes) -> list[bytes]:
@@ -112,10 +112,10 @@ def _decode_items(pushes: bytes) -> list[bytes]:
     try:
         return [bytes(item) for item in _decode_many(pushes)]
     except msgspec.DecodeError:
-        mended = mend(pushes)
-        if mended is None:
+        substituted = substitute(pushes)
+        if substituted is None:
             raise
-        return [mended.restore(bytes(item)) for item in _decode_many(mended.text)]
+        return [substituted.restore(bytes(item)) for item in _decode_many(substituted.text)]
 
 
 def _take_json(fields: dict[str, msgspec.Raw]) -> bytes | None:
