@@ -1,7 +1,7 @@
 """Why things end, and who may try again: every close code and every error word of the client's side, in one table.
 
 Code that closes or refuses names a row of this file; documents and tests read the same rows (docs/protocol.md,
-"The envelope").
+"Close codes").
 """
 
 from enum import StrEnum

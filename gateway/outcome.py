@@ -1,4 +1,4 @@
-"""Core: the outcomes a gateway can give, and the order in which a report lists them.
+"""Core: the outcomes a gateway can give.
 
 The numbers are `homing.v1.Delivery.Outcome`'s (docs/api.md, "Outcomes").
 """

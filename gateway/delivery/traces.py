@@ -17,7 +17,7 @@ from observability.counters import Counters
 from observability.spans import Context, Value
 from observability.tracing import Tracer
 
-FencingAnswer = Callable[[node_pb2.PushAnswer], None]
+OnAnswer = Callable[[node_pb2.PushAnswer], None]
 
 
 class TracedJob(PushJob):
@@ -61,7 +61,7 @@ class DeliveryTrace:
         receivers: Collection[Session],
         age_ns: int,
         clock: Callable[[], int],
-        answer: FencingAnswer,
+        answer: OnAnswer,
         ack: int | None,
     ) -> PushJob:
         """The push as a job whose answer ends this span."""
@@ -75,7 +75,7 @@ class DeliveryTrace:
         """Not ours to deliver."""
         self._end({spans.VERDICT: node_pb2.Verdict.Name(answer.verdict)})
 
-    def _answered(self, job: TracedJob, answer: FencingAnswer, message: node_pb2.PushAnswer) -> None:
+    def _answered(self, job: TracedJob, answer: OnAnswer, message: node_pb2.PushAnswer) -> None:
         attributes: dict[str, Value] = {spans.SESSIONS: sum(count.sessions for count in message.counts)}
         if job.first_ns:
             attributes[spans.FIRST_WRITE] = (job.first_ns - self._start_ns) // 1000

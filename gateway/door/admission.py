@@ -12,10 +12,9 @@ from gateway.door.head import Head, bad_request
 from gateway.door.values import Arrival, Refusal
 from gateway.identity.identity import Identity
 from gateway.identity.ports import Unauthorized, Verify
+from gateway.wire.envelope import MAX_FILE
 from gateway.wire.ports import Codec
 from observability.traceparent import from_headers
-
-MAX_FILE = 256  # bytes of a file name
 
 _match_local = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?").fullmatch
 

@@ -192,9 +192,9 @@ class HeadReader:
             return refusal
         absolute = _match_absolute(target)
         if absolute:  # RFC 9112 §3.2.2: its host counts, and not the Host header's
-            headers["host"], target = absolute[1], absolute[2] or "/"
+            headers["host"], target = absolute[1], f"/{absolute[2].removeprefix('/')}"
         path, _, question = target.partition("?")
-        if (path or "/")[0] != "/" or "#" in target:
+        if not target.startswith("/") or "#" in target:
             return bad_request("the request target must be a path, or http://host/path")
         if question.count("&") >= MAX_PARAMETERS:
             return bad_request(f"more than {MAX_PARAMETERS} query parameters")

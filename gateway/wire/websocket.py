@@ -197,7 +197,7 @@ class WebSocketTransport(asyncio.Protocol):
             before = self._reader
             events, self._reader = receive(data, before, self._rules.limits)
             if before is not None or self._reader is not None:
-                self._track_unfinished(before is None or bool(events))
+                self._track_unfinished(before is None or any(map(_ends_message, events)))
             if events:
                 self._deliver(events)
 
@@ -375,3 +375,8 @@ class WebSocketTransport(asyncio.Protocol):
     def _fail(self, where: str) -> None:
         _logger.exception("%s failed", where, extra={"peer": self._address})
         self.close(INTERNAL_ERROR.code, INTERNAL_ERROR.reason)
+
+
+def _ends_message(event: Event) -> bool:
+    """Whether a message ended here; control frames may stand between its frames (RFC 6455 §5.4)."""
+    return not isinstance(event, PingReceived | PongReceived)

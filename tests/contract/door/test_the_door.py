@@ -179,6 +179,7 @@ def good(**changes) -> bytes:
         pytest.param(head(extra=f"X: {'a' * 9216}\r\n"), 431, None, id="row_12_header"),
         pytest.param(head("/ws?" + "a" * 9216), 414, None, id="row_12_url"),
         pytest.param(head(extra="X: " + "a" * 5_000_000 + "\r\n"), 431, None, id="row_12_flood"),
+        pytest.param(head("?x=1"), 400, None, id="target_without_a_path"),
         pytest.param(head("/elsewhere"), 404, None, id="unknown_path"),
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, None, id="tls_to_a_plain_port"),
     ],

@@ -260,6 +260,16 @@ async def test_join_leave_and_presence_by_request(rig: Rig) -> None:
     assert nobody.verdict == node_pb2.NOT_MINE
 
 
+@pytest.mark.parametrize("file", ["", "x" * 257])
+async def test_a_file_s_name_of_a_wrong_size_is_not_joined(rig: Rig, file: str) -> None:
+    session = await rig.clients.session("ada")
+    stream = rig.open()
+    stream.take()
+    change = node_pb2.Membership(receivers=node_pb2.Receivers(user="ada"), file=file)
+    assert (await rig.request(stream, membership=change)).verdict == node_pb2.NOT_MINE
+    assert session.files == ()
+
+
 async def test_reply_and_disconnect_by_request(rig: Rig) -> None:
     session = await rig.clients.session("ada")
     stream = rig.open()

@@ -142,6 +142,17 @@ async def test_a_message_in_pieces_is_a_sign_of_life_and_has_a_deadline(rig, mon
     assert rig.handler.received[-1] == (1008, "a message took too long")
 
 
+async def test_a_ping_between_the_frames_of_a_message_earns_it_no_time(rig, monkeypatch):
+    rig.receive(frame(b"x" * 100, 1, fin=False))
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    monkeypatch.setattr(loop, "time", lambda: begun + 59)
+    rig.receive(frame(b"", 9))
+    monkeypatch.setattr(loop, "time", lambda: begun + 61)
+    rig.deadlines.pop()()
+    assert rig.transport.written == pong_frame(b"") + close_frame(1008, "a message took too long")
+
+
 async def test_a_finished_message_leaves_no_deadline_behind(rig):
     data = frame(b"x" * 500)
     rig.receive(data[:100])
