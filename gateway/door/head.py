@@ -192,7 +192,7 @@ class HeadReader:
             return refusal
         absolute = _match_absolute(target)
         if absolute:  # RFC 9112 §3.2.2: its host counts, and not the Host header's
-            headers["host"], target = absolute[1], f"/{absolute[2].removeprefix('/')}"
+            headers["host"], target = absolute[1], "/" + (absolute[2] or "").removeprefix("/")
         path, _, question = target.partition("?")
         if not target.startswith("/") or "#" in target:
             return bad_request("the request target must be a path, or http://host/path")
