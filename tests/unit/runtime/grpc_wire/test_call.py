@@ -256,3 +256,16 @@ async def test_a_client_aborts_the_connection_to_a_server_that_does_not_read() -
     pair.client.pause_writing()
     pair.near.call.cancel()
     assert pair.near_transport.closed == "aborted"
+
+
+async def test_trailers_for_a_call_that_has_ended_are_ignored() -> None:
+    pair = Pair()
+    pair.far.call.end()
+    pair.server.on_event(HeadersReceived(1, [(b"some", b"trailer")], True))
+    assert (pair.far.events, [how.status for how in pair.far.ends]) == ([], [OK])
+
+
+async def test_a_request_that_ends_with_its_headers_is_a_half_close() -> None:
+    pair = Pair()
+    pair.server.on_event(HeadersReceived(3, request_headers(PATH, "h:1"), True))
+    assert pair.far.events == ["half-closed"]
