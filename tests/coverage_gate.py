@@ -29,18 +29,6 @@ EXEMPT = {
 }
 """Files that only tests of whole processes can run, each with its reason. They are reported without a bound."""
 
-LOWER = {
-    "registry/etcd/watch.py": (85.0, "tests/cluster/test_fencing.py"),
-    "router/api/grpc_api.py": (80.0, "tests/cluster/test_api.py"),
-    "router/api/grpc_calls.py": (80.0, "tests/cluster/test_api.py"),
-    "router/api/http_api.py": (85.0, "tests/cluster/test_api.py"),
-    "router/api/reflection.py": (25.0, "tests/cluster/test_api.py and tests/interop/test_public_api.py"),
-    "router/commands/consumer.py": (0.0, "tests/cluster/test_commands.py"),
-    "runtime/bus/kafka_topic.py": (80.0, "tests/cluster/test_broadcast.py"),
-    "runtime/grpc_wire/server.py": (85.0, "tests/interop"),
-}
-"""Shells whose bound is lower for now, in percent, because the rest runs only in these tests of whole processes."""
-
 NEEDS_KAFKA = {
     "gateway/events/kafka_topic.py": "tests/contract/test_event_sink.py",
     "runtime/bus/kafka_client.py": "tests/contract/test_bus.py and test_event_sink.py",
@@ -86,7 +74,7 @@ def classify(path: str, exempt: Iterable[str]) -> tuple[str, float | None]:
     if top not in SERVICES:
         return "other", CLIENT if path.startswith("homing/client/") else None
     shell = within(module_name(ROOT / path), *SHELLS)
-    bound = LOWER[path][0] if path in LOWER else SHELL if shell else CORE
+    bound = SHELL if shell else CORE
     return "shell" if shell else "core", None if path in exempt else bound
 
 
@@ -126,12 +114,12 @@ def table(files: list[File]) -> list[str]:
     folders = defaultdict(list)
     for file in files:
         folders[str(Path(file.path).parent)].append(file)
-    rows = [(folder, folders[folder]) for folder in sorted(folders)]
+    rows = [(folder, folders[folder]) for folder in sorted(folders) if _sum(folders[folder], lambda _: True).total]
     rows += [(f"all of {top}", [f for f in files if f.path.startswith(f"{top}/")]) for top in (*SERVICES, "homing")]
     width = max(len(name) for name, _ in rows)
     lines = [f"{'folder':{width}}      core     shell     other  no bound"]
     for name, found in rows:
-        bounded = [file for file in found if file.bound is not None or file.kind == "other"]
+        bounded = [file for file in found if file.bound is not None]
         cells = [_sum(bounded, lambda file, kind=kind: file.kind == kind) for kind in ("core", "shell", "other")]
         cells.append(_sum(found, lambda file: file.bound is None))
         lines.append(f"{name:{width}}" + "".join(f"{cell!s:>10}" for cell in cells))
@@ -170,16 +158,13 @@ def main(arguments: list[str]) -> int:
     print(*table(files), sep="\n")
     print(f"\nBounds: core {CORE:.0f} %, shells {SHELL:.0f} %, homing/client {CLIENT:.0f} %. Without a bound:")
     print(*(f"  {path}: {reason}" for path, reason in exempt.items()), sep="\n")
-    print(
-        *(f"  {path}: only {bound:.0f} %, the rest runs in {tests}" for path, (bound, tests) in LOWER.items()), sep="\n"
-    )
     print("  homing but its client: the command and the cluster it starts are processes; tests/cluster runs them")
     wrong = [
         f"{file.path} {file.figure} of {file.bound:.0f} % ({file.kind}); missing {file.missing}"
         for file in files
         if file.is_below
     ]
-    wrong += stale(report, sources(*SERVICES).values(), [*EXEMPT, *LOWER, *NEEDS_KAFKA])
+    wrong += stale(report, sources(*SERVICES).values(), [*EXEMPT, *NEEDS_KAFKA])
     print(
         *(["\nBelow its bound:", *(f"  {line}" for line in wrong)] if wrong else ["\nEvery file is above its bound."]),
         sep="\n",

@@ -4,6 +4,7 @@ A module is core unless it is named below as a shell, so a new file must either 
 """
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,6 +176,7 @@ def sources(*folders: str) -> dict[str, Path]:
     return {module_name(path): path for path in found if "_pb2" not in path.name}
 
 
+@functools.cache
 def imports(path: Path) -> list[Import]:
     return list(_walk(ast.parse(path.read_text()), lazy=False, typing_only=False))
 
