@@ -202,7 +202,7 @@ class PushStreamClient:
 
     async def _record_stream_end(self, call: PushCall) -> None:
         """Record why the stream broke. An error that no other router would cure fails every pending push."""
-        if not call.done():
+        if self._stream_silent.is_set():  # our own cancellation has ended the call
             self._last_error = f"{self._addresses.address} sends no reports"
             return
         code, details = await call.code(), await call.details()

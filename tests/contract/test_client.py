@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from homing import Refused, Router, SyncRouter, Unavailable, trace_of
-from homing.client.push_stream import PushBounds
+from homing.client.push_stream import MAX_PUSH_BYTES, PushBounds
 from homing.client.values import NodeUp, Outcome, SessionConnected, SessionDisconnected, Synced
 from homing.v1 import router_pb2 as pb
 from tests.support.scripted_router import ScriptedRouter, written
@@ -172,6 +172,54 @@ async def test_a_missing_report_on_a_silent_stream_moves_to_the_next_router():
     assert [push.event for push in second.pushes] == ["long"]
 
 
+async def test_the_error_after_a_silent_stream_names_the_router_that_was_silent():
+    silent = ScriptedRouter(lambda push: asyncio.Event().wait())
+    async with routers(silent) as addresses, Router(*addresses, bounds=QUICK) as router:
+        for what in ("no router answered", f"{silent.address} sends no reports"):
+            with pytest.raises(Unavailable, match=what):
+                await router.push(user="u", event="e", ttl=0.05)
+
+
+async def test_a_router_that_ends_its_stream_without_an_error_is_left_for_the_next_one():
+    class Leaving(ScriptedRouter):
+        async def PushStream(self, requests, context):
+            self.messages.append(await anext(requests))
+            if False:
+                yield
+
+    leaving, second = Leaving(), ScriptedRouter()
+    async with routers(leaving, second) as addresses, Router(*addresses) as router:
+        assert (await router.push(user="u", event="e")).counts == {Outcome.WRITTEN: 1}
+    assert [len(leaving.pushes), len(second.pushes)] == [1, 1]
+
+
+async def test_a_push_that_breaks_every_stream_is_given_up(monkeypatch):
+    class Breaking(ScriptedRouter):
+        async def PushStream(self, requests, context):
+            self.messages.append(await anext(requests))
+            await context.abort(grpc.StatusCode.INTERNAL, "it broke")
+            yield
+
+    monkeypatch.setattr("homing.client.push_stream.MAX_ATTEMPTS", 2)
+    breaking = Breaking()
+    async with routers(breaking) as addresses, Router(*addresses) as router:
+        with pytest.raises(Unavailable, match="it broke; it was sent 2 times, and it may or may not"):
+            await router.push(user="u", event="e")
+    assert len(breaking.pushes) == 2
+
+
+async def test_reports_that_nobody_waits_for_are_passed_over():
+    class Repeating(ScriptedRouter):
+        async def PushStream(self, requests, context):
+            async for message in requests:
+                reports = [written(push) for push in message.pushes]
+                yield pb.PushStreamResponse(reports=[pb.PushReport(push_id="another"), *reports, *reports])
+
+    async with routers(Repeating()) as addresses, Router(*addresses) as router:
+        for _ in range(2):
+            assert (await router.push(user="u", event="e")).counts == {Outcome.WRITTEN: 1}
+
+
 async def test_a_cancelled_push_is_not_sent_again():
     silent, second = ScriptedRouter(lambda push: asyncio.Event().wait()), ScriptedRouter()
     async with routers(second) as addresses:
@@ -230,6 +278,9 @@ async def test_a_pending_push_id_and_invalid_arguments_raise_before_anything_is_
             await router.push(user="u", file="f", event="e")
         with pytest.raises(TypeError, match="must be bytes"):
             await router.push(user="u", event="e", data={"n": 1}, content_type="image/png")
+        with pytest.raises(Refused, match="at most") as refused:
+            await router.push(user="u", event="e", data=b"x" * MAX_PUSH_BYTES, content_type="image/png")
+        assert refused.value.field == "data"
     assert len(scripted.pushes) == 2
     with pytest.raises(Unavailable, match="closed"):
         await router.push(user="u", event="e")
