@@ -25,7 +25,7 @@ SLICE = 256  # sockets written before others get a turn
 GOOD = frozenset({WRITTEN, ACKED})  # outcomes that are listed only while there is room
 DUE_NS = 1_000_000_000  # after the last write, what is not with the kernel is QUEUED
 
-
+OnAnswer = Callable[[node_pb2.PushAnswer], None]
 Delivery = tuple[int, int, str, int, bytes, str]
 """Outcome, sid, user, latency in us, the ack's data and content type."""
 
@@ -60,7 +60,7 @@ class PushJob:
         receivers: Collection[Session],
         age_ns: int,
         clock: Callable[[], int],
-        answer: Callable[[node_pb2.PushAnswer], None],
+        answer: OnAnswer,
         ack: int | None = None,
     ) -> None:
         self.push = push

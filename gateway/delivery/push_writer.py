@@ -6,11 +6,11 @@ Both ways in use it: pushes that a router sends (`router_endpoint`) and pushes o
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
 
 from gateway.close_codes import SLOW
-from gateway.delivery.fanout import Fanout, PushJob
+from gateway.delivery.fanout import Fanout, OnAnswer, PushJob
 from gateway.delivery.traces import DeliveryTrace
 from gateway.sessions.acks import Acks
 from gateway.sessions.index import Index
@@ -23,8 +23,6 @@ from observability.tracing import Tracer
 log = logging.getLogger(__name__)
 
 SLICE_BUDGET = 0.002  # seconds of writing before everything else gets a turn
-
-Answer = Callable[[node_pb2.PushAnswer], None]
 
 
 class PushWriter:
@@ -71,7 +69,7 @@ class PushWriter:
         push: node_pb2.Push,
         receivers: Collection[Session],
         age_ns: int,
-        answer: Answer,
+        answer: OnAnswer,
         trace: DeliveryTrace | None,
     ) -> None:
         """Take the push into the fan-out; `write` begins to write it. `age_ns`: since the router received it."""
@@ -114,7 +112,7 @@ class PushWriter:
         due = (job.due_ns() - time.monotonic_ns()) / 1e9
         self._deadlines.schedule_after(partial(_finalize, job), max(0.0, due))
 
-    def _answer_acked(self, answer: Answer, ack: int, message: node_pb2.PushAnswer) -> None:
+    def _answer_acked(self, answer: OnAnswer, ack: int, message: node_pb2.PushAnswer) -> None:
         self._acks.forget(ack)
         answer(message)
 

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.delivery.fanout import OnAnswer
 from gateway.delivery.transit import Transit
 from homing.internal.v1 import node_pb2
 from registry.model import Incarnation
@@ -53,7 +54,7 @@ class RouterStream:
         """Whether the router has few enough open calls that more may be read."""
         return self.open_calls < OPEN_CALLS
 
-    def answerer(self, push: node_pb2.Push) -> Callable[[node_pb2.PushAnswer], None]:
+    def answerer(self, push: node_pb2.Push) -> OnAnswer:
         """How this push is answered."""
         return self.answer_lingering if push.linger else self.answer_push
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from functools import partial
 
-from gateway.delivery.fanout import PushJob
+from gateway.delivery.fanout import OnAnswer, PushJob
 from gateway.sessions.session import Session
 from homing.internal.v1 import node_pb2
 from homing.v1.router_pb2 import Delivery
@@ -16,8 +16,6 @@ from observability import spans
 from observability.counters import Counters
 from observability.spans import Context, Value
 from observability.tracing import Tracer
-
-OnAnswer = Callable[[node_pb2.PushAnswer], None]
 
 
 class TracedJob(PushJob):

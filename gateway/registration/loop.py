@@ -71,10 +71,6 @@ class RegistrationLoop:
             return LeaseState.FENCED
         return self._registration.lease.state(self._clock())
 
-    def clock(self) -> float:
-        """Now, in seconds, on the clock of `on_fencing_answer`."""
-        return self._clock()
-
     def on_fencing_answer(self, answer: FencingAnswer, queried: float) -> None:
         """A router has answered a fencing query that was sent at `queried`."""
         self.registration.lease.on_fencing_answer(answer, queried)

@@ -89,10 +89,6 @@ class ClientTransport(Protocol):
         """Send a close code, then end; a client that does not answer within 5 s is cut off. Idempotent."""
         ...
 
-    def abort(self) -> None:
-        """End now, without a close frame."""
-        ...
-
     def pause_reading(self) -> None:
         """Stop taking messages from the client (back-pressure)."""
         ...

@@ -175,11 +175,6 @@ class WebSocketTransport(asyncio.Protocol):
             self._abort_later()
             self.resume_reading()  # or its answer would never be seen
 
-    def abort(self) -> None:
-        if self._stage != _GONE:
-            self._stage = _ENDING
-            self._transport.abort()
-
     def pause_reading(self) -> None:
         if self._stage == _OPEN and not self._paused:
             self._paused = True

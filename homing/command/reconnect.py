@@ -43,11 +43,16 @@ def after_close(code: int | None) -> ReconnectDecision:
 
 
 def after_refusal(status: int) -> ReconnectDecision:
-    """The decision for a handshake that was refused with an HTTP status."""
+    """The decision for a handshake that was refused with an HTTP status (docs/protocol.md, "The door").
+
+    503 is `busy` or `unavailable`: the longer wait of the two. A 5xx of a proxy in between is temporary too.
+    """
     if status == 401:
         return BAD_TOKEN
     if status in (429, 503):
         return ReconnectDecision(True, 5.0, "the gateway admits no clients now")
+    if status == 408 or (status >= 500 and status != 505):
+        return ReconnectDecision(True, 0.0, "the gateway could not answer")
     return PERMANENTLY_REFUSED
 
 

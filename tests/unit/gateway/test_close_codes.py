@@ -9,11 +9,19 @@ import pytest
 from gateway.close_codes import CLOSE_CODES, ERRORS, Retry, may_retry
 from gateway.door import admission, handshake, head, upgrade, websocket_endpoint
 from gateway.door.values import Refusal
-from homing.command.reconnect import after_close
+from homing.command.reconnect import after_close, after_refusal
 
 ROOT = Path(__file__).resolve().parents[3]
 CODES = sorted({row.code for row in CLOSE_CODES} | {1010, 3000, 4999})  # and some that are unknown
 BACK_OFF = 5  # seconds at least
+NAMES_THE_CAUSE = {1002, 1003, 1008, 4403}  # the reason on the wire is the violation's, or the caller's own
+WORDS = {
+    Retry.NOT_NEEDED: "done",
+    Retry.NEW_TOKEN: "new token first",
+    Retry.NEVER: "do not retry",
+    Retry.RECONNECT: "reconnect",
+    Retry.BACK_OFF: "back off",
+}
 
 
 @pytest.mark.parametrize(
@@ -78,12 +86,27 @@ def test_the_command_follows_the_table(code):
     assert decision.min_delay == (BACK_OFF if retry is Retry.BACK_OFF else 0.0)
 
 
+@pytest.mark.parametrize("status", sorted({status for kind in ERRORS.values() for status in kind.statuses}))
+def test_the_command_follows_the_table_of_refusals(status):
+    decision = after_refusal(status)
+    retries = {kind.retry for kind in ERRORS.values() if status in kind.statuses}
+    assert decision.reconnect is not (retries <= {Retry.NEVER})
+    assert decision.min_delay == (BACK_OFF if Retry.BACK_OFF in retries else 0.0)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ERRORS.values() if kind.statuses], ids=lambda kind: kind.code)
+def test_the_document_lists_every_refusal(kind):
+    page = (ROOT / "docs" / "protocol.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| ") and f"`{kind.code}`" in line]
+    found = [row for row in rows if all(str(status) in row[1] for status in kind.statuses)]
+    assert found, kind
+    assert WORDS[kind.retry] in found[0][4]
+
+
 def test_the_document_lists_every_code_and_reason():
     page = (ROOT / "docs" / "protocol.md").read_text()
     table = page[page.index("## Close codes") : page.index("## Heartbeat")]
-    words = {Retry.NOT_NEEDED: "done", Retry.NEW_TOKEN: "new token first", Retry.NEVER: "do not retry"}
-    words |= {Retry.RECONNECT: "reconnect", Retry.BACK_OFF: "back off"}
     for row in CLOSE_CODES:
         lines = [line for line in table.splitlines() if line.startswith("|") and str(row.code) in line.split("|")[1]]
-        reason = row.reason if row.code >= 4000 and row.code != 4403 else ""  # of 4403 the caller's own
-        assert any(words[row.retry] in line and reason in line for line in lines), row
+        reason = "" if row.code in NAMES_THE_CAUSE else row.reason
+        assert any(WORDS[row.retry] in line and reason in line for line in lines), row

@@ -299,17 +299,7 @@ async def test_when_it_is_gone_nothing_happens_any_more(rig):
     assert rig.connection.unsent() == 0
     rig.connection.ping()
     rig.connection.close(1000, "")
-    rig.connection.abort()
     assert rig.transport.written == written
-    assert rig.handler.received == ["opened", (1006, "")]
-
-
-def test_abort_is_without_a_word(rig):
-    rig.connection.abort()
-    rig.receive(frame(b"late"))
-    rig.transport.lose()
-    assert rig.transport.aborted
-    assert rig.transport.written == b""
     assert rig.handler.received == ["opened", (1006, "")]
 
 
