@@ -11,8 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
-_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
-_BLOCKS = (0xE000, 0xE800, 0xF000)  # private-use blocks of 2,048, as the surrogates are
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_find_lone = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW)).finditer
+_DIGITS = (
+    "eb0123456789acf"  # U+D800-DFFF may become U+E800-EFFF, U+B800-BFFF, ...: the first that the text does not use
+)
 
 
 class Substituted(NamedTuple):
@@ -20,7 +23,7 @@ class Substituted(NamedTuple):
 
     text: bytes
     original: bytes
-    block: int  # the first code point of the private-use block that stands for U+D800-DFFF
+    block: int  # the first of the 2,048 code points that stand for U+D800-DFFF
 
     def restore(self, part: bytes) -> bytes:
         """A JSON value of the text as it stands in the original.
@@ -39,17 +42,22 @@ class Substituted(NamedTuple):
 
 
 def substitute(text: bytes) -> Substituted | None:
-    """The text with every lone surrogate replaced; None: it has none, or no block is free for it."""
-    found = [int(escape[2:6], 16) for escape in _ESCAPE.findall(text) if len(escape) == 6]
-    if not any(0xD800 <= code < 0xE000 for code in found):
+    """The text with every lone surrogate replaced; None: it has none, or no block is free for it. One linear pass."""
+    located = text.replace(rb"\\", b"\0\0")  # now each backslash begins an escape; nothing else is changed
+    places = [found.start() for found in _find_lone(located)]
+    if not places:
         return None
     try:
         characters = text.decode()
     except UnicodeDecodeError:
         return None
-    taken = {*found, *(ord(char) for char in characters if "\ue000" <= char <= "\uf7ff")}
-    block = next((first for first in _BLOCKS if not any(first <= code < first + 0x800 for code in taken)), None)
-    return None if block is None else Substituted(_replaced(text, block), text, block)
+    digit = next((digit for digit in _DIGITS if not _uses(digit, characters, located)), None)
+    if digit is None:
+        return None
+    substituted = bytearray(text)
+    for place in places:
+        substituted[place + 2] = ord(digit)  # behind the backslash and the u
+    return Substituted(bytes(substituted), text, int(digit + "800", 16))
 
 
 def is_json(text: bytes) -> bool:
@@ -64,10 +72,10 @@ def is_json(text: bytes) -> bool:
     return True
 
 
-def _replaced(text: bytes, block: int) -> bytes:
-    def replace(found: re.Match[bytes]) -> bytes:
-        escape = found[0]
-        code = int(escape[2:6], 16) if len(escape) == 6 else 0
-        return b"\\u%04x" % (code - 0xD800 + block) if 0xD800 <= code < 0xE000 else escape
-
-    return _ESCAPE.sub(replace, text)
+def _uses(digit: str, characters: str, located: bytes) -> bool:
+    """Whether the text has a character of U+<digit>800 to U+<digit>FFF, as it is or as an escape."""
+    first = int(digit + "800", 16)
+    escape = rb"\\u[%b%b][89a-fA-F][0-9a-fA-F]{2}" % (digit.encode(), digit.upper().encode())
+    if re.search(escape, located):
+        return True
+    return re.search(f"[{re.escape(chr(first))}-{re.escape(chr(first + 0x7FF))}]", characters) is not None
