@@ -83,7 +83,7 @@ bench: $(INSTALLED)
 # The tests that start no cluster, with branch coverage, which has floors; properties are tried with one seed, so that
 # the figures repeat (`make unit` draws others each time). LINES=1 prints the lines that nothing runs.
 cover: $(INSTALLED)
-	$(BIN)/python -m pytest --hypothesis-seed=0 --cov --cov-report=json:.coverage.json \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --hypothesis-seed=0 --cov --cov-report=json:.coverage.json \
 	  $(if $(LINES),--cov-report=term-missing:skip-covered) tests/unit tests/property tests/contract
 	$(BIN)/python -m tests.coverage_gate .coverage.json
 
