@@ -13,6 +13,7 @@ from homing.v1 import router_pb2
 from registry.ports import RouteFeed
 from router.api.push_stream import OnReport, PushStreamCall
 from router.api.settings import ApiSettings
+from router.api.unread_reports import UnreadReports
 from router.caller import Caller
 from router.delivery.plan import Plan, is_miss, plan, to_receivers
 from router.hop.fleet import Fleet
@@ -51,9 +52,11 @@ class Calls:
         request.push_id = request.push_id or secrets.token_urlsafe(16)
         return router_pb2.PushResponse(report=await self._pushes.push(caller, request, received_ns))
 
-    def push_stream(self, caller: Caller, traceparent: str, on_report: OnReport) -> PushStreamCall:
-        """PushStream, for a transport to carry. `traceparent`: that of the stream."""
-        return PushStreamCall(self._settings, self._pushes, caller, on_report, traceparent)
+    def push_stream(
+        self, caller: Caller, traceparent: str, unread: UnreadReports, on_report: OnReport
+    ) -> PushStreamCall:
+        """PushStream, for a transport to carry. `traceparent`: that of the stream. `unread`: of its connection."""
+        return PushStreamCall(self._settings, self._pushes, caller, on_report, traceparent, unread)
 
     async def locate(self, caller: Caller, request: router_pb2.LocateRequest) -> router_pb2.LocateResponse:
         caller.require("presence")

@@ -5,6 +5,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health_pb2
@@ -14,20 +15,26 @@ from homing.v1 import router_pb2
 from router.api import health, reflection
 from router.api.calls import Calls
 from router.api.grpc_calls import PushStreamHandler, RefusedCall, ServerStreamingCall, UnaryCall, traceparent_of
+from router.api.unread_reports import UnreadReports
 from router.caller import Authenticate, Caller
 from router.push import CallRefused
 from runtime.grpc_wire.call import Call, StreamHandler
-from runtime.grpc_wire.flow import Http2Limits
+from runtime.grpc_wire.flow import DEFAULT_WINDOW, Http2Limits
 from runtime.grpc_wire.server import GrpcServer, MakeStreamHandler
 from runtime.grpc_wire.status import INVALID_ARGUMENT, StreamEnded
 from runtime.process.addresses import join_address
 from runtime.process.background_tasks import BackgroundTasks
 
 SERVICE = router_pb2.DESCRIPTOR.services_by_name["Router"].full_name
-LIMITS = Http2Limits(
-    stream_window=1024 * 1024,
+MAX_MESSAGE = 16 * 1024 * 1024  # bytes; well above max_data, so that a field that is too large is named
+LIMITS = Http2Limits(  # of one connection: 62 MiB by its streams' windows, 16 by larger messages, 16 by answers
+    stream_window=DEFAULT_WINDOW,
+    unfinished=MAX_MESSAGE,
+    max_frame_size=64 * 1024,
     max_concurrent_streams=1000,
-    max_message_size=16 * 1024 * 1024,  # well above max_data, so that a field that is too large is named
+    max_message_size=MAX_MESSAGE,
+    max_header_list=32 * 1024,
+    max_unsent=16 * 1024 * 1024,
 )
 
 Q = TypeVar("Q", bound=Message)
@@ -43,6 +50,7 @@ class GrpcApi:
         self._unary_tasks = BackgroundTasks()
         self._watch_tasks = BackgroundTasks()  # calls that only their caller ends
         self._push_streams: set[PushStreamHandler] = set()
+        self._unread: WeakKeyDictionary[object, UnreadReports] = WeakKeyDictionary()  # by connection
         self._health = health.Health(SERVICE)
         self._reflection = reflection.Reflection(SERVICE, health.SERVICE, reflection.SERVICE)
         self._server = GrpcServer(self._paths(), LIMITS)
@@ -91,8 +99,9 @@ class GrpcApi:
             caller = self._authenticate(call)
         except CallRefused as refused:
             return RefusedCall(call, refused)
-        open_stream = partial(self._calls.push_stream, caller, traceparent_of(call))
-        stream = PushStreamHandler(call, open_stream, self._push_streams.discard)
+        unread = self._unread.setdefault(call.connection_key, UnreadReports())
+        open_stream = partial(self._calls.push_stream, caller, traceparent_of(call), unread)
+        stream = PushStreamHandler(call, open_stream, self._push_streams.discard, unread)
         self._push_streams.add(stream)
         return stream
 

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from homing.v1 import router_pb2
 from observability.traceparent import from_headers
 from router.api.push_stream import OnReport, PushStreamCall
+from router.api.unread_reports import UnreadReports
 from router.push import CallRefused
 from runtime.grpc_wire.call import Call
 from runtime.grpc_wire.header_blocks import HeaderFields
@@ -43,6 +44,7 @@ class UnaryCall(Generic[Q]):
         self._tasks = tasks
         self._request: Q | None = None
         self._task: asyncio.Task[None] | None = None
+        call.keep_messages()
 
     def on_message(self, message: bytes) -> None:
         if self._request is not None:
@@ -108,14 +110,18 @@ class PushStreamHandler:
         call: Call,
         open_stream: Callable[[OnReport], PushStreamCall],
         on_closed: Callable[["PushStreamHandler"], None],
+        unread: UnreadReports,
     ) -> None:
         """`open_stream`: called once, here. `on_closed`: called once, when the stream has ended."""
         self._call = call
         self._on_closed = on_closed
+        self._unread = unread
         self._batcher = WriteBatcher(self._write, LINGER)
         self._pushes = open_stream(self._batcher.request_write)
         self._draining = False
+        self._unreadable: StreamEnded | None = None
         self._batcher.attach(call)
+        call.on_unreadable = self._finish_unreadable
 
     def on_message(self, message: bytes) -> None:
         try:
@@ -125,6 +131,7 @@ class PushStreamHandler:
         self._pushes.receive(request, len(message), time.monotonic_ns())
         if not self._pushes.has_room:
             self._call.pause_reading()
+            self._unread.wait_for_room(self._call.resume_reading)
 
     def on_writable(self) -> None:
         self._batcher.resume()
@@ -139,18 +146,24 @@ class PushStreamHandler:
 
     def on_end(self, how: StreamEnded) -> None:
         self._batcher.attach(None)
+        self._unread.forget(self._call.resume_reading)
+        self._pushes.drop_reports()
         self._on_closed(self)
+
+    def _finish_unreadable(self, how: StreamEnded) -> None:
+        """The caller's messages cannot be read on: the pushes before are reported, then the stream ends with `how`."""
+        self._unreadable = how
+        self._pushes.close()
 
     def _write(self, call: Call) -> None:
         pushes = self._pushes
         while call.writable and (response := pushes.next_response()) is not None:
             call.send(response.SerializeToString())
         if pushes.finished:
-            call.end(OK)
+            how = self._unreadable or StreamEnded(OK, "")
+            call.end(how.status, how.message)
         elif self._draining and not pushes.in_flight and not pushes.has_reports:
             call.end(UNAVAILABLE, "the router stops")
-        elif pushes.has_room:
-            call.resume_reading()
         if not call.writable:
             self._batcher.request_write()
 

@@ -15,6 +15,7 @@ from homing.v1 import router_pb2
 from observability.traceparent import from_headers
 from router.api import json_mapping
 from router.api.calls import Calls
+from router.api.unread_reports import UnreadReports
 from router.caller import Authenticate, Caller
 from router.push import CallRefused, invalid_argument
 from runtime.process.browser_requests import refuse_pages
@@ -97,7 +98,7 @@ class HttpApi:
         for push in pushes:
             push.push_id = push.push_id or secrets.token_urlsafe(16)
         changed = asyncio.Event()
-        stream = self._calls.push_stream(caller, _traceparent(request), lambda _linger: changed.set())
+        stream = self._calls.push_stream(caller, _traceparent(request), UnreadReports(), lambda _linger: changed.set())
         message = router_pb2.PushStreamRequest(pushes=pushes)
         stream.receive(message, 0, time.monotonic_ns())  # size 0: the body is within MAX_BODY, and that is its bound
         for item in items:

@@ -2,8 +2,8 @@
 
 A push that is refused never ends the stream: its report has the error. Pushes are started in stream order, without a
 task for each. Two bounds: more than `stream_pushes` in flight are refused with RESOURCE_EXHAUSTED, item by item; and
-while the caller does not read, reports gather up to `MAX_UNREAD`, then nothing more is read from the caller. The weight
-of a report is 1, plus 1 for each delivery that the report lists.
+while the caller does not read, the reports of all streams of a connection gather up to `UnreadReports.MAX_BYTES`, then
+nothing more is read from its streams.
 """
 
 from collections import deque
@@ -11,15 +11,15 @@ from collections.abc import Callable
 
 from homing.v1 import router_pb2
 from router.api.settings import ApiSettings
+from router.api.unread_reports import UnreadReports
 from router.caller import Caller
 from router.push import CallRefused, invalid_argument
 from router.push_handler import PushHandler
 
-MAX_UNREAD = 100_000  # weight of the reports that wait for the caller: some MB
 MESSAGE_PUSHES = 256
 MESSAGE_BYTES = 1024 * 1024  # of more than one push
 MESSAGE_REPORTS = 256
-MESSAGE_WEIGHT = 10_000  # of one message of reports: below the 4 MiB that gRPC clients accept, acks' data apart
+MESSAGE_SIZE = 1024 * 1024  # bytes of reports in one message, or one larger report: gRPC clients accept 4 MiB
 RETRY_AFTER = 0.1  # seconds, for a push above the bound
 
 OnReport = Callable[[bool], None]
@@ -30,28 +30,35 @@ class PushStreamCall:
     """The state of one stream. The transport passes messages to `receive` and sends what `next_response` returns."""
 
     __slots__ = (
-        *("_caller", "_closed", "_finished", "_in_flight", "_on_report"),
-        *("_pushes", "_settings", "_traceparent", "_weight"),
+        *("_caller", "_closed", "_dropped", "_finished", "_in_flight", "_on_report"),
+        *("_pushes", "_settings", "_traceparent", "_unread"),
     )
 
     def __init__(
-        self, settings: ApiSettings, pushes: PushHandler, caller: Caller, on_report: OnReport, traceparent: str = ""
+        self,
+        settings: ApiSettings,
+        pushes: PushHandler,
+        caller: Caller,
+        on_report: OnReport,
+        traceparent: str = "",
+        unread: UnreadReports | None = None,
     ) -> None:
-        """`traceparent`: the stream's own; each push has its own in its request."""
+        """`traceparent`: the stream's own; each push has its own in its request. `unread`: of the connection."""
         self._settings = settings
         self._pushes = pushes
         self._caller = caller
         self._on_report = on_report
         self._traceparent = traceparent
         self._in_flight = 0
-        self._finished: deque[router_pb2.PushReport] = deque()
-        self._weight = 0
+        self._finished: deque[tuple[router_pb2.PushReport, int]] = deque()  # and its bytes
+        self._unread = unread or UnreadReports()
         self._closed = False  # the caller has half-closed
+        self._dropped = False  # the stream has ended
 
     @property
     def has_room(self) -> bool:
         """Whether the caller has read enough of its reports that more pushes may be read."""
-        return self._weight < MAX_UNREAD
+        return self._unread.has_room
 
     @property
     def in_flight(self) -> int:
@@ -97,13 +104,22 @@ class PushStreamCall:
         if not self._finished:
             return None
         batch: list[router_pb2.PushReport] = []
-        weight = 0
-        while self._finished and len(batch) < MESSAGE_REPORTS and weight < MESSAGE_WEIGHT:
-            report = self._finished.popleft()
-            weight += 1 + len(report.deliveries)
+        total = 0
+        while self._finished and len(batch) < MESSAGE_REPORTS and total + self._finished[0][1] <= MESSAGE_SIZE:
+            report, size = self._finished.popleft()
+            total += size
             batch.append(report)
-        self._weight -= weight
+        if not batch:
+            report, total = self._finished.popleft()
+            batch.append(report)
+        self._unread.remove(len(batch), total)
         return router_pb2.PushStreamResponse(reports=batch)
+
+    def drop_reports(self) -> None:
+        """The stream has ended: nobody will read its reports."""
+        self._unread.remove(len(self._finished), sum(size for _, size in self._finished))
+        self._finished.clear()
+        self._dropped = True
 
     def _start(self, request: router_pb2.PushRequest, received_ns: int) -> None:
         push_id = request.push_id
@@ -117,8 +133,11 @@ class PushStreamCall:
         self._pushes.start(self._caller, request, received_ns, on_result, linger)
 
     def _finish(self, report: router_pb2.PushReport) -> None:
-        self._finished.append(report)
-        self._weight += 1 + len(report.deliveries)
+        if self._dropped:
+            return
+        size = report.ByteSize()
+        self._finished.append((report, size))
+        self._unread.add(size)
         self._on_report(self._in_flight > 0)
 
 

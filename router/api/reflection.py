@@ -27,12 +27,19 @@ class Reflection:
                 case "file_by_filename":
                     self._add_files(response, self._pool.FindFileByName(request.file_by_filename))
                 case "file_containing_symbol":
-                    self._add_files(response, self._pool.FindFileContainingSymbol(request.file_containing_symbol))
+                    self._add_files(response, self._file_of(request.file_containing_symbol))
                 case _:  # extensions, which proto3 does not have
                     self._set_error(response, UNIMPLEMENTED, "not served here")
         except KeyError as missing:
             self._set_error(response, NOT_FOUND, str(missing))
         return response
+
+    def _file_of(self, symbol: str) -> FileDescriptor:
+        """The file of a service, a message, or one of a service's methods. KeyError for any other name."""
+        try:
+            return self._pool.FindFileContainingSymbol(symbol)
+        except KeyError:
+            return self._pool.FindMethodByName(symbol).containing_service.file
 
     def _add_files(self, response: reflection_pb2.ServerReflectionResponse, file: FileDescriptor) -> None:
         """Add the file and all its dependencies, each once."""

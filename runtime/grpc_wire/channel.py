@@ -78,7 +78,9 @@ class Channel:
             if self._closed:
                 raise ConnectionError("the channel is closed")
             if self._current is None or not self._current.usable:
-                self._current = await self._connect()
+                full, self._current = self._current, await self._connect()
+                if full is not None:
+                    full.drain()
             return self._current
 
     async def _connect(self) -> "_ChannelConnection":
@@ -102,6 +104,11 @@ class Channel:
         name = (self._tls.server_name or host) if self._tls else None
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: connection, host, port, ssl=context, server_hostname=name)
+        try:
+            await connection.settings  # before them, nobody knows how many streams the server takes
+        except BaseException:
+            connection.abort()
+            raise
         if self._closed:
             connection.close("the channel is closed")
             raise ConnectionError("the channel is closed")
@@ -110,7 +117,7 @@ class Channel:
 
 
 class _ChannelConnection(ClientProtocol):
-    """A connection for many calls. A draining one is closed at the end of its last call."""
+    """A connection for many calls. One that takes no more (it drains, or is full) is closed at the end of its last."""
 
     def __init__(
         self, limits: Http2Limits, authority: str, on_disconnected: Callable[["_ChannelConnection"], None]
@@ -118,6 +125,7 @@ class _ChannelConnection(ClientProtocol):
         super().__init__(limits)
         self.authority = authority
         self._on_disconnected = on_disconnected
+        self.settings: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._draining = False
         self._reads = 0  # of `data_received`
         self._keepalive: asyncio.TimerHandle | None = None
@@ -125,7 +133,9 @@ class _ChannelConnection(ClientProtocol):
     @property
     def usable(self) -> bool:
         """Whether the connection takes another call."""
-        return self.transport is not None and not self.transport.is_closing() and not self._draining
+        if self.transport is None or self.transport.is_closing() or self._draining:
+            return False
+        return self.connection.can_open_stream
 
     def drain(self) -> None:
         """Take no more calls."""
@@ -140,6 +150,8 @@ class _ChannelConnection(ClientProtocol):
     def data_received(self, data: bytes) -> None:
         self._reads += 1
         super().data_received(data)
+        if self.connection.settings_received and not self.settings.done():
+            self.settings.set_result(None)
 
     def on_event(self, event: Http2Event) -> None:
         if isinstance(event, GoAwayReceived):
@@ -154,6 +166,8 @@ class _ChannelConnection(ClientProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._keepalive is not None:
             self._keepalive.cancel()
+        if not self.settings.done():
+            self.settings.set_exception(exc or ConnectionError(f"{self.authority} closed the connection at once"))
         self._on_disconnected(self)
         super().connection_lost(exc)
 
@@ -215,7 +229,10 @@ async def unary_call(
         if call is not None:
             call.cancel()
     if how.status != OK:
-        raise how
+        try:
+            raise how
+        finally:
+            del how  # its traceback names this frame: a cycle
     if handler.response is None:
         raise StreamEnded(INTERNAL, "the answer has no message")
     return handler.response

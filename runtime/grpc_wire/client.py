@@ -27,7 +27,7 @@ class ClientProtocol(Http2Protocol):
                 call = self.calls.get(stream)
                 how = status_from_trailers(headers) if end_stream else status_from_headers(headers)
                 if call is not None and how is not None:
-                    call.on_end(how)
+                    call.on_trailers(how)
             case GoAwayReceived(last_stream, code, debug_data):
                 for call in [call for call in self.calls.values() if call.stream > last_stream]:
                     text = debug_data.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Events of an HTTP/2 connection: what the received bytes mean."""
+"""Core: events of an HTTP/2 connection: what the received bytes mean."""
 
 from typing import NamedTuple
 
@@ -13,12 +13,17 @@ class HeadersReceived(NamedTuple):
     end_stream: bool
 
 
+class HeadersRefused(NamedTuple):
+    """A request whose headers are larger than we have announced: answer it, and read no more of it."""
+
+    stream: int
+
+
 class DataReceived(NamedTuple):
-    """Data of a stream. `acknowledge_data` gives `flow_controlled_size` back to the peer."""
+    """Data of a stream, without padding. `handle_data` gives its bytes back to the peer."""
 
     stream: int
     data: bytes
-    flow_controlled_size: int  # bytes, with padding
     end_stream: bool
 
 
@@ -50,4 +55,6 @@ class ConnectionFailed(NamedTuple):
     reason: str
 
 
-Http2Event = HeadersReceived | DataReceived | StreamReset | StreamDrained | GoAwayReceived | ConnectionFailed
+Http2Event = (
+    HeadersReceived | HeadersRefused | DataReceived | StreamReset | StreamDrained | GoAwayReceived | ConnectionFailed
+)

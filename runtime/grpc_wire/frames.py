@@ -1,7 +1,4 @@
-"""HTTP/2 frames (RFC 9113 §4, §6): bytes to frames, and the frames that we write.
-
-Only an incomplete frame is kept; the payload of a frame is a slice of the received bytes.
-"""
+"""Core: HTTP/2 frames (RFC 9113 §4, §6): bytes to frames, and the frames that we write."""
 
 from struct import Struct
 from typing import Final, NamedTuple
@@ -21,6 +18,8 @@ NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR, SETTINGS_TIMEOUT, 
 FRAME_SIZE_ERROR, REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, CONNECT_ERROR, ENHANCE_YOUR_CALM = range(6, 12)
 
 HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = range(1, 6)
+MAX_HEADER_LIST_SIZE: Final = 6
+MAX_SETTINGS: Final = 32  # entries of one SETTINGS frame, as in nghttp2; HTTP/2 has six (CVE-2020-11080)
 
 _HEADER = Struct(">IBI")  # length (24 bits) and type, flags, stream
 _UINT32 = Struct(">I")
@@ -36,7 +35,7 @@ class Http2Error(Exception):
 
 
 class Frame(NamedTuple):
-    """One received frame, its payload with padding."""
+    """One received frame, its payload with padding and priority."""
 
     type: int
     flags: int
@@ -58,44 +57,64 @@ class Frame(NamedTuple):
 
 
 class FrameReader:
-    """Cuts the received bytes into frames, however they were split."""
+    """Cuts the received bytes into frames, however they were split, one at a time."""
 
-    __slots__ = ("_buffer", "_max_size", "_preface")
+    __slots__ = ("_at", "_buffer", "_chunk", "_max_size", "_preface")
 
     def __init__(self, max_size: int, preface: bytes = b"") -> None:
         """`max_size`: bytes of a payload, our SETTINGS_MAX_FRAME_SIZE. `preface`: what must precede all frames."""
         self._max_size = max_size
         self._preface = preface
-        self._buffer = bytearray()
+        self._chunk = b""  # received bytes, of which those before `_at` are read
+        self._at = 0
+        self._buffer = bytearray()  # the same, while they are less than one frame
 
-    def read(self, data: bytes) -> list[Frame]:
-        """The frames that `data` completes. Http2Error for a frame above `max_size`."""
+    def feed(self, data: bytes) -> None:
+        """Take received bytes. Http2Error for a wrong preface."""
         if self._preface:
             data = self._skip_preface(data)
         if self._buffer:
             self._buffer += data
-            if len(self._buffer) < HEADER_SIZE:
-                return []
-            needed = HEADER_SIZE + (_HEADER.unpack_from(self._buffer)[0] >> 8)
-            if len(self._buffer) < needed <= HEADER_SIZE + self._max_size:
-                return []
-            data = bytes(self._buffer)
-            self._buffer.clear()
-        frames: list[Frame] = []
-        at, size = 0, len(data)
-        while size - at >= HEADER_SIZE:
-            length_and_type, flags, stream = _HEADER.unpack_from(data, at)
-            length = length_and_type >> 8
-            end = at + HEADER_SIZE + length
-            if length > self._max_size:
-                raise Http2Error(FRAME_SIZE_ERROR, f"a frame of {length} bytes; {self._max_size} are allowed")
-            if end > size:
-                break
-            frames.append(Frame(length_and_type & 0xFF, flags, stream & 0x7FFFFFFF, data[at + HEADER_SIZE : end]))
-            at = end
-        if at < size:
-            self._buffer += data[at:]
-        return frames
+        elif self._at == len(self._chunk):
+            self._chunk, self._at = data, 0
+        elif data:
+            self._chunk, self._at = self._chunk[self._at :] + data, 0
+
+    def next_frame(self) -> Frame | None:
+        """The next frame; None: more bytes are needed. Http2Error for a frame above `max_size`."""
+        if self._buffer and not self._take_buffer():
+            return None
+        chunk, at = self._chunk, self._at
+        if len(chunk) - at < HEADER_SIZE:
+            self._keep_rest()
+            return None
+        length_and_type, flags, stream = _HEADER.unpack_from(chunk, at)
+        length = length_and_type >> 8
+        if length > self._max_size:
+            raise Http2Error(FRAME_SIZE_ERROR, f"a frame of {length} bytes; {self._max_size} are allowed")
+        end = at + HEADER_SIZE + length
+        if end > len(chunk):
+            self._keep_rest()
+            return None
+        self._at = end
+        return Frame(length_and_type & 0xFF, flags, stream & 0x7FFFFFFF, chunk[at + HEADER_SIZE : end])
+
+    def _take_buffer(self) -> bool:
+        """Go on from the buffer when it has a whole frame, or a header that is refused."""
+        size = len(self._buffer)
+        if size < HEADER_SIZE:
+            return False
+        needed = HEADER_SIZE + (_HEADER.unpack_from(self._buffer)[0] >> 8)
+        if size < needed <= HEADER_SIZE + self._max_size:
+            return False
+        self._chunk, self._at = bytes(self._buffer), 0
+        self._buffer.clear()
+        return True
+
+    def _keep_rest(self) -> None:
+        """The rest of the chunk is less than one frame: bytes are added to it without copying it each time."""
+        self._buffer += self._chunk[self._at :]
+        self._chunk, self._at = b"", 0
 
     def _skip_preface(self, data: bytes) -> bytes:
         size = min(len(self._preface), len(data))
@@ -113,6 +132,17 @@ def frame(type: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 def frame_header(type: int, flags: int, stream: int, size: int) -> bytes:
     """The header of a frame whose payload, of `size` bytes, is written next."""
     return _HEADER.pack(size << 8 | type, flags, stream)
+
+
+def header_frames(stream: int, block: bytes, flags: int, max_size: int) -> bytes:
+    """HEADERS, and CONTINUATION for what exceeds the peer's maximum frame size. `flags`: END_STREAM or 0."""
+    if len(block) <= max_size:
+        return frame(HEADERS, flags | END_HEADERS, stream, block)
+    parts = [frame(HEADERS, flags, stream, block[:max_size])]
+    for at in range(max_size, len(block), max_size):
+        last = END_HEADERS if at + max_size >= len(block) else 0
+        parts.append(frame(CONTINUATION, last, stream, block[at : at + max_size]))
+    return b"".join(parts)
 
 
 def settings(values: dict[int, int]) -> bytes:
@@ -155,6 +185,8 @@ def read_settings(received: Frame) -> list[tuple[int, int]]:
         raise Http2Error(PROTOCOL_ERROR if received.stream else FRAME_SIZE_ERROR, "a malformed SETTINGS frame")
     if received.flags & ACK and received.payload:
         raise Http2Error(FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS with a payload")
+    if len(received.payload) > 6 * MAX_SETTINGS:
+        raise Http2Error(ENHANCE_YOUR_CALM, f"more than {MAX_SETTINGS} entries in one SETTINGS frame")
     values = list(_SETTING.iter_unpack(received.payload))
     for key, value in values:
         if key == INITIAL_WINDOW_SIZE and value > 0x7FFFFFFF:
@@ -164,6 +196,11 @@ def read_settings(received: Frame) -> list[tuple[int, int]]:
         if key == ENABLE_PUSH and value > 1:
             raise Http2Error(PROTOCOL_ERROR, f"ENABLE_PUSH is {value}")
     return values
+
+
+def read_priority(payload: bytes) -> int:
+    """The stream that a priority depends on (RFC 7540 §6.3; its scheme is deprecated, its checks remain)."""
+    return int(_UINT32.unpack_from(payload)[0]) & 0x7FFFFFFF
 
 
 def read_goaway(received: Frame) -> tuple[int, int, bytes]:

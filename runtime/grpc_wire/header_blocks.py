@@ -1,5 +1,6 @@
-"""Field blocks (RFC 7541): the peer's are decoded by the hpack library, ours are literals that need no table."""
+"""Core: field blocks (RFC 7541): the peer's are decoded by the hpack library, ours are literals that need no table."""
 
+from functools import lru_cache
 from typing import Final
 
 from hpack import Decoder, HPACKError, OversizedHeaderListError
@@ -9,7 +10,8 @@ from runtime.grpc_wire.frames import Frame, Http2Error
 
 HeaderFields = list[tuple[bytes, bytes]]
 
-MAX_SIZE: Final = 64 * 1024  # bytes of one block, encoded and decoded
+MAX_BLOCK: Final = 256 * 1024  # bytes of one block, encoded and decoded: what is read so that only its call ends
+_SHORT: Final = 64  # bytes of a value
 _TABLE_SIZE_0: Final = b"\x20"  # a dynamic table of size 0 is within any limit of the peer (RFC 7541 §4.2)
 
 
@@ -19,8 +21,8 @@ class HeaderBlockReader:
     __slots__ = ("_block", "_decoder", "_end_stream", "_stream", "incomplete")
 
     def __init__(self) -> None:
-        self._decoder = Decoder(MAX_SIZE)
-        self._block = b""
+        self._decoder = Decoder(MAX_BLOCK)
+        self._block = bytearray()
         self._stream = 0
         self._end_stream = False
         self.incomplete = False  # a block has begun and not ended
@@ -29,7 +31,7 @@ class HeaderBlockReader:
         """Read a HEADERS frame: the fields, and whether they end the stream. None: a CONTINUATION must follow."""
         if frame.stream == 0:
             raise Http2Error(frames.PROTOCOL_ERROR, "headers without a stream")
-        self._stream, self._block = frame.stream, b""
+        self._stream, self._block = frame.stream, bytearray()
         self._end_stream = bool(frame.flags & frames.END_STREAM)
         return self._add(frame, frame.content())
 
@@ -43,23 +45,36 @@ class HeaderBlockReader:
 
     def _add(self, frame: Frame, fragment: bytes) -> tuple[HeaderFields, bool] | None:
         self._block += fragment
-        if len(self._block) > MAX_SIZE:
-            raise Http2Error(frames.ENHANCE_YOUR_CALM, f"a header block above {MAX_SIZE} bytes")
+        if len(self._block) > MAX_BLOCK:
+            raise Http2Error(frames.ENHANCE_YOUR_CALM, f"a header block above {MAX_BLOCK} bytes")
         self.incomplete = not frame.flags & frames.END_HEADERS
         if self.incomplete:
             return None
+        block, self._block = bytes(self._block), bytearray()
         try:
-            fields = [(bytes(name), bytes(value)) for name, value in self._decoder.decode(self._block, raw=True)]
+            fields = [(bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)]
         except OversizedHeaderListError:
-            raise Http2Error(frames.ENHANCE_YOUR_CALM, f"headers above {MAX_SIZE} bytes") from None
-        except HPACKError as error:
-            raise Http2Error(frames.COMPRESSION_ERROR, str(error)) from None
+            raise Http2Error(frames.ENHANCE_YOUR_CALM, f"headers above {MAX_BLOCK} bytes") from None
+        except HPACKError:
+            raise Http2Error(frames.COMPRESSION_ERROR, "a header block that is not HPACK") from None
         return fields, self._end_stream
+
+
+def header_list_size(headers: HeaderFields) -> int:
+    """Bytes as SETTINGS_MAX_HEADER_LIST_SIZE counts them (RFC 9113 §6.5.2)."""
+    return sum(len(name) + len(value) + 32 for name, value in headers)
 
 
 def encode_headers(headers: HeaderFields) -> bytes:
     """A field block."""
-    return _TABLE_SIZE_0 + b"".join(b"\x00" + _literal(name) + _literal(value) for name, value in headers)
+    return _TABLE_SIZE_0 + b"".join([_encode(field) if len(field[1]) < _SHORT else _field(field) for field in headers])
+
+
+def _field(field: tuple[bytes, bytes]) -> bytes:
+    return b"\x00" + _literal(field[0]) + _literal(field[1])
+
+
+_encode = lru_cache(256)(_field)  # ours are few and always the same, but for tokens, which are long
 
 
 def _literal(text: bytes) -> bytes:

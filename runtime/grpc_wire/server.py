@@ -2,18 +2,35 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable, Mapping
+from typing import Final
 
-from runtime.grpc_wire.call import Call, StreamHandler
-from runtime.grpc_wire.events import HeadersReceived, Http2Event
+from runtime.grpc_wire import frames
+from runtime.grpc_wire.call import Call, NoHandler, StreamHandler
+from runtime.grpc_wire.events import HeadersReceived, HeadersRefused, Http2Event
 from runtime.grpc_wire.flow import Http2Limits
+from runtime.grpc_wire.header_blocks import HeaderFields
 from runtime.grpc_wire.http2_protocol import Http2Protocol
-from runtime.grpc_wire.status import DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, StreamEnded, check_request
+from runtime.grpc_wire.status import (
+    DEADLINE_EXCEEDED,
+    RESOURCE_EXHAUSTED,
+    UNAVAILABLE,
+    StreamEnded,
+    check_grpc,
+    check_request,
+)
 
 MakeStreamHandler = Callable[[Call], StreamHandler]
 """Makes the handler of a new stream. It may send at once."""
 
 DEADLINE_PASSED = StreamEnded(DEADLINE_EXCEEDED, "the deadline has passed")
+HANDSHAKE_TIMEOUT: Final = 10  # seconds from a connection until the client's preface and SETTINGS
+IDLE_TIMEOUT: Final = 300  # seconds without a call and without a byte; gRPC clients connect again when they need to
+WRITE_TIMEOUT: Final = 60  # seconds in which a client that is owed something has taken nothing
+NOT_GRPC: Final = (
+    b"This port speaks gRPC: POST with content-type application/grpc. The HTTP API has a port of its own.\n"
+)
 
 
 class ServerProtocol(Http2Protocol):
@@ -23,6 +40,8 @@ class ServerProtocol(Http2Protocol):
         super().__init__(False, server.limits)
         self._server = server
         self._last_stream = 0
+        self._quiet_seconds = 0  # without a call and without a byte; before the handshake: all
+        self._stuck_seconds = 0  # in which the kernel's buffer was full
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._server.on_connected(self)
@@ -32,37 +51,76 @@ class ServerProtocol(Http2Protocol):
         self._server.on_disconnected(self)
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        if self.connection.settings_received:
+            self._quiet_seconds = 0
+        super().data_received(data)
+
+    def resume_writing(self) -> None:
+        self._stuck_seconds = 0
+        super().resume_writing()
+
+    def on_second(self) -> None:
+        """A second has passed: refill what time refills, and end what takes too long."""
+        self.connection.on_second()
+        self._quiet_seconds = 0 if self.calls else self._quiet_seconds + 1
+        self._stuck_seconds = self._stuck_seconds + 1 if self.write_paused else 0
+        if self._stuck_seconds >= WRITE_TIMEOUT or (
+            not self.connection.settings_received and self._quiet_seconds >= HANDSHAKE_TIMEOUT
+        ):
+            self.abort()
+        elif self._quiet_seconds >= IDLE_TIMEOUT:
+            self.connection.go_away(frames.NO_ERROR, "idle")
+            self.close("the connection was idle")
+
     def on_call_end(self, call: Call) -> None:
         super().on_call_end(call)
         self._server.on_call_end()
 
     def on_event(self, event: Http2Event) -> None:
-        if not isinstance(event, HeadersReceived):
-            super().on_event(event)
-        elif event.stream > self._last_stream:
-            self._open_call(event)
-        elif (call := self.calls.get(event.stream)) is None:
-            return
-        elif event.end_stream:
-            call.on_half_close()
-        else:
-            call.end(INTERNAL, "headers within the stream")
+        match event:
+            case HeadersReceived(stream, headers, end_stream) if stream > self._last_stream:
+                self._last_stream = stream
+                if status := check_grpc(headers):
+                    self._refuse_http(stream, headers, status)
+                else:
+                    self._open_call(stream, headers, end_stream)
+            case HeadersReceived(stream):  # trailers, which end the client's side
+                if (call := self.calls.get(stream)) is not None:
+                    call.on_half_close()
+            case HeadersRefused(stream):
+                self._last_stream = stream
+                text = f"headers above {self.connection.limits.max_header_list} bytes"
+                self._refuse(Call(self, stream, client=False), StreamEnded(RESOURCE_EXHAUSTED, text))
+            case _:
+                super().on_event(event)
 
-    def _open_call(self, event: HeadersReceived) -> None:
-        self._last_stream = event.stream
-        call = self.calls[event.stream] = Call(self, event.stream, client=False, request_headers=event.headers)
+    def _open_call(self, stream: int, headers: HeaderFields, end_stream: bool) -> None:
+        call = Call(self, stream, client=False, request_headers=headers)
         try:
-            timeout = check_request(event.headers, self._server.methods)
+            timeout = check_request(headers, self._server.methods)
         except StreamEnded as how:
-            call.handler = _RefusedStreamHandler()
-            call.end(how.status, how.message)
+            self._refuse(call, how)
             return
-        path = dict(event.headers)[b":path"]
-        call.handler = self._server.methods[path](call)
+        self.calls[stream] = call
+        call.handler = self._server.methods[dict(headers)[b":path"]](call)
         if timeout is not None:
             call.set_deadline(timeout, DEADLINE_PASSED)
-        if event.end_stream:
+        if end_stream:
             call.on_half_close()
+
+    def _refuse(self, call: Call, how: StreamEnded) -> None:
+        call.handler = NoHandler()
+        call.end(how.status, how.message)
+
+    def _refuse_http(self, stream: int, headers: HeaderFields, status: int) -> None:
+        """Answer a request that is not gRPC as HTTP does."""
+        fields = [(b":status", b"%d" % status), (b"content-type", b"text/plain")]
+        fields += [(b"allow", b"POST")] if status == 405 else []
+        self.connection.send_headers(stream, [*fields, (b"content-length", b"%d" % len(NOT_GRPC))])
+        if (b":method", b"HEAD") not in headers:
+            self.connection.send_data(stream, NOT_GRPC)
+        self.connection.end_stream(stream)
 
 
 class GrpcServer:
@@ -77,12 +135,22 @@ class GrpcServer:
         self._no_connections.set()
         self._call_ended = asyncio.Event()
         self._server: asyncio.Server | None = None
+        self._next_second: asyncio.TimerHandle | None = None
 
-    async def listen(self, host: str, port: int) -> int:
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Open the port (0: a free one). The result is its number. OSError when it is in use."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: ServerProtocol(self), host, port)
+        timeout = HANDSHAKE_TIMEOUT if tls else None
+        self._server = await loop.create_server(
+            lambda: ServerProtocol(self), host, port, ssl=tls, ssl_handshake_timeout=timeout
+        )
+        self._next_second = loop.call_later(1.0, self._on_second)
         return int(self._server.sockets[0].getsockname()[1])
+
+    def _on_second(self) -> None:
+        for connection in list(self._connections):
+            connection.on_second()
+        self._next_second = asyncio.get_running_loop().call_later(1.0, self._on_second)
 
     def on_connected(self, connection: ServerProtocol) -> None:
         """A connection is open."""
@@ -127,15 +195,8 @@ class GrpcServer:
 
     def _stop_accepting(self, server: asyncio.Server) -> None:
         server.close()
+        if self._next_second is not None:
+            self._next_second.cancel()
         for connection in list(self._connections):
             connection.connection.go_away()
             connection.flush()
-
-
-class _RefusedStreamHandler:
-    """The handler of a stream that was refused at its headers."""
-
-    def on_message(self, message: bytes) -> None: ...
-    def on_writable(self) -> None: ...
-    def on_half_close(self) -> None: ...
-    def on_end(self, how: StreamEnded) -> None: ...

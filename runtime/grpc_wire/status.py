@@ -26,7 +26,10 @@ FROM_RST_STREAM: Final = {
 }
 TIMEOUT_UNITS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _UNESCAPED: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")  # in grpc-message
-RESPONSE_HEADERS: Final[HeaderFields] = [(b":status", b"200"), (b"content-type", b"application/grpc")]
+CONTENT_TYPE: Final = b"application/grpc"
+ACCEPT_ENCODING: Final = (b"grpc-accept-encoding", b"identity,gzip")  # what we read; what we send is not compressed
+RESPONSE_HEADERS: Final[HeaderFields] = [(b":status", b"200"), (b"content-type", CONTENT_TYPE), ACCEPT_ENCODING]
+MAX_STATUS_TEXT: Final = 1024  # characters of a status' message: a peer's own input may be in it
 
 
 class StreamEnded(Exception):
@@ -54,16 +57,25 @@ def request_headers(path: str, authority: str) -> HeaderFields:
         (b":path", path.encode()),
         (b":authority", authority.encode()),
         (b"te", b"trailers"),
-        (b"content-type", b"application/grpc"),
+        (b"content-type", CONTENT_TYPE),
+        ACCEPT_ENCODING,
         (b"user-agent", b"grpc-python-homing/1"),
     ]
 
 
-def check_request(headers: HeaderFields, paths: Container[bytes]) -> float | None:
-    """The request's timeout, in seconds; None: no deadline. StreamEnded for a request that is not served here."""
+def check_grpc(headers: HeaderFields) -> int | None:
+    """The HTTP status for a request that is not gRPC (gRPC over HTTP/2, "Requests"); None for one that is."""
     named = dict(headers)
-    if named.get(b":method") != b"POST" or not named.get(b"content-type", b"").startswith(b"application/grpc"):
-        raise StreamEnded(INTERNAL, "this is not gRPC")
+    if named.get(b":method") != b"POST":
+        return 405
+    content_type = named.get(b"content-type", b"")
+    kind, rest = content_type[: len(CONTENT_TYPE)], content_type[len(CONTENT_TYPE) : len(CONTENT_TYPE) + 1]
+    return None if kind == CONTENT_TYPE and rest in (b"", b"+", b";") else 415
+
+
+def check_request(headers: HeaderFields, paths: Container[bytes]) -> float | None:
+    """The timeout of a gRPC request, in seconds; None: no deadline. StreamEnded for one that is not served here."""
+    named = dict(headers)
     if named.get(b":path") not in paths:
         raise StreamEnded(UNIMPLEMENTED, "no such method")
     value = named.get(b"grpc-timeout")
@@ -77,7 +89,10 @@ def check_request(headers: HeaderFields, paths: Container[bytes]) -> float | Non
 
 def trailers(status: int, message: str) -> HeaderFields:
     """The trailers of a response."""
-    escaped = [(b"grpc-message", quote_from_bytes(message.encode(), _UNESCAPED).encode())] if message else []
+    if len(message) > MAX_STATUS_TEXT:
+        message = message[:MAX_STATUS_TEXT] + "..."
+    text = message.encode(errors="replace")
+    escaped = [(b"grpc-message", quote_from_bytes(text, _UNESCAPED).encode())] if message else []
     return [(b"grpc-status", b"%d" % status), *escaped]
 
 

@@ -56,7 +56,9 @@ async def test_what_cannot_be_read_is_said_and_harms_nobody(three: Cluster) -> N
         assert await status("/homing.v1.Router/Nothing", b"") is grpc.StatusCode.UNIMPLEMENTED
         assert await status("/homing.v1.Router/Push", b"\xff\xff") is grpc.StatusCode.INVALID_ARGUMENT
         gzip = {"compression": grpc.Compression.Gzip}
-        assert await status("/homing.v1.Router/Push", b"x" * 1000, **gzip) is grpc.StatusCode.UNIMPLEMENTED
+        assert await status("/homing.v1.Router/Push", b"x" * 1000, **gzip) is grpc.StatusCode.INVALID_ARGUMENT
+        compressed = await router_pb2_grpc.RouterStub(channel).Push(push(user="nobody"), **gzip)
+        assert compressed.report.counts == {"OFFLINE": 1}
         stream = channel.stream_stream("/homing.v1.Router/PushStream")(iter([b"\xff\xff"]))
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stream.read()

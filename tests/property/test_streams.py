@@ -16,7 +16,7 @@ from runtime.grpc_wire.messages import GrpcMessageReader, encode_message
 from runtime.grpc_wire.status import RESPONSE_HEADERS, request_headers, trailers
 
 REQUEST = request_headers("/x.Y/Z", "host:1")
-SMALL = Http2Limits(stream_window=70_000, connection_window=100_000, max_frame_size=16384)
+SMALL = Http2Limits(stream_window=70_000, max_concurrent_streams=1, unfinished=30_000, max_frame_size=16384)
 PIECES = st.lists(st.sampled_from([1, 8, 9, 10, 700, 16_393, 40_000]), min_size=1, max_size=6).filter(
     lambda p: max(p) > 400
 )
@@ -49,7 +49,7 @@ class Side:
                 self.events.append(event)
                 if isinstance(event, DataReceived):
                     self.data[event.stream] += event.data
-                    self.connection.acknowledge_data(event.stream, event.flow_controlled_size)
+                    self.connection.handle_data(event.stream, len(event.data))
 
 
 def make_h2(client: bool, window: int, largest: int) -> h2.connection.H2Connection:
@@ -187,7 +187,12 @@ def test_messages_are_read_however_they_are_split(messages, sizes):
     reader = GrpcMessageReader()
     data = b"".join(map(encode_message, messages))
     small = [size % 50 + 1 for size in sizes]
-    assert [message for piece in split(data, small) for message in reader.read(piece)] == messages
+    got = []
+    for piece in split(data, small):
+        reader.feed(piece)
+        got += iter(reader.next_message, None)
+    assert got == messages
+    assert (reader.handled, reader.missing) == (len(data), 0)
     assert not reader.incomplete
 
 

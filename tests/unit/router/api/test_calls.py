@@ -6,6 +6,7 @@ from homing.v1 import router_pb2 as pb
 from registry.model import Incarnation, Node
 from router.api.calls import Calls
 from router.api.settings import ApiSettings
+from router.api.unread_reports import UnreadReports
 from router.caller import LOOPBACK, Caller, Right
 from router.hop.fleet import Fleet
 from router.hop.memory import MemoryHop
@@ -67,7 +68,7 @@ async def test_a_push_stream_is_opened_for_its_caller() -> None:
     rig = Rig()
     request = pb.PushStreamRequest(pushes=[push(user="ada", push_id="p")])
     for caller, codes in ((LOOPBACK, []), (Caller("none", frozenset()), ["PERMISSION_DENIED"])):
-        stream = rig.calls.push_stream(caller, "", lambda _linger: None)
+        stream = rig.calls.push_stream(caller, "", UnreadReports(), lambda _linger: None)
         stream.receive(request, request.ByteSize(), 0)
         response = stream.next_response()
         assert [report.error.code for report in response.reports] == codes if response else not codes

@@ -1,14 +1,16 @@
 """The kinds of gRPC calls: unary, server streaming, a PushStream whose router stops, and a refused call."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from homing.v1 import router_pb2 as pb
+from router.api import unread_reports
 from router.api.grpc_calls import PushStreamHandler, RefusedCall, ServerStreamingCall, UnaryCall
 from router.api.push_stream import PushStreamCall
 from router.api.settings import ApiSettings
+from router.api.unread_reports import UnreadReports
 from router.caller import LOOPBACK
 from router.delivery.port import OnResult
 from router.push import CallRefused, CheckedPush
@@ -41,16 +43,18 @@ class FakeCall:
     def send(self, message: bytes) -> None:
         self.reports += len(pb.PushStreamResponse.FromString(message).reports)
         self.has_room = False
+        self.paused = False
+        self.on_unreadable: Callable[[StreamEnded], None] | None = None
 
     def end(self, status: int, _why: str = "", metadata: object = None) -> None:
         self.statuses.append(status)
         self.metadata.append(metadata)
 
     def pause_reading(self) -> None:
-        """Nothing more comes."""
+        self.paused = True
 
     def resume_reading(self) -> None:
-        """Nothing more comes."""
+        self.paused = False
 
 
 async def test_reports_that_wait_for_a_full_stream_leave_before_it_ends() -> None:
@@ -60,6 +64,7 @@ async def test_reports_that_wait_for_a_full_stream_leave_before_it_ends() -> Non
         call,
         lambda on_report: PushStreamCall(ApiSettings(), pushes, LOOPBACK, on_report),
         lambda _handler: None,
+        UnreadReports(),
     )
     for start in range(0, 600, 200):
         requests = [push(user="ada", push_id=f"p{n}") for n in range(start, start + 200)]
@@ -87,9 +92,13 @@ class RecordingCall:
     """Keeps what is sent and how it ends; is writable until a test says otherwise."""
 
     def __init__(self) -> None:
+        self.keeps_messages = False
         self.sent: list[bytes] = []
         self.ended: list[tuple[int, str]] = []
         self.writable = True
+
+    def keep_messages(self) -> None:
+        self.keeps_messages = True
 
     def send(self, message: bytes) -> None:
         self.sent.append(message)
@@ -246,10 +255,48 @@ async def test_a_push_stream_message_that_is_none_ends_it() -> None:
         FakeCall(),
         lambda on_report: PushStreamCall(ApiSettings(), pushes, LOOPBACK, on_report),
         lambda _handler: None,
+        UnreadReports(),
     )
     with pytest.raises(StreamEnded) as refused:
         handler.on_message(b"\xff\xff")
     assert refused.value.status == INVALID_ARGUMENT
+
+
+async def test_a_message_that_cannot_be_read_ends_the_stream_after_the_reports_before_it() -> None:
+    call = FakeCall()
+    call.has_room = True
+    pushes = PushHandler(ImmediateDelivery(), max_data=100)
+    handler = PushStreamHandler(
+        call,
+        lambda on_report: PushStreamCall(ApiSettings(), pushes, LOOPBACK, on_report),
+        lambda _handler: None,
+        UnreadReports(),
+    )
+    handler.on_message(pb.PushStreamRequest(pushes=[push(user="ada", push_id="p1")]).SerializeToString())
+    call.on_unreadable(StreamEnded(INVALID_ARGUMENT, "not a message"))
+    while not call.statuses:
+        await asyncio.sleep(0)
+    assert (call.reports, call.statuses) == (1, [INVALID_ARGUMENT])
+
+
+async def test_a_caller_that_reads_no_reports_is_not_read_from_until_it_does(monkeypatch) -> None:
+    monkeypatch.setattr(unread_reports, "MAX_BYTES", unread_reports.REPORT_BYTES)
+    call, unread = FakeCall(), UnreadReports()
+    pushes = PushHandler(ImmediateDelivery(), max_data=100)
+    handler = PushStreamHandler(
+        call,
+        lambda on_report: PushStreamCall(ApiSettings(), pushes, LOOPBACK, on_report, "", unread),
+        lambda _handler: None,
+        unread,
+    )
+    handler.on_message(pb.PushStreamRequest(pushes=[push(user="ada", push_id="p1")]).SerializeToString())
+    assert call.paused
+    call.has_room = True
+    handler.on_writable()
+    while not call.reports:
+        await asyncio.sleep(0)
+    assert not call.paused
+    handler.on_end(StreamEnded(0, ""))
 
 
 async def test_a_refused_call_has_nothing_to_write_and_nothing_to_end() -> None:

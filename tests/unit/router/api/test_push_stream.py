@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homing.v1 import router_pb2 as pb
-from router.api import push_stream
+from router.api import push_stream, unread_reports
 from router.api.push_stream import OnReport, PushStreamCall
 from router.api.settings import ApiSettings
+from router.api.unread_reports import UnreadReports
 from router.caller import LOOPBACK, Caller
 from router.delivery.port import OnResult
 from router.push import CallRefused, CheckedPush
@@ -89,7 +90,9 @@ def test_a_message_above_its_bounds_is_refused_item_by_item(monkeypatch) -> None
 
 
 def test_reports_with_long_lists_leave_in_several_messages(monkeypatch) -> None:
-    monkeypatch.setattr(push_stream, "MESSAGE_WEIGHT", 5)
+    monkeypatch.setattr(
+        push_stream, "MESSAGE_SIZE", pb.PushReport(push_id="a", deliveries=[pb.Delivery()] * 2).ByteSize() * 2
+    )
     delivery = HeldDelivery()
     stream = open_stream(delivery)
     receive(stream, message("a", "b", "c"))
@@ -114,7 +117,7 @@ def test_over_the_bound_an_item_is_refused_with_a_time_to_wait() -> None:
 
 
 def test_a_caller_that_does_not_read_is_not_read_from(monkeypatch) -> None:
-    monkeypatch.setattr(push_stream, "MAX_UNREAD", 3)
+    monkeypatch.setattr(unread_reports, "MAX_BYTES", 3 * unread_reports.REPORT_BYTES)
     delivery = HeldDelivery()
     stream = open_stream(delivery)
     receive(stream, message("a", "b", "c"))
@@ -124,6 +127,34 @@ def test_a_caller_that_does_not_read_is_not_read_from(monkeypatch) -> None:
     assert not stream.has_room
     read_all(stream)
     assert stream.has_room
+
+
+def test_one_report_larger_than_a_message_leaves_alone(monkeypatch) -> None:
+    monkeypatch.setattr(push_stream, "MESSAGE_SIZE", 1)
+    delivery = HeldDelivery()
+    stream = open_stream(delivery)
+    receive(stream, message("a", "b"))
+    delivery.report()
+    delivery.report()
+    assert [len(stream.next_response().reports) for _ in "ab"] == [1, 1]
+
+
+def test_the_streams_of_a_connection_share_the_room_for_reports(monkeypatch) -> None:
+    monkeypatch.setattr(unread_reports, "MAX_BYTES", 3 * unread_reports.REPORT_BYTES)
+    delivery, unread, resumed = HeldDelivery(), UnreadReports(), []
+    pushes = PushHandler(delivery, DEFAULTS.max_data)
+    one, other = (PushStreamCall(DEFAULTS, pushes, LOOPBACK, lambda _linger: None, "", unread) for _ in "ab")
+    receive(one, message("a", "b", "c"))
+    for _ in range(3):
+        delivery.report()
+    assert not other.has_room
+    unread.wait_for_room(lambda: resumed.append("other"))
+    unread.wait_for_room(resumed.clear)
+    unread.forget(resumed.clear)
+    receive(one, message("late"))
+    one.drop_reports()
+    delivery.report()
+    assert (other.has_room, resumed, one.has_reports) == (True, ["other"], False)
 
 
 def test_a_push_refused_later_is_an_item_error_too() -> None:

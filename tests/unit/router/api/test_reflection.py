@@ -28,7 +28,10 @@ def test_services_are_listed_by_full_name() -> None:
     assert (response.valid_host, response.original_request.list_services) == ("h", "*")
 
 
-@pytest.mark.parametrize("question", [{"file_by_filename": FILE}, {"file_containing_symbol": SERVICE}])
+@pytest.mark.parametrize(
+    "question",
+    [{"file_by_filename": FILE}, {"file_containing_symbol": SERVICE}, {"file_containing_symbol": SERVICE + ".Push"}],
+)
 def test_a_file_comes_with_all_that_it_imports_each_once(question: dict[str, str]) -> None:
     found = files(ask(**question))
     assert found[0] == FILE

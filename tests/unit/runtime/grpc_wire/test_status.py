@@ -1,5 +1,7 @@
 """Requests and statuses as headers; messages that are not accepted."""
 
+import gzip
+
 import pytest
 from hpack import Decoder
 
@@ -9,12 +11,14 @@ from runtime.grpc_wire.messages import MAX_MESSAGE_SIZE, GrpcMessageReader
 from runtime.grpc_wire.status import (
     DEADLINE_EXCEEDED,
     INTERNAL,
+    NOT_FOUND,
     RESOURCE_EXHAUSTED,
     RESPONSE_HEADERS,
     UNAVAILABLE,
     UNIMPLEMENTED,
     UNKNOWN,
     StreamEnded,
+    check_grpc,
     check_request,
     request_headers,
     status_from_headers,
@@ -46,8 +50,26 @@ def test_requests_that_are_served() -> None:
     with pytest.raises(StreamEnded, match="no such method") as refused:
         check_request(request_headers("/x.Y/Other", "h"), PATHS)
     assert refused.value.status == UNIMPLEMENTED
-    with pytest.raises(StreamEnded, match="not gRPC"):
-        check_request([(b":method", b"GET"), (b":path", b"/x.Y/Z")], PATHS)
+
+
+@pytest.mark.parametrize(
+    ("method", "content_type", "status"),
+    [
+        (b"POST", b"application/grpc", None),
+        (b"POST", b"application/grpc+proto", None),
+        (b"POST", b"application/grpc;charset=x", None),
+        (b"POST", b"application/grpc-web", 415),
+        (b"POST", b"application/json", 415),
+        (b"GET", b"application/grpc", 405),
+    ],
+)
+def test_what_is_not_grpc_is_answered_as_http(method: bytes, content_type: bytes, status: int | None) -> None:
+    assert check_grpc([(b":method", method), (b"content-type", content_type)]) == status
+
+
+def test_a_long_status_is_cut() -> None:
+    how = status_from_trailers(trailers(NOT_FOUND, "%" * 6_000_000))
+    assert how.message == "%" * 1024 + "..."
 
 
 @pytest.mark.parametrize("message", ["", "plain", "per % cent", "zwei\nZeilen, \u00fcber alles"])
@@ -75,13 +97,36 @@ def test_what_a_reset_means() -> None:
     assert status_from_reset(frames.PROTOCOL_ERROR).status == INTERNAL
 
 
-def test_messages_that_are_not_accepted() -> None:
-    with pytest.raises(StreamEnded) as large:
-        GrpcMessageReader().read(b"\0" + (MAX_MESSAGE_SIZE + 1).to_bytes(4, "big"))
-    assert large.value.status == RESOURCE_EXHAUSTED
-    with pytest.raises(StreamEnded) as compressed:
-        GrpcMessageReader().read(b"\1\0\0\0\0")
-    assert compressed.value.status == UNIMPLEMENTED
+def read(data: bytes, **options) -> bytes | None:
+    reader = GrpcMessageReader(**options)
+    reader.feed(data)
+    return reader.next_message()
+
+
+def flagged(message: bytes) -> bytes:
+    return b"\1" + len(message).to_bytes(4, "big") + message
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "status"),
+    [
+        (b"\0" + (MAX_MESSAGE_SIZE + 1).to_bytes(4, "big"), {}, RESOURCE_EXHAUSTED),
+        (flagged(b""), {}, INTERNAL),
+        (flagged(b"?"), {"encoding": b"snappy"}, UNIMPLEMENTED),
+        (flagged(b"no gzip"), {"encoding": b"gzip"}, INTERNAL),
+        (flagged(gzip.compress(b"x" * 100)[:-1]), {"encoding": b"gzip"}, INTERNAL),
+        (flagged(gzip.compress(b"x" * 100) + b"x"), {"encoding": b"gzip"}, INTERNAL),
+        (flagged(gzip.compress(bytes(10_000_000))), {"encoding": b"gzip", "max_size": 100_000}, RESOURCE_EXHAUSTED),
+    ],
+)
+def test_messages_that_are_not_accepted(data: bytes, options: dict, status: int) -> None:
+    with pytest.raises(StreamEnded) as ended:
+        read(data, **options)
+    assert ended.value.status == status
+
+
+def test_a_message_may_be_gzip() -> None:
+    assert read(flagged(gzip.compress(b"x" * 1000)), encoding=b"gzip", max_size=1000) == b"x" * 1000
 
 
 @pytest.mark.parametrize("size", [0, 1, 126, 127, 128, 254, 255, 300, 20_000])
