@@ -12,7 +12,7 @@ CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*
 KAFKA := .tools/kafka/libs/kafka_2.13-4.3.1.jar
 CAN_KAFKA := $(and $(shell command -v java),$(shell command -v mvn))
 
-.PHONY: install demo test kafka faults-kafka interop-slow browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec lock clean
+.PHONY: install demo test kafka faults-kafka interop-slow browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec hostile lock clean
 
 install: $(INSTALLED)
 
@@ -126,6 +126,11 @@ h2spec: $(INSTALLED) .tools/bin/h2spec
 	mkdir -p .tools/bin .tools/h2spec && cd .tools/h2spec && { test -f go.mod || go mod init h2spec; } && \
 	  go get -tool github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible && \
 	  go build -trimpath -ldflags '-s -w' -o ../bin/h2spec github.com/summerwind/h2spec/cmd/h2spec
+
+# Attacks on the router's public ports, beside a grpcio server with the same services; about ten minutes. ONLY="flood"
+# takes some of them.
+hostile: $(INSTALLED)
+	$(BIN)/python -m bench.hostile $(addprefix --only ,$(ONLY))
 
 # The lock: what pyproject.toml asks for, pinned and hashed, without the address of any registry.
 lock: $(INSTALLED)
