@@ -14,7 +14,7 @@ from bench.hostile.costs import Costs
 from bench.hostile.measure import Result
 from bench.hostile.runs import Answers, Faults, Runs, misread, run_attacks
 from bench.hostile.suite import ATTACKS
-from bench.hostile.table import attacks_table, costs_table, malformed_table
+from bench.hostile.table import attacks_markdown, attacks_table, costs_table, malformed_table
 from homing.cluster.errors import CommandError
 
 
@@ -31,6 +31,7 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each attack")
     parser.add_argument("--no-malformed", action="store_true", help="leave the malformed requests out")
     parser.add_argument("--no-costs", action="store_true", help="leave the CPU of honest calls out")
+    parser.add_argument("--markdown", action="store_true", help="the table of attacks in Markdown")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(arguments)
 
@@ -44,9 +45,11 @@ def as_json(results: list[Result], wrong: Faults, answers: dict[str, Answers], s
     )
 
 
-def as_text(results: list[Result], wrong: Faults, answers: dict[str, Answers], spent: dict[str, Costs]) -> str:
+def as_text(
+    results: list[Result], wrong: Faults, answers: dict[str, Answers], spent: dict[str, Costs], markdown: bool = False
+) -> str:
     """The tables."""
-    tables = [attacks_table(results, wrong)] if results else []
+    tables = [(attacks_markdown if markdown else attacks_table)(results, wrong)] if results else []
     tables += [malformed_table(answers)] if answers else []
     tables += [costs_table(spent)] if spent else []
     wrongly = len(misread(answers.get("homing", {})))
@@ -69,7 +72,8 @@ def main(arguments: list[str]) -> int:
     finally:
         for one in runs.values():
             one.close()
-    print((as_json if options.json else as_text)(results, wrong, answers, spent))
+    shown = (results, wrong, answers, spent)
+    print(as_json(*shown) if options.json else as_text(*shown, options.markdown))
     return 1 if wrong or misread(answers.get("homing", {})) else 0
 
 

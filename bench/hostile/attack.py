@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from bench.hostile.peer import Peer
 
-RATE = 8e6  # bytes a second of a flood: more than a busy caller sends, and within what a client of one core can write
+RATE = 10e6  # bytes a second of a flood: what one core writes easily, beside what it attacks
 CHUNK = 32 * 1024  # bytes of one write
 
 
@@ -30,6 +30,7 @@ class Attack(NamedTuple):
     source: str = ""  # the CVE that it repeats
     memory_mib: int = 64
     must_find: str = ""  # in the result of `run`
+    least_seconds: float = 0.0  # it takes no less
     port: str = "grpc"
 
 
@@ -51,3 +52,15 @@ def flood(peer: Peer, chunks: Iterable[bytes], seconds: float, rate: float = RAT
 def filled(frame: bytes) -> bytes:
     """As many of this frame as go into a chunk."""
     return frame * max(1, CHUNK // len(frame))
+
+
+def reconnecting(run: RunAttack) -> RunAttack:
+    """The attack on one connection after another, as long as each is ended by the server."""
+
+    def run_again(ports: Ports, seconds: float) -> str:
+        until, count, found = time.monotonic() + seconds, 0, ""
+        while (left := until - time.monotonic()) > 0:
+            count, found = count + 1, run(ports, left)
+        return f"{count} connections; the last: {found}"
+
+    return run_again

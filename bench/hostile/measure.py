@@ -103,6 +103,7 @@ def bystander(server: Server) -> Iterator[Bystander]:
 
 def measure(server: Server, attack: Attack, seconds: float) -> Result:
     """One attack on a server."""
+    seconds = max(seconds, attack.least_seconds)
     before = rss_bytes(server.pid)
     with bystander(server) as caller:
         caller.start()

@@ -121,7 +121,8 @@ class Peer:
         del buffer[:at]
 
     def _on_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        if kind in (frames.HEADERS, frames.DATA) and flags & frames.END_STREAM and len(self.ended) < KEPT_RESPONSES:
+        ends = kind == frames.RST_STREAM or (kind in (frames.HEADERS, frames.DATA) and flags & frames.END_STREAM)
+        if ends and len(self.ended) < KEPT_RESPONSES:
             self.ended.add(stream)
         if kind in (frames.HEADERS, frames.CONTINUATION):
             self._on_headers(flags, stream, payload)

@@ -22,6 +22,7 @@ from homing.cluster.servers import free_ports
 
 HOST = "127.0.0.1"
 START_TIMEOUT = 10.0  # seconds
+GRPC_GO = Path(".tools/bin/grpc-go-server")
 PUSH_USER = "user-0"  # the user of the one connected client
 NGHTTPD_PAGE = b"x" * 4096  # with a body of one byte h2spec skips its cases of flow control
 
@@ -78,10 +79,27 @@ def nghttpd_server() -> Iterator[Server]:
             yield Server("nghttpd", _output([program, "--version"]).rpartition("/")[2], port, process.pid)
 
 
+@contextlib.contextmanager
+def grpc_go_server() -> Iterator[Server]:
+    """bench/hostile/grpc_go, which `make .tools/bin/grpc-go-server` builds."""
+    if not GRPC_GO.exists():
+        raise CommandError(f"{GRPC_GO} is missing: make {GRPC_GO}")
+    with _process([str(GRPC_GO)]) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        yield Server("grpc-go", _go_module_version(), port, process.pid)
+
+
+def _go_module_version() -> str:
+    lines = _output(["go", "version", "-m", str(GRPC_GO)]).splitlines()
+    return next((line.split()[2] for line in lines if "google.golang.org/grpc\t" in line), "").removeprefix("v")
+
+
 SERVERS: dict[str, Callable[[], "contextlib.AbstractContextManager[Server]"]] = {
     "homing": router_server,
     "grpcio": grpcio_server,
     "nghttpd": nghttpd_server,
+    "grpc-go": grpc_go_server,
 }
 
 

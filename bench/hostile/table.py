@@ -32,6 +32,27 @@ def _slowest(seen: Mapping[str, Any]) -> str:
     return f"{seen['max_ms']}" + (f" ({failed} failed)" if failed else "")
 
 
+def attacks_markdown(results: Sequence[Result], faults: Mapping[str, Sequence[str]]) -> str:
+    """A row for each attack, the servers side by side: the slowest health check and push, and the highest memory."""
+    servers = list(dict.fromkeys(result.server for result in results))
+    by_attack: dict[str, dict[str, Result]] = {}
+    for result in results:
+        by_attack.setdefault(result.attack, {})[result.server] = result
+    columns = [f"{server}: {name}" for server in servers for name in ("health, push ms", "RSS MiB", "what it did")]
+    rows = [["attack", *columns, "withstood"], ["---"] * (len(columns) + 2)]
+    for attack, found in by_attack.items():
+        cells = [cell for server in servers for cell in _cells(found.get(server))]
+        rows.append([attack, *cells, "; ".join(faults.get(attack, [])) or "yes"])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _cells(result: Result | None) -> tuple[str, str, str]:
+    if result is None:
+        return "", "", ""
+    slowest = f"{_slowest(result.health)}, {_slowest(result.push)}"
+    return slowest, f"{result.rss_mib.before:.0f}, {result.rss_mib.highest:.0f}", result.found
+
+
 def malformed_table(answers: Mapping[str, Mapping[str, str]]) -> str:
     """A row for each malformed request: each server's answer, a wrong one with an X, and those that are right."""
     rows = [("MALFORMED REQUEST", *(server.upper() for server in answers), "RIGHT")]

@@ -20,10 +20,9 @@ def deadlines_behind_a_window(target: Ports, seconds: float) -> str:
     timeout = [("grpc-timeout", "200m")]
     calls = [frames.call(stream, frames.HEALTH, b"", timeout) for stream in range(1, 2 * DEADLINE_CALLS, 2)]
     peer.write(b"".join(calls), seconds)
-    peer.read(max(1.0, seconds), lambda: peer.resets.total() + len(peer.ended) >= DEADLINE_CALLS)
-    ended = peer.resets.total() + len(peer.ended)
+    peer.read(max(1.0, seconds), lambda: len(peer.ended) >= DEADLINE_CALLS)
     peer.close()
-    return f"{peer.outcome()}; {ended} of {DEADLINE_CALLS} ended"
+    return f"{peer.outcome()}; {len(peer.ended)} of {DEADLINE_CALLS} ended"
 
 
 def long_names(target: Ports, seconds: float) -> str:
@@ -49,12 +48,8 @@ def percent_signs(target: Ports, seconds: float) -> str:
         left = left[peer.send_data(stream, left[: 1 << 20]) :]
         peer.read(0.02)
     peer.write(frames.frame(frames.DATA, frames.END_STREAM, stream), 1)
-    peer.read(3, lambda: stream in peer.ended or peer.resets.total() > 0)
-    alive = peer.ping(2)
-    answer = peer.responses.get(stream, {})
-    peer.close()
-    message = len(answer.get("grpc-message", ""))
-    return f"{_state(peer, alive)}; grpc-status {answer.get('grpc-status', '-')}, a message of {message:,} bytes"
+    peer.read(3, lambda: stream in peer.ended)
+    return _state(peer, stream)
 
 
 def large_metadata(target: Ports, seconds: float) -> str:
@@ -62,17 +57,20 @@ def large_metadata(target: Ports, seconds: float) -> str:
     peer = Peer(target.port)
     peer.write(frames.call(1, frames.HEALTH, b"", [("x-large", "v" * METADATA_BYTES)]), 2)
     peer.read(0.5, lambda: 1 in peer.ended)
+    return _state(peer, 1)
+
+
+def _state(peer: Peer, stream: int) -> str:
     alive = peer.ping(2)
-    answer = peer.responses.get(1, {})
     peer.close()
-    return f"{_state(peer, alive)}; status {answer.get('grpc-status') or answer.get(':status', 'none')}"
+    answer = peer.responses.get(stream, {})
+    status = answer.get("grpc-status") or answer.get(":status") or "none"
+    ended = f"ended, status {status}, a message of {len(answer.get('grpc-message', '')):,} bytes"
+    call = f"the call has {ended if stream in peer.ended else 'not ended'}"
+    return f"{peer.outcome()}; the connection {'lives' if alive else 'is gone'}, {call}"
 
 
-def _state(peer: Peer, alive: bool) -> str:
-    return f"{peer.outcome()}; the connection {'lives' if alive else 'is gone'}"
-
-
-LIVES = "the connection lives"
+LIVES = "the connection lives, the call has ended"
 ATTACKS = [
     Attack("deadlines behind a window of 0", "answers", deadlines_behind_a_window, must_find="500 of 500 ended"),
     Attack("health of a 20,000-byte service", "answers", long_names),

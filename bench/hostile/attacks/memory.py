@@ -86,7 +86,7 @@ PUSH = pb.PushRequest(target=pb.Target(user="nobody"), event="e", data=b"1", pus
 PUSHES = pb.PushStreamRequest(pushes=[PUSH]).SerializeToString()
 ATTACKS = [
     Attack("900 KB pushes", "memory", large_pushes),
-    Attack("unfinished messages on all streams", "memory", unfinished_messages),
+    Attack("unfinished messages on all streams", "memory", unfinished_messages, least_seconds=8),
     Attack("reflection, window 0", "memory", unread_answers(frames.REFLECTION, SYMBOL, 10)),
     Attack("reports unread, window 0", "memory", unread_answers(frames.PUSH_STREAM, PUSHES, 50)),
     Attack("errors unread", "memory", errors_unread),

@@ -1,7 +1,7 @@
 from bench.hostile.attack import Attack
 from bench.hostile.judge import faults
 from bench.hostile.measure import Memory, Result
-from bench.hostile.table import attacks_table, costs_table, malformed_table
+from bench.hostile.table import attacks_markdown, attacks_table, costs_table, malformed_table
 
 ATTACK = Attack("a", "flood", lambda _target, _seconds: "", memory_mib=64, must_find="lives")
 
@@ -58,3 +58,11 @@ def test_costs_stand_side_by_side():
         "1",
         "4",
     ]
+
+
+def test_the_markdown_has_a_row_for_each_attack():
+    table = attacks_markdown([result(), result("grpcio"), result("homing")._replace(attack="b")], {"a": ["why"]})
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert {len(row) for row in rows} == {8}
+    assert rows[2] == ["a", "100.0, 100.0", "50, 60", "it lives", "100.0, 100.0", "50, 60", "it lives", "why"]
+    assert (rows[3][0], rows[3][4:]) == ("b", ["", "", "", "yes"])
