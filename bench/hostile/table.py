@@ -29,7 +29,7 @@ def _row(result: Result) -> tuple[str, ...]:
 
 def _slowest(seen: Mapping[str, Any]) -> str:
     failed = sum(seen["failures"].values())
-    return f"{seen['max_ms']}" + (f" ({failed} failed)" if failed else "")
+    return f"{seen['max_ms']:,.0f}" + (f" ({failed} failed)" if failed else "")
 
 
 def attacks_markdown(results: Sequence[Result], faults: Mapping[str, Sequence[str]]) -> str:

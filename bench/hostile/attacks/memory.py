@@ -11,6 +11,8 @@ from homing.v1 import router_pb2 as pb
 from homing.v1 import router_pb2_grpc
 
 MESSAGE = 4 * 1024 * 1024  # bytes of a message that never ends
+PART = 1 << 18  # bytes of a message in one turn
+MAX_TAKEN = 1_500_000_000  # bytes: the machine must withstand the attack too
 LARGE_PUSH = 900_000  # bytes
 BATCH = 16_000  # bytes of requests in one frame
 
@@ -29,19 +31,17 @@ def large_pushes(target: Ports, seconds: float) -> str:
     return f"{count:,} pushes"
 
 
-def unfinished_messages(target: Ports, seconds: float) -> str:
+def unfinished_messages(ports: Ports, seconds: float) -> str:
     """The beginning of a message of 4 MB on every stream, as far as the windows allow."""
-    peer, streams = opened(target.port, 1000, frames.PUSH_STREAM)
-    data = b"\0" + frames.uint32(MESSAGE) + bytes(MESSAGE - 1024)
-    left = dict.fromkeys(streams, data)
-    taken, until = 0, time.monotonic() + seconds
-    while left and time.monotonic() < until and not peer.closed:
+    peer, streams = opened(ports.port, 1000, frames.PUSH_STREAM)
+    prefix, zeros = b"\0" + frames.uint32(MESSAGE), bytes(PART)
+    taken = sum(peer.send_data(stream, prefix) for stream in streams)
+    left, until = dict.fromkeys(streams, MESSAGE - PART), time.monotonic() + seconds
+    while any(left.values()) and taken < MAX_TAKEN and time.monotonic() < until and not peer.closed:
         before = taken
-        for stream in list(left):
-            sent = peer.send_data(stream, left[stream][: 1 << 18])
-            taken, left[stream] = taken + sent, left[stream][sent:]
-            if not left[stream]:
-                del left[stream]
+        for stream, size in left.items():
+            sent = peer.send_data(stream, zeros[:size], seconds=1)
+            taken, left[stream] = taken + sent, size - sent
         if taken == before:
             peer.read(0.1)
     return hold(peer, f"{taken / 1e6:,.0f} MB taken on {len(streams)} streams", until)

@@ -64,5 +64,5 @@ def test_the_markdown_has_a_row_for_each_attack():
     table = attacks_markdown([result(), result("grpcio"), result("homing")._replace(attack="b")], {"a": ["why"]})
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     assert {len(row) for row in rows} == {8}
-    assert rows[2] == ["a", "100.0, 100.0", "50, 60", "it lives", "100.0, 100.0", "50, 60", "it lives", "why"]
+    assert rows[2] == ["a", "100, 100", "50, 60", "it lives", "100, 100", "50, 60", "it lives", "why"]
     assert (rows[3][0], rows[3][4:]) == ("b", ["", "", "", "yes"])
