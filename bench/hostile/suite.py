@@ -8,6 +8,7 @@ AGAIN = ("rapid reset", "MadeYouReset, window of 0", "CONTINUATION of 1 bytes", 
 
 _FLOODS = (*floods.ATTACKS, *blocks.ATTACKS)
 ATTACKS: tuple[Attack, ...] = (
+    connections.CONTROL,
     *windows.ATTACKS,
     *_FLOODS,
     *(

@@ -54,6 +54,7 @@ OPENING = frames.PREFACE + frames.settings() + frames.frame(frames.SETTINGS, fra
 SLOW = 200
 SLOW_OPENING = frames.PREFACE + frames.settings([(frames.ENABLE_PUSH, 0)] * 20)  # 153 bytes: 15 s
 HANDSHAKE_SECONDS = 12.0  # a handshake may take 10 s
+CONTROL = Attack("no attack", "control", connections_that_send(b"", 0))
 ATTACKS = [
     Attack(
         "500 connections without a handshake",
