@@ -12,7 +12,7 @@ CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*
 KAFKA := .tools/kafka/libs/kafka_2.13-4.3.1.jar
 CAN_KAFKA := $(and $(shell command -v java),$(shell command -v mvn))
 
-.PHONY: install demo test kafka faults-kafka interop-slow browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger lock clean
+.PHONY: install demo test kafka faults-kafka interop-slow browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec hostile lock clean
 
 install: $(INSTALLED)
 
@@ -115,6 +115,27 @@ jaeger:
 	test -x .tools/bin/jaeger || { mkdir -p .tools/bin .tools/jaeger && cd .tools/jaeger && \
 	  { test -f go.mod || go mod init jaeger; } && go get -tool github.com/jaegertracing/jaeger/cmd/jaeger@v1.76.0 && \
 	  go build -trimpath -ldflags '-s -w' -o ../bin/jaeger github.com/jaegertracing/jaeger/cmd/jaeger; }
+
+# Conformance of the router's HTTP/2: h2spec, all its cases, against bench/hostile/h2spec_expected.toml; half a minute.
+# SERVER="nghttpd grpcio grpc-go" runs it against those instead, to compare.
+h2spec: $(INSTALLED) .tools/bin/h2spec $(if $(filter grpc-go,$(SERVER)),.tools/bin/grpc-go-server)
+	$(BIN)/python -m bench.hostile.h2spec $(addprefix --server ,$(SERVER))
+
+# From source, by a module of its own. Its tags from 2.3 on are not on the module proxy; the cases are the same 146.
+.tools/bin/h2spec:
+	mkdir -p .tools/bin .tools/h2spec && cd .tools/h2spec && { test -f go.mod || go mod init h2spec; } && \
+	  go get -tool github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible && \
+	  go build -trimpath -ldflags '-s -w' -o ../bin/h2spec github.com/summerwind/h2spec/cmd/h2spec
+
+.tools/bin/grpc-go-server: bench/hostile/grpc_go/main.go
+	mkdir -p .tools/bin .tools/grpc-go && cp $< .tools/grpc-go/ && cd .tools/grpc-go && \
+	  { test -f go.mod || go mod init server; } && go get google.golang.org/grpc@v1.79.1 && \
+	  go build -trimpath -ldflags '-s -w' -o ../bin/grpc-go-server .
+
+# Attacks on the router's public ports, beside a grpcio server with the same services; about ten minutes. ONLY="flood"
+# takes some of them.
+hostile: $(INSTALLED)
+	$(BIN)/python -m bench.hostile $(addprefix --only ,$(ONLY))
 
 # The lock: what pyproject.toml asks for, pinned and hashed, without the address of any registry.
 lock: $(INSTALLED)
