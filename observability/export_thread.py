@@ -3,8 +3,9 @@
 The event loop appends a tuple to a queue (`record`). Everything else happens here: the `ReadableSpan`, its encoding and
 the request, about 50 us a span, most of it under the interpreter lock that the event loop needs. Hence two bounds: a
 slice of `SLICE` spans, under a millisecond, after which the thread waits; and `SHARE`, the part of its time that the
-thread computes at most. Spans that are recorded faster than that fill the queue, and beyond `QUEUE` they are dropped
-and counted, so that tracing everything costs spans and not the latency of pushes (docs/performance.md, "Tracing").
+thread computes at most. Spans that are recorded faster than that fill the queue; then no trace begins until it is half
+empty (`refuses`), counted, so that tracing everything costs traces and not the latency of pushes (docs/performance.md,
+"Tracing").
 
 An exporter that fails is logged once, with its own reason, and once more when it succeeds again. Meanwhile spans wait.
 """
@@ -26,8 +27,9 @@ from observability.spans import Span
 log = logging.getLogger(__name__)
 
 QUEUE = 2_048  # spans that wait, the SDK's own default; more would be work for the garbage collector
+RESERVE = QUEUE // 8  # of these for spans that have begun
 SLICE = 16  # spans of one request
-SHARE = 0.01  # of its time that the thread computes at most
+SHARE = 0.003  # of its time that the thread computes at most
 INTERVAL = 1.0  # seconds between requests while few spans are recorded; a request costs as much as ten spans
 RETRY_PAUSE = 1.0  # seconds before an exporter that has failed is tried again
 CLOSE_TIMEOUT = 2.0  # seconds for what is queued when the service stops
@@ -44,6 +46,7 @@ class ExportThread:
         self._counters = counters
         self._reasons = ExporterLog()
         self._queue: deque[Span] = deque()
+        self._full = False
         self._exporting = 0  # spans of the slice that is being exported
         self._away = False
         self._stop = threading.Event()
@@ -53,6 +56,15 @@ class ExportThread:
         """Start the thread."""
         self._thread.start()
         return self
+
+    def refuses(self) -> bool:
+        """Whether a span that would begin now is not recorded, and counted: the queue was full, and is not half empty
+        yet. So a push that is dropped costs nothing, and those that are traced are so in a row, with all their spans.
+        """
+        self._full = len(self._queue) > (QUEUE // 2 if self._full else QUEUE - RESERVE)
+        if self._full:
+            self._counters.spans_lost += 1
+        return self._full
 
     def record(self, span: Span) -> None:
         """Queue a span for the next slice. Never blocks; a span beyond the bound is dropped and counted."""

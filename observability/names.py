@@ -34,7 +34,10 @@ GATEWAY = (
     Counter("incarnations_lost", "times this node was fenced and began a new incarnation"),
     Counter("fencing_queries", "times the lease may have been over and routers were queried"),
     Counter("spans_sent", "spans exported"),
-    Counter("spans_lost", "spans dropped because more were recorded than exported, or the exporter failed for long"),
+    Counter(
+        "spans_lost",
+        "traces not begun, and spans dropped, because more came than were exported or the exporter failed for long",
+    ),
 )
 
 ROUTER = (
@@ -52,5 +55,8 @@ ROUTER = (
     Counter("commands_done", "commands over Kafka that were executed"),
     Counter("commands_dead", "commands over Kafka that were written to the dead-letter topic"),
     Counter("spans_sent", "spans exported"),
-    Counter("spans_lost", "spans dropped because more were recorded than exported, or the exporter failed for long"),
+    Counter(
+        "spans_lost",
+        "traces not begun, and spans dropped, because more came than were exported or the exporter failed for long",
+    ),
 )

@@ -40,6 +40,10 @@ class SpanExport:
 
         return record
 
+    def refuses(self) -> bool:
+        """Whether an exporter takes no further traces now."""
+        return any(thread.refuses() for thread in self._threads)
+
     async def close(self) -> None:
         """Export what is queued, within `export_thread.CLOSE_TIMEOUT`, and end all threads."""
         await asyncio.gather(*(thread.close() for thread in self._threads))
@@ -61,7 +65,8 @@ def set_up(
         log.warning("%s", warning)
     attributes = {key.replace("_", "."): value for key, value in resource.items()}
     export = SpanExport(_start(chosen, attributes, counters))
-    return Tracer(export.recorder(), sampled.ratio, parent_based=sampled.parent_based), export
+    tracer = Tracer(export.recorder(), sampled.ratio, parent_based=sampled.parent_based, refuses=export.refuses)
+    return tracer, export
 
 
 def _start(chosen: Sequence[Destination], attributes: Mapping[str, str], counters: Counters) -> "list[ExportThread]":

@@ -40,14 +40,21 @@ class TraceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Tracer:
     """Creates the contexts of spans, and passes finished spans to the exporter."""
 
-    __slots__ = ("_bound", "_parent_based", "_random", "_record")
+    __slots__ = ("_bound", "_parent_based", "_random", "_record", "_refuses")
 
     def __init__(
-        self, record: Record | None = None, ratio: float = 0.0, seed: int | None = None, *, parent_based: bool = True
+        self,
+        record: Record | None = None,
+        ratio: float = 0.0,
+        seed: int | None = None,
+        *,
+        parent_based: bool = True,
+        refuses: Callable[[], bool] = bool,
     ) -> None:
         """`record`: None without a collector; then nothing is sampled. `ratio`, `parent_based`: see `Sampling`.
-        `seed`: repeatable ids, for tests.
+        `seed`: repeatable ids, for tests. `refuses`: whether the exporter takes no further traces now.
         """
+        self._refuses = refuses
         self._record = record
         self._bound = Sampling(ratio if record is not None else 0.0).bound
         self._parent_based = parent_based
@@ -69,13 +76,13 @@ class Tracer:
     def begin(self, traceparent: str) -> Context | None:
         """The context of a new span below `traceparent` ("": without a parent). None: not sampled."""
         if traceparent:
-            if not self.samples(traceparent):
+            if not self.samples(traceparent) or self._refuses():
                 return None
             return Context(tp.trace_id_of(traceparent), self._span_id(), tp.span_id_of(traceparent))
         if not self._bound:
             return None
         low = self._random.getrandbits(64)
-        return self._root(low) if low < self._bound else None
+        return self._root(low) if low < self._bound and not self._refuses() else None
 
     def begin_if_traced(self, traceparent: str) -> Context | None:
         """As `begin`, but never sampled without a parent."""

@@ -78,7 +78,7 @@ def test_slices_are_small_and_paid_for_with_pauses(exporting, monkeypatch):
     exporting.record(2 * export_thread.SLICE + 1)
     exporting.export()
     assert exporting.exporter.batches == [export_thread.SLICE, export_thread.SLICE, 1]
-    assert exporting.waits == [pytest.approx(0.099)] * 3, "a hundredth of the time"
+    assert exporting.waits == [pytest.approx(1 / 3 - 0.001)] * 3, "0.3 % of the time"
 
 
 def own(caplog):
@@ -112,6 +112,21 @@ def test_spans_beyond_the_bound_are_counted(exporting, monkeypatch):
     exporting.export()
     assert (len(exporting.thread._queue), exporting.counters.spans_lost) == (10, 5)
     assert exporting.thread._queue[0] == span(0), "in their order still"
+
+
+def test_when_the_queue_is_nearly_full_nothing_begins_until_it_is_half_empty(exporting, monkeypatch):
+    monkeypatch.setattr(export_thread, "QUEUE", 10)
+    monkeypatch.setattr(export_thread, "RESERVE", 2)
+    exporting.record(8)
+    assert not exporting.thread.refuses()
+    exporting.record(1)
+    assert exporting.thread.refuses()
+    for _ in range(3):
+        exporting.thread._queue.popleft()
+    assert exporting.thread.refuses()
+    exporting.thread._queue.popleft()
+    assert not exporting.thread.refuses()
+    assert exporting.counters.spans_lost == 2
 
 
 def test_a_slice_that_cannot_be_exported_is_dropped_and_counted(exporting, caplog):

@@ -40,6 +40,12 @@ def test_without_a_parent_the_ratio_decides():
     assert tracer.begin_if_traced("") is None
 
 
+def test_what_the_exporter_refuses_is_not_sampled():
+    tracer = Tracer(ignore, ratio=1.0, seed=1, refuses=lambda: True)
+    assert tracer.begin(SAMPLED) is tracer.begin("") is None
+    assert tracer.begin(UNSAMPLED) is None
+
+
 def test_a_trace_that_is_only_named_has_no_parent():
     context = Tracer(ignore, seed=1).begin(NAMED)
     assert context is not None
