@@ -8,6 +8,7 @@ import click
 
 from gateway import config
 from gateway.process import GatewayProcess
+from observability.destination import DestinationError
 from registry.ports import RegistryError
 from registry.store import StoreError
 from runtime.process import logs
@@ -45,6 +46,8 @@ def command(file: Path | None, assignments: tuple[str, ...], dev: bool, **flags:
             await GatewayProcess(settings, tokens, developer).run(stop)
         except* (StoreError, RegistryError) as error:
             raise StartupError(f"registry: {error.exceptions[0]}") from None
+        except* DestinationError as error:
+            raise StartupError(str(error.exceptions[0])) from None
 
     return run(main)
 

@@ -47,7 +47,7 @@ from gateway.wire.messages import MessageLimits
 from gateway.wire.unfinished import UnfinishedMessages
 from gateway.wire.uploads import Deadlined, UploadRules
 from homing.internal.v1 import node_pb2
-from observability import names, tracing
+from observability import names, span_export
 from observability.counters import counters
 from registry.model import Node
 from registry.registrar import StoreRegistrar, boottime
@@ -63,7 +63,7 @@ class Base:
         self.settings = settings
         self.node_id = config.node_id(settings.gateway.node_id)
         self.counters = counters(names.GATEWAY)
-        self.tracer, self.spans = tracing.set_up(
+        self.tracer, self.spans = span_export.set_up(
             settings.trace,
             self.counters,
             service_name="homing-gateway",

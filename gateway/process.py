@@ -143,5 +143,4 @@ class GatewayProcess:
         await self._routers.server.close()
         await self._admin.close()
         await self._registry.store.close()
-        if self._base.spans is not None:
-            await self._base.spans.close()
+        await self._base.spans.close()

@@ -33,8 +33,11 @@ GATEWAY = (
     Counter("events_lost", "client events that the event bus rejects because they are too large, each logged"),
     Counter("incarnations_lost", "times this node was fenced and began a new incarnation"),
     Counter("fencing_queries", "times the lease may have been over and routers were queried"),
-    Counter("spans_sent", "spans accepted by the trace collector"),
-    Counter("spans_lost", "spans dropped because the trace collector did not answer for long"),
+    Counter("spans_sent", "spans exported"),
+    Counter(
+        "spans_lost",
+        "traces not begun, and spans dropped, because more came than were exported or the exporter failed for long",
+    ),
 )
 
 ROUTER = (
@@ -51,6 +54,9 @@ ROUTER = (
     Counter("resyncs", "fresh snapshots of the route table"),
     Counter("commands_done", "commands over Kafka that were executed"),
     Counter("commands_dead", "commands over Kafka that were written to the dead-letter topic"),
-    Counter("spans_sent", "spans accepted by the trace collector"),
-    Counter("spans_lost", "spans dropped because the trace collector did not answer for long"),
+    Counter("spans_sent", "spans exported"),
+    Counter(
+        "spans_lost",
+        "traces not begun, and spans dropped, because more came than were exported or the exporter failed for long",
+    ),
 )

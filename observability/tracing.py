@@ -2,22 +2,19 @@
 
 A span is recorded when its outcome is known, with both of its times. So the hot path carries no span object, and a push
 that is not sampled costs one comparison (3 to 8 us with OpenTelemetry's SDK, docs/performance.md). Sampling is decided
-by the parent; a push or event without a parent is sampled with probability `ratio`, where its trace would begin.
+by the parent; of the pushes and events without a parent, where a trace would begin, a share is sampled.
 """
 
 import random
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
 from observability import traceparent as tp
-from observability.counters import Counters
+from observability.sampling import ID_LIMIT, Sampling
 from observability.spans import Attributes, Context, Span
-
-if TYPE_CHECKING:
-    from observability.otlp import SpanExporter
 
 _match_url = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})/?").fullmatch
 
@@ -26,7 +23,9 @@ Record = Callable[[Span], None]
 
 
 class TraceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[trace]`: the collector. Without one nothing is recorded; callers' trace ids are still propagated."""
+    """`[trace]`: the collector; OpenTelemetry's own variables (`OTEL_*`) override both settings. Without a collector
+    nothing is recorded; callers' trace ids are still propagated.
+    """
 
     otlp: str = ""  # URL of the OTLP/gRPC collector, http://HOST:PORT, or https for TLS; "": no spans are recorded.
     # The share of the pushes and client events without a trace of their own that are traced.
@@ -41,12 +40,24 @@ class TraceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Tracer:
     """Creates the contexts of spans, and passes finished spans to the exporter."""
 
-    __slots__ = ("_random", "_record", "ratio")
+    __slots__ = ("_bound", "_parent_based", "_random", "_record", "_refuses")
 
-    def __init__(self, record: Record | None = None, ratio: float = 0.0, seed: int | None = None) -> None:
-        """`record`: None without a collector; then nothing is sampled. `seed`: repeatable ids, for tests."""
+    def __init__(
+        self,
+        record: Record | None = None,
+        ratio: float = 0.0,
+        seed: int | None = None,
+        *,
+        parent_based: bool = True,
+        refuses: Callable[[], bool] = bool,
+    ) -> None:
+        """`record`: None without a collector; then nothing is sampled. `ratio`, `parent_based`: see `Sampling`.
+        `seed`: repeatable ids, for tests. `refuses`: whether the exporter takes no further traces now.
+        """
+        self._refuses = refuses
         self._record = record
-        self.ratio = ratio if record is not None else 0.0
+        self._bound = Sampling(ratio if record is not None else 0.0).bound
+        self._parent_based = parent_based
         self._random = random.Random(seed)
 
     @property
@@ -54,13 +65,24 @@ class Tracer:
         """Whether spans are recorded at all."""
         return self._record is not None
 
+    def samples(self, traceparent: str) -> bool:
+        """Whether a span below `traceparent` (not "") is recorded."""
+        if self._record is None:
+            return False
+        if self._parent_based:
+            return tp.sampled(traceparent)
+        return int(traceparent[19:35], 16) < self._bound  # the low 64 bits of the trace id
+
     def begin(self, traceparent: str) -> Context | None:
         """The context of a new span below `traceparent` ("": without a parent). None: not sampled."""
         if traceparent:
-            if self._record is None or not tp.sampled(traceparent):
+            if not self.samples(traceparent) or self._refuses():
                 return None
             return Context(tp.trace_id_of(traceparent), self._span_id(), tp.span_id_of(traceparent))
-        return self.root() if self.ratio and self._random.random() < self.ratio else None
+        if not self._bound:
+            return None
+        low = self._random.getrandbits(64)
+        return self._root(low) if low < self._bound and not self._refuses() else None
 
     def begin_if_traced(self, traceparent: str) -> Context | None:
         """As `begin`, but never sampled without a parent."""
@@ -68,7 +90,11 @@ class Tracer:
 
     def root(self) -> Context:
         """The context of a root span: a new trace, sampled."""
-        return Context(f"{self._random.getrandbits(128) or 1:032x}", self._span_id(), "")
+        return self._root(self._random.getrandbits(64))
+
+    def _root(self, low: int) -> Context:
+        trace_id = self._random.getrandbits(64) * ID_LIMIT + low
+        return Context(f"{trace_id or 1:032x}", self._span_id(), "")
 
     def child_of(self, parent: Context) -> Context:
         """The context of a child span."""
@@ -101,16 +127,3 @@ class Tracer:
 
 OFF = Tracer()
 """Records nothing, samples nothing."""
-
-
-def set_up(settings: TraceSettings, counters: Counters, **resource: str) -> "tuple[Tracer, SpanExporter | None]":
-    """A service's tracer and the exporter, which the service must close; without a collector OFF and None.
-
-    `resource`: this process in the semantic conventions' names, with `_` for `.`: service_name, service_instance_id.
-    """
-    if not settings.otlp:
-        return OFF, None
-    from observability.otlp import SpanExporter  # costs a quarter of a second and 30 MB
-
-    exporter = SpanExporter(settings.otlp, {key.replace("_", "."): value for key, value in resource.items()}, counters)
-    return Tracer(exporter.start().record, settings.ratio), exporter

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from observability import names, tracing
+from observability import names, span_export
 from observability.counters import Counters, counters
+from observability.destination import DestinationError
 from observability.metrics import Exposition
 from registry.etcd.store import EtcdStore
 from registry.feed import StoreRouteFeed
@@ -63,7 +64,7 @@ class RouterProcess:
         self._fencing = FencingQueries(self._feed)
         self._fleet = Fleet(self._feed, self._make_hop)
         self._sweeper = Sweeper(self._store, settings.registry, self._id, self._feed.table)
-        self._tracer, self._spans = tracing.set_up(
+        self._tracer, self._spans = span_export.set_up(
             settings.trace,
             self._counters,
             service_name="homing-router",
@@ -175,8 +176,7 @@ class RouterProcess:
             await self._publisher.close()
         await self._fencing.close()
         await self._store.close()
-        if self._spans is not None:
-            await self._spans.close()
+        await self._spans.close()
 
 
 def _publisher(settings: RouterConfig) -> Publisher:
@@ -223,6 +223,8 @@ def command(file: Path | None, assignments: tuple[str, ...], **flags: str | None
             raise error.exceptions[0] from None
         except* StoreError as error:
             raise StartupError(f"registry.etcd: {error.exceptions[0]}") from None
+        except* DestinationError as error:
+            raise StartupError(str(error.exceptions[0])) from None
 
     return run(main)
 

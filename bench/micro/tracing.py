@@ -5,8 +5,8 @@
 Each row has a cluster of its own: three gateways, one router, unicast pushes through PushStream, open loop. *off*: no
 collector. *unsampled*: a collector, and callers whose traceparent is not sampled. *1 %*: one push in a hundred is
 sampled by ratio. *sampled*: every push, four spans each. *stopped*: sampled, with the collector stopped for the middle
-third of the run. CPU is that of all processes of a kind, per push; the round with the lowest p99 counts. The collector
-is Jaeger where `make jaeger` has built it.
+third of the run. CPU is that of all processes of a kind, per push. Rounds are interleaved; a ratio is that to *off* in
+the same round, and the median of the rounds counts. The collector is Jaeger where `make jaeger` has built it.
 """
 
 import argparse
@@ -15,15 +15,20 @@ import contextlib
 import json
 import math
 import os
+import re
 import secrets
 import subprocess
 import sys
 import tempfile
 import time
 import timeit
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
 from bench.cluster.bench_cluster import BenchCluster
 from bench.cluster.unicast import unicast
@@ -31,8 +36,9 @@ from gateway.delivery.fanout import Fanout, PushJob
 from gateway.delivery.traces import DeliveryTrace
 from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
-from observability import names, otlp
+from observability import export_thread, names
 from observability.counters import counters
+from observability.readable_spans import ReadableSpans, process_resource
 from observability.spans import Span
 from observability.tracing import OFF, Tracer
 from registry.model import Incarnation
@@ -53,8 +59,8 @@ REPETITIONS = 5
 
 
 @contextlib.contextmanager
-def start_cluster(**environment: str) -> Iterator[tuple[BenchCluster, Path]]:
-    """`homing up` with these variables. (cluster, folder of its logs)."""
+def start_cluster(**environment: str) -> Iterator[tuple[dict[str, Any], Path]]:
+    """`homing up` with these variables. (its cluster.json, its run-dir)."""
     with tempfile.TemporaryDirectory(prefix="homing-bench-") as folder:
         run_dir = Path(folder) / "run"
         command = [sys.executable, "-m", "homing", "up", "--gateways", str(GATEWAYS), "--run-dir", str(run_dir)]
@@ -62,7 +68,7 @@ def start_cluster(**environment: str) -> Iterator[tuple[BenchCluster, Path]]:
         up = subprocess.Popen([*command, "--json"], stdout=pipe, stderr=null, env={**os.environ, **environment})
         assert up.stdout is not None
         try:
-            yield BenchCluster(json.loads(up.stdout.readline()), run_dir), run_dir / "logs"
+            yield json.loads(up.stdout.readline()), run_dir
         finally:
             up.terminate()
             up.wait()
@@ -87,8 +93,17 @@ def sampled_traceparent(n: int) -> str:
 def measure(rate: float, seconds: float, trace: str, url: str, ratio: float) -> dict[str, Any]:
     """One row of one round. `url`: of the collector; "": tracing is off."""
     environment = {"HOMING_TRACE__OTLP": url, "HOMING_TRACE__RATIO": str(ratio)} if url else {}
-    with start_cluster(**environment) as (cluster, _):
-        return unicast(cluster, CLIENTS, rate, seconds, unary=False, trace=trace)
+    with start_cluster(**environment) as (cluster, run_dir):
+        row = unicast(BenchCluster(cluster, run_dir), CLIENTS, rate, seconds, unary=False, trace=trace)
+        return row | router_spans(cluster["routers"][0]["admin"])
+
+
+def router_spans(admin: str) -> dict[str, int]:
+    """The router's spans that were exported and lost so far."""
+    with urllib.request.urlopen(f"http://{admin}/metrics", timeout=5) as response:
+        text = response.read().decode()
+    found = re.findall(r"(?m)^homing_router_(spans_(?:sent|lost))_total (\S+)", text)
+    return {name: int(float(value)) for name, value in found}
 
 
 def measure_stopped(collector: Collector, rate: float, seconds: float) -> dict[str, Any]:
@@ -107,14 +122,22 @@ def measure_stopped(collector: Collector, rate: float, seconds: float) -> dict[s
         await asyncio.sleep(3)  # the services reconnect within a second, and send the buffered spans
         return row
 
-    with start_cluster(HOMING_TRACE__OTLP=collector.url) as (cluster, logs):
-        row = asyncio.run(run(cluster))
-        texts = [log.read_text() for log in sorted(logs.glob("*.log"))]
+    with start_cluster(HOMING_TRACE__OTLP=collector.url) as (cluster, run_dir):
+        row = asyncio.run(run(BenchCluster(cluster, run_dir)))
+        texts = [log.read_text() for log in sorted((run_dir / "logs").glob("*.log"))]
     services = [text for text in texts if '"service"' in text]
     row["warnings"] = [text.count("does not answer") for text in services]
     row["back"] = [text.count("is back") for text in services]
     row["other_warnings"] = sum(text.count('"level": "warning"') for text in services) - sum(row["warnings"])
     return row
+
+
+readable_spans = ReadableSpans(process_resource({"service.name": "bench"}))
+
+
+def encode(spans: list[Span]) -> bytes:
+    """What the exporting thread does with a slice, but for the request: the stock encoder."""
+    return encode_spans(readable_spans.readable(spans)).SerializeToString()
 
 
 def measure_parts() -> dict[str, float]:
@@ -140,9 +163,8 @@ def measure_parts() -> dict[str, float]:
         "unsampled by a ratio of 1 %": cpu_us(lambda: one_percent.begin(""), 200_000),
         "three spans of the router": cpu_us(record_router_spans, 20_000),
     }
-    encoder, batch = otlp.SpanEncoder({"service.name": "bench"}), spans[-otlp.BATCH :]
-    encode_us = cpu_us(lambda: encoder.encode(batch).SerializeToString(), 200)
-    figures["one span as OTLP"] = encode_us / len(batch)
+    batch = spans[-export_thread.SLICE :]
+    figures["one span as OTLP"] = cpu_us(lambda: encode(batch), 200) / len(batch)
     ratio_0 = Tracer(spans.append, ratio=0.0)
     for name, used, traceparent in (
         ("a push in one process, off", OFF, ""),
@@ -177,7 +199,6 @@ async def measure_one_process(tracer: Tracer, spans: list[Span], traceparent: st
     routed = Routed(feed, fleet, counters(names.ROUTER), tracer)
     feed.session(feed.node("g0"), "u", 1)
     push = CheckedPush(Target(user="u"), "e", b"{}", "", "p", 30.0, 0.0, (), 100, traceparent, 514)
-    encoder = otlp.SpanEncoder({"service.name": "bench"})
     best_us = math.inf
     async with asyncio.TaskGroup() as group:
         fleet.start(group)
@@ -188,8 +209,8 @@ async def measure_one_process(tracer: Tracer, spans: list[Span], traceparent: st
                 report = asyncio.get_running_loop().create_future()
                 routed.start(push, time.monotonic_ns(), report.set_result)
                 await report
-                if len(spans) >= otlp.BATCH:
-                    encoder.encode(spans).SerializeToString()
+                if len(spans) >= export_thread.SLICE:
+                    encode(spans)
                     spans.clear()
             frames.clear()
             best_us = min(best_us, (time.process_time() - started_at) / pushes * 1e6)
@@ -203,13 +224,26 @@ def cpu_us(function: Callable[[], object], number: int) -> float:
     return min(repetitions) / number * 1e6
 
 
-def least_disturbed(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The valid round with the lowest p99. On a busy machine batches are larger, so pushes seem to cost less."""
-    return min([row for row in rows if row["valid"]] or rows, key=lambda row: float(row["p99_ms"]))
+def services_us(row: dict[str, Any]) -> float:
+    """CPU per push of the router and the gateways, microseconds."""
+    return float(row["cpu_us"]["routers"] + row["cpu_us"]["gateways"])
+
+
+def summary(rounds: list[dict[str, Any]], off: list[dict[str, Any]]) -> dict[str, Any]:
+    """One row of the table from its rounds: medians, and the medians of the ratios to *off* in the same round."""
+    figures = {name: median(row["cpu_us"][name] for row in rounds) for name in ("routers", "gateways")}
+    figures |= {name: median(row[name] for row in rounds) for name in ("p50_ms", "p99_ms")}
+    pairs = list(zip(rounds, off, strict=True))
+    return figures | {
+        "cpu_ratio": median(services_us(row) / services_us(other) for row, other in pairs),
+        "p99_ratio": median(row["p99_ms"] / other["p99_ms"] for row, other in pairs),
+        "valid": sum(row["valid"] for row in rounds),
+        **{name: sum(row[name] for row in rounds) for name in ("spans_sent", "spans_lost")},
+    }
 
 
 def measure_rounds(collector: Collector, rate: float, seconds: float, rounds: int) -> dict[str, Any]:
-    """All rows, each from its least disturbed round. Rounds are interleaved: a busy minute affects all rows."""
+    """All rows. Rounds are interleaved: a busy minute affects all rows."""
     rows = {
         "off": ("", "", 1.0),
         "unsampled": ("unsampled", collector.url, 1.0),
@@ -220,20 +254,20 @@ def measure_rounds(collector: Collector, rate: float, seconds: float, rounds: in
     for _ in range(rounds):
         for name, (trace, url, ratio) in rows.items():
             results[name].append(measure(rate, seconds, trace, url, ratio))
-    stopped = measure_stopped(collector, rate, max(seconds, 9.0))
-    return {name: least_disturbed(result) for name, result in results.items()} | {"stopped": stopped}
+    return {name: summary(result, results["off"]) for name, result in results.items()}
 
 
-def print_table(figures: dict[str, Any], parts: dict[str, float]) -> None:
+def print_table(figures: dict[str, Any], stopped: dict[str, Any], parts: dict[str, float]) -> None:
     for name, row in figures.items():
-        used = row["cpu_us"]
         print(
-            f"{name:10} router {used['routers']:6.1f} us  gateways {used['gateways']:6.1f} us  "
-            f"p50 {row['p50_ms']:6.2f} ms  p99 {row['p99_ms']:7.2f} ms  "
-            f"{row['written']} of {row['pushes']} written  {'valid' if row['valid'] else 'INVALID'}"
+            f"{name:10} router {row['routers']:6.1f} us  gateways {row['gateways']:6.1f} us  x{row['cpu_ratio']:.3f}  "
+            f"p50 {row['p50_ms']:6.2f} ms  p99 {row['p99_ms']:7.2f} ms  x{row['p99_ratio']:.2f}  "
+            f"router's spans {row['spans_sent']} exported {row['spans_lost']} lost  {row['valid']} rounds valid"
         )
-    row = figures["stopped"]
-    print(f"stopped    warnings of each service {row['warnings']}, back {row['back']}, others {row['other_warnings']}")
+    print(
+        f"stopped    {stopped['written']} of {stopped['pushes']} written, p99 {stopped['p99_ms']:.2f} ms; warnings of "
+        f"each service {stopped['warnings']}, back {stopped['back']}, others {stopped['other_warnings']}"
+    )
     for name, us in parts.items():
         print(f"alone      {us:7.3f} us  {name}")
 
@@ -249,10 +283,11 @@ def main() -> None:
     parts = measure_parts()
     with start_collector() as collector:
         figures = measure_rounds(collector, arguments.rate, arguments.seconds, arguments.rounds)
+        stopped = measure_stopped(collector, arguments.rate, max(arguments.seconds, 9.0))
     if arguments.json:
-        print(json.dumps(figures | {"alone": parts}))
+        print(json.dumps(figures | {"stopped": stopped, "alone": parts}))
         return
-    print_table(figures, parts)
+    print_table(figures, stopped, parts)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,21 @@ class CollectorUrlParam(click.ParamType[str]):
 COLLECTOR_URL = CollectorUrlParam()
 
 
+class ListenAddressParam(click.ParamType[str]):
+    """An address to listen at, HOST:PORT, an IPv6 address in brackets; port 0 is any free one."""
+
+    name = "address"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        found = re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})", str(value))
+        if found is None or int(found[1]) > 65535:
+            self.fail(f"{value!r} is not an address such as 127.0.0.1:4317", param, ctx)
+        return str(value)
+
+
+LISTEN_ADDRESS = ListenAddressParam()
+
+
 def run_dir(function: F) -> F:
     """--run-dir: the directory in which `up` writes cluster.json."""
     return click.option(

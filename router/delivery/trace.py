@@ -5,6 +5,7 @@ Only a push that is sampled has a `PushTrace`. Times: time.monotonic_ns.
 
 import time
 from collections.abc import Sequence
+from itertools import islice
 
 from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
@@ -125,7 +126,8 @@ def record_batch(tracer: Tracer, traceparent: str, pushes: Sequence[router_pb2.P
     Each push is in the trace of its own caller. The batch is in none of these traces, and links to the callers' spans.
     """
     parents = [tp.checked(push.traceparent) for push in pushes if push.traceparent]
-    links = tuple(parent for parent in parents if tp.sampled(parent) and tp.span_id_of(parent))[: spans.LINKS]
+    sampled = (parent for parent in parents if parent and tracer.samples(parent) and tp.span_id_of(parent))
+    links = tuple(islice(sampled, spans.LINKS))
     context = tracer.begin_if_traced(traceparent) or (tracer.root() if links else None)
     if context is not None:
         attributes = {spans.BATCH_SIZE: len(pushes)}

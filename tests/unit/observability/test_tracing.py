@@ -40,6 +40,12 @@ def test_without_a_parent_the_ratio_decides():
     assert tracer.begin_if_traced("") is None
 
 
+def test_what_the_exporter_refuses_is_not_sampled():
+    tracer = Tracer(ignore, ratio=1.0, seed=1, refuses=lambda: True)
+    assert tracer.begin(SAMPLED) is tracer.begin("") is None
+    assert tracer.begin(UNSAMPLED) is None
+
+
 def test_a_trace_that_is_only_named_has_no_parent():
     context = Tracer(ignore, seed=1).begin(NAMED)
     assert context is not None
@@ -92,8 +98,8 @@ def test_a_bad_ratio(ratio):
 )
 def test_without_a_collector_nothing_of_opentelemetry_is_imported(service, unwanted):
     script = (
-        f"import sys, {service}.__main__; from observability.tracing import *; "
-        "assert set_up(TraceSettings(), None) == (OFF, None); "
+        f"import sys, {service}.__main__; from observability.span_export import *; "
+        "assert set_up(TraceSettings(), None)[0] is OFF; "
         f"print([m for m in sys.modules if m.startswith({unwanted!r})])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

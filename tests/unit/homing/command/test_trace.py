@@ -1,9 +1,13 @@
 """`homing trace`: the drawing, and wrong usage. tests/cluster/test_trace_verb.py uses a stub of Jaeger."""
 
+import sys
+
 import pytest
 from click.testing import CliRunner
 
+from homing.cluster.errors import CommandError
 from homing.command import waterfall
+from homing.command.collected_traces import CompleteTrace
 from homing.command.trace import trace
 from homing.command.up import up
 
@@ -66,6 +70,34 @@ def test_wrong_usage(arguments):
     done = run(*arguments)
     assert done.exit_code == 2
     assert "is not" in done.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], [ID, "--collect"], ["--collect", "--grpc", "4317"], ["--collect", "--http", "h:99999"]]
+)
+def test_wrong_usage_of_the_collector(arguments):
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert "name a trace's ID, or --collect" in done.output or "is not an address such as" in done.output
+
+
+def test_the_collector_draws_what_is_complete(monkeypatch):
+    async def collect(grpc, http, on_ready, show):
+        on_ready(grpc, http)
+        show(CompleteTrace(ID, waterfall.read(TRACE)))
+
+    monkeypatch.setattr("homing.command.trace_collector.collect", collect)
+    done = run("--collect", "--http", "[::1]:0")
+    assert done.exit_code == 0
+    assert "Collecting at http://127.0.0.1:4317 (OTLP over gRPC) and http://[::1]:0 (over HTTP)" in done.output
+    assert f"trace {ID}: 4 spans" in done.output
+
+
+def test_the_collector_without_its_packages(monkeypatch):
+    monkeypatch.setitem(sys.modules, "homing.command.trace_collector", None)
+    error = run("--collect").exception
+    assert isinstance(error, CommandError)
+    assert "pip install 'homing[server]'" in str(error)
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:4317", "http://h", "http://h:99999", "ftp://h:1"])
