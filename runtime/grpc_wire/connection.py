@@ -254,6 +254,7 @@ class Http2Connection:
     def _on_data(self, frame: Frame) -> None:
         size = len(frame.payload)
         self._receive_window.on_received(size)
+        content = frame.content() if frame.flags & frames.PADDED else frame.payload
         state = self._open_stream_of(frame)
         if state is None:
             self._raise_connection_window(size)
@@ -267,7 +268,6 @@ class Http2Connection:
             self._raise_connection_window(size)
             self._stream_error(frame.stream, state, error.code)
             return
-        content = frame.content() if frame.flags & frames.PADDED else frame.payload
         if _wrong_length(state, len(content), end_stream):
             self._stream_error(frame.stream, state, frames.PROTOCOL_ERROR)
             return
@@ -411,6 +411,9 @@ class Http2Connection:
             raise Http2Error(frames.PROTOCOL_ERROR, f"a window for stream {frame.stream}, which is not open")
         state = self._streams.get(frame.stream)
         if state is None:
+            if increment == 0:
+                self._glitch(glitches.RESET)
+                self._reply(frames.rst_stream(frame.stream, code))
             return
         if increment == 0 or self._out.initial_window + state.credit + increment > MAX_WINDOW:
             self._stream_error(frame.stream, state, code)

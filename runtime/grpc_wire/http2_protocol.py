@@ -53,12 +53,16 @@ class Http2Protocol(asyncio.Protocol):
                     if (call := self.calls.get(event.stream)) is not None:
                         call.on_data(event)
                     else:
-                        self.connection.handle_data(event.stream, len(event.data))
+                        self.on_other_data(event)
                 else:
                     self.on_event(event)
         finally:
             self._receiving = False
         self.flush()
+
+    def on_other_data(self, event: DataReceived) -> None:
+        """Data of a stream that has no call, or none any more: nobody keeps it."""
+        self.connection.handle_data(event.stream, len(event.data))
 
     def on_event(self, event: Http2Event) -> None:
         """An event other than data."""

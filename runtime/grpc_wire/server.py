@@ -8,7 +8,7 @@ from typing import Final
 
 from runtime.grpc_wire import frames
 from runtime.grpc_wire.call import Call, NoHandler, StreamHandler
-from runtime.grpc_wire.events import HeadersReceived, HeadersRefused, Http2Event
+from runtime.grpc_wire.events import DataReceived, HeadersReceived, HeadersRefused, Http2Event, StreamReset
 from runtime.grpc_wire.flow import Http2Limits
 from runtime.grpc_wire.header_blocks import HeaderFields
 from runtime.grpc_wire.http2_protocol import Http2Protocol
@@ -40,6 +40,7 @@ class ServerProtocol(Http2Protocol):
         super().__init__(False, server.limits)
         self._server = server
         self._last_stream = 0
+        self._not_grpc: dict[int, HeaderFields] = {}  # the answers to requests that have not ended
         self._quiet_seconds = 0  # without a call and without a byte; before the handshake: all
         self._stuck_seconds = 0  # in which the kernel's buffer was full
 
@@ -81,19 +82,27 @@ class ServerProtocol(Http2Protocol):
         match event:
             case HeadersReceived(stream, headers, end_stream) if stream > self._last_stream:
                 self._last_stream = stream
-                if status := check_grpc(headers):
-                    self._refuse_http(stream, headers, status)
-                else:
+                if (status := check_grpc(headers)) is None:
                     self._open_call(stream, headers, end_stream)
+                else:
+                    self._not_grpc[stream] = _not_grpc(status, headers)
+                    self._answer_not_grpc(stream, end_stream)
             case HeadersReceived(stream):  # trailers, which end the client's side
                 if (call := self.calls.get(stream)) is not None:
                     call.on_half_close()
+                self._answer_not_grpc(stream, True)
             case HeadersRefused(stream):
                 self._last_stream = stream
                 text = f"headers above {self.connection.limits.max_header_list} bytes"
                 self._refuse(Call(self, stream, client=False), StreamEnded(RESOURCE_EXHAUSTED, text))
             case _:
+                if isinstance(event, StreamReset):
+                    self._not_grpc.pop(event.stream, None)
                 super().on_event(event)
+
+    def on_other_data(self, event: DataReceived) -> None:
+        super().on_other_data(event)
+        self._answer_not_grpc(event.stream, event.end_stream)
 
     def _open_call(self, stream: int, headers: HeaderFields, end_stream: bool) -> None:
         call = Call(self, stream, client=False, request_headers=headers)
@@ -113,14 +122,20 @@ class ServerProtocol(Http2Protocol):
         call.handler = NoHandler()
         call.end(how.status, how.message)
 
-    def _refuse_http(self, stream: int, headers: HeaderFields, status: int) -> None:
-        """Answer a request that is not gRPC as HTTP does."""
-        fields = [(b":status", b"%d" % status), (b"content-type", b"text/plain")]
-        fields += [(b"allow", b"POST")] if status == 405 else []
-        self.connection.send_headers(stream, [*fields, (b"content-length", b"%d" % len(NOT_GRPC))])
-        if (b":method", b"HEAD") not in headers:
-            self.connection.send_data(stream, NOT_GRPC)
-        self.connection.end_stream(stream)
+    def _answer_not_grpc(self, stream: int, ended: bool) -> None:
+        """Answer a request that is not gRPC once it has ended, as HTTP servers do."""
+        if ended and (fields := self._not_grpc.pop(stream, None)) is not None:
+            self.connection.send_headers(stream, fields)
+            if fields[-1][1] != b"0":
+                self.connection.send_data(stream, NOT_GRPC)
+            self.connection.end_stream(stream)
+
+
+def _not_grpc(status: int, request: HeaderFields) -> HeaderFields:
+    """The headers of the answer to a request that is not gRPC; the last is the length of its body."""
+    size = 0 if (b":method", b"HEAD") in request else len(NOT_GRPC)
+    allow = [(b"allow", b"POST")] if status == 405 else []
+    return [(b":status", b"%d" % status), (b"content-type", b"text/plain"), *allow, (b"content-length", b"%d" % size)]
 
 
 class GrpcServer:

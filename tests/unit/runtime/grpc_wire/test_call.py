@@ -374,6 +374,10 @@ async def test_a_request_that_is_not_grpc_is_told_so(method: bytes, status: byte
     pair = Pair()
     fields = [(b":method", method), (b":scheme", b"http"), (b":path", b"/")]
     stream = pair.client.connection.open_stream(fields)
+    pair.client.connection.send_data(stream, b"body")
+    pair.client.flush()
+    pair.server.data_received(pair.near_transport.take())
+    assert pair.far_transport.take() == b""  # it is answered once it has ended
     answered: list[Http2Event] = []
     pair.client.on_event = answered.append  # type: ignore[method-assign]
     pair.client.connection.end_stream(stream)
@@ -383,6 +387,17 @@ async def test_a_request_that_is_not_grpc_is_told_so(method: bytes, status: byte
     answered += pair.client.connection.receive_data(sent)
     assert (b":status", status) in answered[0].headers
     assert (NOT_GRPC in sent) == (method != b"HEAD")
+
+
+async def test_a_request_that_is_not_grpc_may_end_with_trailers_or_a_reset() -> None:
+    pair = Pair()
+    fields = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/")]
+    connection = pair.client.connection
+    connection.reset_stream(connection.open_stream(fields), frames.CANCEL)
+    connection.end_stream(connection.open_stream(fields), [(b"some", b"trailer")])
+    pair.client.flush()
+    pair.server.data_received(pair.near_transport.take())
+    assert pair.far_transport.take().count(NOT_GRPC) == 1
 
 
 async def test_headers_that_are_too_large_end_the_call_with_a_status() -> None:
