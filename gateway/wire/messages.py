@@ -172,6 +172,11 @@ class MessageReader:
         return len(self._message)
 
     @property
+    def missing(self) -> int:
+        """Payload bytes that the open frame lacks; at most 0 within a frame's head."""
+        return self._left
+
+    @property
     def arrived(self) -> int:
         """Bytes of the open message that have arrived."""
         return self._size - max(0, self._left)

@@ -1,8 +1,11 @@
 """Shell: one WebSocket on one transport. Drives `messages.receive`, answers pings, closes as RFC 6455 §7 asks.
 
 Per connection there is this object and its transport, nothing else: no task, no queue, and a timer only while closing.
-Writes go straight to the transport. uvloop tries the socket within `write`, and with a high-water mark of zero it calls
-`pause_writing`, still within `write`, exactly when the kernel did not take everything, `resume_writing` when it has.
+Writes go straight to the transport. uvloop tries the socket within `write`, and with a high-water mark of one byte it
+calls `pause_writing`, still within `write`, when the kernel did not take everything, `resume_writing` when it has.
+
+An iteration of the loop handles a bounded part of what one client has sent; the rest waits for the next one, and the
+socket is not read meanwhile: however much a client sends, the others are served.
 """
 
 import asyncio
@@ -30,6 +33,8 @@ from gateway.wire.uploads import UploadRules
 CLOSE_SECONDS = 5.0  # for the client to answer a close frame (docs/promises.md, row 50)
 MAX_CONTROLS = 20  # pings and pongs a second; past it the connection ends (docs/promises.md, row 51)
 
+MESSAGES_PER_ITERATION = 64
+BYTES_PER_ITERATION = 16 * 1024  # that may be many small frames; a large message's payload is taken whole
 BYTES_PER_SECOND = 4096  # of an unfinished message, each of which gives it one second more
 BYTES_ACKED = 120  # where the kernel's struct tcp_info has tcpi_bytes_acked, an unsigned 64-bit number
 
@@ -93,7 +98,7 @@ class WebSocketTransport(asyncio.Protocol):
         self._reader: MessageReader | None = None
         self._unfinished_since = 0.0  # when the reader's message began, loop time
         self._message_deadline = False  # one is set
-        self._held: list[Event] | None = None  # read, but not delivered while reading is paused
+        self._held: tuple[list[Event], bytes] | None = None  # not delivered, and not read, for now
         self._paused = False  # by the handler
         self._upload_held = False  # by the node's budget for unfinished messages
         self._blocked = False  # the kernel has not taken everything
@@ -104,7 +109,7 @@ class WebSocketTransport(asyncio.Protocol):
         self._close_sent: tuple[int, str] | None = None  # this side's, if it was the first
         self._second = 0  # the second in which controls are counted
         self._controls = 0
-        transport.set_write_buffer_limits(high=0)  # `pause_writing` is then called at the first byte that is left
+        transport.set_write_buffer_limits(high=1, low=0)  # not 0: an empty TLS transport would be called full
 
     def open(self, answer: bytes, behind: bytes) -> None:
         """Begin: `answer` is the handshake's, `behind` are the bytes that came behind its request."""
@@ -188,13 +193,19 @@ class WebSocketTransport(asyncio.Protocol):
     # From the socket (asyncio.Protocol) -----------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        if self._stage < _ENDING:
-            before = self._reader
-            events, self._reader = receive(data, before, self._rules.limits)
-            if before is not None or self._reader is not None:
-                self._track_unfinished(before is None or any(map(_ends_message, events)))
-            if events:
-                self._deliver(events)
+        if self._stage >= _ENDING:
+            return
+        if self._held is not None:  # earlier bytes wait
+            self._held = self._held[0], self._held[1] + data
+            return
+        before, later = self._reader, b""
+        if len(data) > BYTES_PER_ITERATION and (before is None or before.missing < len(data)):
+            data, later = data[:BYTES_PER_ITERATION], data[BYTES_PER_ITERATION:]
+        events, self._reader = receive(data, before, self._rules.limits)
+        if before is not None or self._reader is not None:
+            self._track_unfinished(before is None or any(map(_ends_message, events)))
+        if events or later:
+            self._deliver(events, later)
 
     def pause_writing(self) -> None:
         self._blocked = True
@@ -238,11 +249,12 @@ class WebSocketTransport(asyncio.Protocol):
 
     # Between the two ------------------------------------------------------------------------------------------------
 
-    def _deliver(self, events: list[Event]) -> None:
+    def _deliver(self, events: list[Event], later: bytes) -> None:
+        """Tell the handler. `later`: bytes behind the events, for the next iteration of the loop."""
         try:
             for index, event in enumerate(events):
-                if self._paused:
-                    self._held = events[index:]
+                if self._paused or index == MESSAGES_PER_ITERATION:
+                    self._hold(events[index:], later)
                     return
                 if type(event) is MessageReceived:
                     if self._stage == _OPEN:
@@ -251,6 +263,15 @@ class WebSocketTransport(asyncio.Protocol):
                     self._on_control(event)
         except Exception:
             self._fail("on_message")
+        if later:
+            self._hold([], later)
+
+    def _hold(self, events: list[Event], later: bytes) -> None:
+        """Go on with these in the next iteration of the loop, or when the handler resumes reading."""
+        self._held = events, later
+        if not self._paused and not self._transport.is_closing():
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._resume_delivery)
 
     def _on_control(self, event: Event) -> None:
         match event:
@@ -357,14 +378,19 @@ class WebSocketTransport(asyncio.Protocol):
     def continue_upload(self) -> None:
         """There is room for this message again."""
         self._upload_held = False
-        if not self._paused and self._stage != _GONE and not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._resume_delivery()
 
     def _resume_delivery(self) -> None:
+        """Go on with what is held, then with the socket. Whoever has paused reading calls this when it resumes."""
+        if self.reading_paused:
+            return
         held, self._held = self._held, None
-        if held:
-            self._deliver(held)
-        if not self.reading_paused and self._stage != _GONE and not self._transport.is_closing():
+        if held is not None and held[0]:
+            self._deliver(*held)
+        elif held is not None:
+            self.data_received(held[1])
+        done = self._held is None and not self.reading_paused
+        if done and self._stage != _GONE and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def _fail(self, where: str) -> None:

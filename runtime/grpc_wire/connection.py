@@ -32,7 +32,8 @@ from runtime.grpc_wire.request_rules import content_length, malformed_request, m
 MAX_REPLIES: Final = 1000  # acknowledgements and resets that wait for a peer that does not read
 MAX_STREAM: Final = 0x7FFFFFFF
 WORK_PER_CALL: Final = 1000  # units of work in one call of `receive_data`; one is some microseconds
-HEADERS_WORK: Final = 20  # of a request: its fields, its call, its answer
+HEADERS_WORK: Final = 20  # of a request: its call, its answer
+FIELD_WORK: Final = 2
 CLOSED_STREAMS: Final = 1000  # that are remembered: what comes on them late is told from what never may
 
 
@@ -54,6 +55,7 @@ class Http2Connection:
         self._reservations = Reservations(limits.unfinished)
         self._goaway_sent = self._failed = False
         self._replies = 0  # in `_out`
+        self._work = 0  # left in this call of `receive_data`
         self._glitches = GlitchBudget(limits.glitches)
         self._events: list[Http2Event] = []
         self._out = Outbound()
@@ -226,13 +228,11 @@ class Http2Connection:
         return events
 
     def _process_frames(self) -> None:
-        work = WORK_PER_CALL
+        self._work = WORK_PER_CALL
         while (frame := self._reader.next_frame()) is not None:
             self._on_frame(frame)
-            work -= 1 + (len(frame.payload) >> 10)
-            if frame.type == frames.HEADERS:
-                work -= HEADERS_WORK
-            if work < 0:
+            self._work -= 1 + (len(frame.payload) >> 10)
+            if self._work < 0:
                 self.has_unprocessed = True
                 return
 
@@ -285,6 +285,7 @@ class Http2Connection:
         if block is None:
             return
         headers, end_stream = block
+        self._work -= HEADERS_WORK + FIELD_WORK * len(headers)
         if not self._client and frame.stream > self._last_stream and frame.stream % 2:
             self._on_request(frame.stream, headers, end_stream)
         elif (state := self._open_stream_of(frame)) is not None:
@@ -294,12 +295,13 @@ class Http2Connection:
         self._last_stream = stream
         if self._goaway_sent or len(self._streams) >= self.limits.max_concurrent_streams:
             self._closed[stream] = True
-            self._glitch(glitches.RESET)
+            self._glitch(glitches.RESET + len(headers) // glitches.FIELDS)
             self._reply(frames.rst_stream(stream, frames.REFUSED_STREAM))
             return
         state = self._streams[stream] = StreamState(self.limits.stream_window)
         length = content_length(headers)
         if malformed_request(headers) or length is None:
+            self._glitch(len(headers) // glitches.FIELDS)
             self._stream_error(stream, state, frames.PROTOCOL_ERROR)
             return
         state.content_length = length

@@ -13,6 +13,7 @@ from typing import Final
 PER_SECOND: Final = 100  # refilled by time
 FRAME: Final = 1  # the cost of a useless frame
 RESET: Final = 10  # the cost of a stream that was opened for nothing; refilled by one that is answered
+FIELDS: Final = 32  # fields of a header block that was refused cost one more
 USEFUL_CHUNK: Final = 1024  # bytes of DATA that a window allows at once: more of them refill what the window cost
 SMALL_DATA: Final = 16  # bytes of a DATA frame that ends nothing: fewer are useless
 WINDOW_UPDATES: Final = 3  # refilled by data that we send: its receiver may update two windows

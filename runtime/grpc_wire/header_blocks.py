@@ -1,5 +1,6 @@
 """Core: field blocks (RFC 7541): the peer's are decoded by the hpack library, ours are literals that need no table."""
 
+import re
 from functools import lru_cache
 from typing import Final
 
@@ -11,6 +12,7 @@ from runtime.grpc_wire.frames import Frame, Http2Error
 HeaderFields = list[tuple[bytes, bytes]]
 
 MAX_BLOCK: Final = 256 * 1024  # bytes of one block, encoded and decoded: what is read so that only its call ends
+_MANY_TABLE_SIZES = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*[\x00-\x7f]){3}")  # RFC 7541 §4.2 allows two
 _SHORT: Final = 64  # bytes of a value
 _TABLE_SIZE_0: Final = b"\x20"  # a dynamic table of size 0 is within any limit of the peer (RFC 7541 §4.2)
 
@@ -51,6 +53,8 @@ class HeaderBlockReader:
         if self.incomplete:
             return None
         block, self._block = bytes(self._block), bytearray()
+        if _MANY_TABLE_SIZES.match(block):
+            raise Http2Error(frames.COMPRESSION_ERROR, "more than two table sizes at the start of a header block")
         try:
             fields = [(bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)]
         except OversizedHeaderListError:

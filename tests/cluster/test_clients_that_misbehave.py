@@ -12,6 +12,7 @@ import websockets
 
 from tests.support.calls import push
 from tests.support.cluster import Cluster, connect
+from tests.support.frames import frame
 from tests.support.heads import head
 
 pytestmark = pytest.mark.timeout(60)
@@ -99,3 +100,22 @@ async def test_row_53_who_never_reads_is_queued_then_dropped_then_closed_and_del
             while dict((await router.Push(push(user="slow"))).report.counts) != {"OFFLINE": 1}:
                 await asyncio.sleep(0.05)
         assert dict((await router.Push(push(file="doc"))).report.counts) == {"WRITTEN": 1}
+
+
+async def test_a_client_that_floods_small_messages_holds_up_nobody(one: Cluster) -> None:
+    """All of it is valid. It came at 3 MB a second once, and others' pings took 6 s (issue 10, D2)."""
+    gateway = one.gateways[0]
+    async with connect(one, gateway, "flood") as flooding, connect(one, gateway, "ada") as quiet:
+        flood, other = flooding.connection, quiet.connection
+        acks = frame(b'{"type":"ack","ack":7}') * 100_000
+        waits, until = [], time.monotonic() + 2
+        while time.monotonic() < until:
+            if not flood.transport.get_write_buffer_size():
+                flood.transport.write(acks)
+            began = time.monotonic()
+            await (await other.ping())
+            waits.append(time.monotonic() - began)
+            await asyncio.sleep(0.1)  # more than 20 pings a second are too many
+        assert flood.close_code is None  # not cut: nothing of it is wrong
+        flood.transport.abort()
+    assert max(waits) < 0.5

@@ -39,7 +39,7 @@ class MemoryTransport(asyncio.Transport):
         return len(self.kept)
 
     def set_write_buffer_limits(self, high=None, low=None) -> None:
-        assert high == 0
+        assert high == 1
 
     def pause_reading(self) -> None:
         self.reading = False

@@ -12,7 +12,7 @@ from gateway.wire.frames import close_frame, ping_frame, pong_frame, text_frame
 from gateway.wire.messages import MessageLimits
 from gateway.wire.unfinished import UnfinishedMessages
 from gateway.wire.uploads import UploadRules
-from gateway.wire.websocket import WebSocketTransport
+from gateway.wire.websocket import MESSAGES_PER_ITERATION, WebSocketTransport
 from tests.support.frames import frame, goodbye
 from tests.support.transport import MemoryTransport
 
@@ -273,6 +273,38 @@ async def test_a_paused_peer_hears_nothing_until_it_wants_to(rig):
     await loop_turn()
     assert rig.handler.received == ["opened", "a", "b", "c"]
     assert rig.transport.reading
+
+
+async def test_many_small_messages_are_heard_in_several_iterations_of_the_loop(rig):
+    messages = [b"%06d" % number for number in range(3 * MESSAGES_PER_ITERATION)]
+    rig.receive(b"".join(map(frame, messages)))
+    assert len(rig.handler.received) == 1 + MESSAGES_PER_ITERATION
+    assert not rig.transport.reading
+    rig.receive(frame(b"last"))  # what an eager transport had read already
+    while not rig.transport.reading:
+        await loop_turn()
+    assert rig.handler.received[1:] == [message.decode() for message in messages] + ["last"]
+
+
+async def test_a_large_read_is_parsed_in_pieces_but_a_payload_is_not(rig, monkeypatch):
+    monkeypatch.setattr(websocket, "BYTES_PER_ITERATION", 100)
+    rig.receive(frame(b"x" * 900)[:150])
+    assert not rig.transport.reading
+    while not rig.transport.reading:
+        await loop_turn()
+    rig.receive(frame(b"x" * 900)[150:500])
+    assert rig.transport.reading
+    rig.receive(frame(b"x" * 900)[500:] + frame(b"y"))
+    while not rig.transport.reading:
+        await loop_turn()
+    assert [one for one in rig.handler.received[1:] if one != "partial"] == ["x" * 900, "y"]
+
+
+async def test_a_client_that_goes_while_its_messages_wait(rig):
+    rig.receive(frame(b"x") * 3 * MESSAGES_PER_ITERATION)
+    rig.transport.lose()
+    await loop_turn()
+    assert rig.handler.received[1 + MESSAGES_PER_ITERATION :] == [(1006, "")]
 
 
 async def test_closing_a_paused_connection_reads_on_for_the_goodbye(rig):

@@ -106,6 +106,7 @@ def test_a_wrong_preface_or_wrong_settings(data: bytes, code: int) -> None:
         (frame(frames.HEADERS, frames.END_HEADERS, 2, encode_headers(REQUEST)), frames.PROTOCOL_ERROR),
         (frame(frames.HEADERS, frames.END_HEADERS, 0, encode_headers(REQUEST)), frames.PROTOCOL_ERROR),
         (frame(frames.HEADERS, frames.END_HEADERS, 3, b"\xff\xff\xff\xff\xff"), frames.COMPRESSION_ERROR),
+        (frame(frames.HEADERS, frames.END_HEADERS, 3, b"\x3f\xe1\x1f\x20\x20"), frames.COMPRESSION_ERROR),
         (frame(frames.HEADERS, 0, 3) + frame(frames.PING, 0, 0, b"8 bytes."), frames.PROTOCOL_ERROR),
         (frame(frames.HEADERS, 0, 3) + frame(frames.CONTINUATION, 0, 5, b"x"), frames.PROTOCOL_ERROR),
         (frame(frames.HEADERS, 0, 3) + frame(frames.CONTINUATION, 0, 3), frames.ENHANCE_YOUR_CALM),

@@ -144,6 +144,13 @@ def test_streams_that_are_refused_are_counted() -> None:
     check_connection_error(side, opened(15), frames.ENHANCE_YOUR_CALM)
 
 
+def test_a_malformed_request_of_many_fields_costs_more() -> None:
+    side = server(Http2Limits(glitches=200))
+    fields = [*REQUEST, *[(b"", b"")] * 4000]
+    assert side.receive_data(opened(3, fields)) == [StreamReset(3, frames.PROTOCOL_ERROR)]
+    check_connection_error(side, opened(5, fields), frames.ENHANCE_YOUR_CALM)
+
+
 # Bytes
 
 
