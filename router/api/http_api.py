@@ -20,6 +20,7 @@ from router.caller import Authenticate, Caller
 from router.push import CallRefused, invalid_argument
 from runtime.process.browser_requests import refuse_pages
 from runtime.process.http_listener import HttpListener
+from runtime.process.request_bodies import BodyRefused, RequestBodies, TooManyBodies
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ class HttpApi:
         """`authenticate`: each request's caller, from its `web.Request`. `hosts`, `origins`: as of `refuse_pages`."""
         self._calls = calls
         self._authenticate = authenticate
-        application = web.Application(client_max_size=MAX_BODY, middlewares=[refuse_pages(hosts, origins)])
+        self._bodies = RequestBodies(MAX_BODY)
+        application = web.Application(middlewares=[refuse_pages(hosts, origins)])
         for name, kind, method in self._unary_calls():
             application.router.add_post(f"/v1/{name}", _with_errors(self._unary(kind, method)))
         application.router.add_post("/v1/push:batch", _with_errors(self._push_batch))
@@ -81,7 +83,7 @@ class HttpApi:
     def _unary(self, kind: type[Q], method: Callable[[Caller, Q], Awaitable[Message]]) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
             caller = self._authenticate(request)
-            message = json_mapping.decode(await request.read(), kind())
+            message = json_mapping.decode(await self._bodies.read(request), kind())
             if isinstance(message, router_pb2.PushRequest):
                 message.traceparent = _traceparent(request) or message.traceparent
             return _json(json_mapping.encode(await method(caller, message)))
@@ -91,7 +93,7 @@ class HttpApi:
     async def _push_batch(self, request: web.Request) -> web.StreamResponse:
         """A PushStream of one message: one request, all its reports."""
         caller = self._authenticate(request)
-        items = json_mapping.decode_batch(await request.read())
+        items = json_mapping.decode_batch(await self._bodies.read(request))
         if len(items) > BATCH_PUSHES:
             raise invalid_argument("pushes", f"{len(items)} of them; at most {BATCH_PUSHES}")
         pushes = [item for item in items if isinstance(item, router_pb2.PushRequest)]
@@ -136,8 +138,10 @@ def _with_errors(handler: Handler) -> Handler:
             return await handler(request)
         except CallRefused as refused:
             return _error(refused)
-        except web.HTTPRequestEntityTooLarge:
-            return _error(invalid_argument("body", f"more than {MAX_BODY} bytes"))
+        except TooManyBodies as refused:
+            return _error(CallRefused("RESOURCE_EXHAUSTED", str(refused), retry_after=1))
+        except BodyRefused as refused:
+            return _error(invalid_argument("body", str(refused)))
         except (ConnectionError, asyncio.CancelledError):
             raise  # the caller has disconnected
         except Exception:

@@ -159,13 +159,13 @@ class GrpcServer:
         self._server = await loop.create_server(
             lambda: ServerProtocol(self), host, port, ssl=tls, ssl_handshake_timeout=timeout
         )
-        self._next_second = loop.call_later(1.0, self._on_second)
+        self._next_second = loop.call_later(1.0, self._on_second, loop.time() + 1.0)
         return int(self._server.sockets[0].getsockname()[1])
 
-    def _on_second(self) -> None:
+    def _on_second(self, now: float) -> None:
         for connection in list(self._connections):
             connection.on_second()
-        self._next_second = asyncio.get_running_loop().call_later(1.0, self._on_second)
+        self._next_second = asyncio.get_running_loop().call_at(now + 1.0, self._on_second, now + 1.0)
 
     def on_connected(self, connection: ServerProtocol) -> None:
         """A connection is open."""
