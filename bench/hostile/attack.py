@@ -28,7 +28,7 @@ class Attack(NamedTuple):
     kind: str
     run: RunAttack
     source: str = ""  # the CVE that it repeats
-    memory_mib: int = 64
+    memory_mib: int = 96
     must_find: str = ""  # in the result of `run`
     least_seconds: float = 0.0  # it takes no less
     port: str = "grpc"

@@ -3,8 +3,8 @@
 It must still serve. A bystander's slowest call may take twice what it takes beside grpcio, and `FLOOR_MS` more: on two
 cores, which the attack, the bystander, the gateway and others share with it, a server that nobody attacks shows 100 ms
 and more now and then, and a push passes a gateway that grpcio's does not. No call may fail that does not beside grpcio.
-The memory may grow by the attack's bound: 64 MiB, which is the window of a connection (16 MiB), one message of the
-largest size (16 MiB), and the same again for copies of both while they are taken apart.
+The memory may grow by the attack's bound: 96 MiB, which is what a router announces that one connection may send before
+it is answered (62.5 MiB on 1,000 streams, and 16 MiB of larger messages), and 16 MiB of answers that are not read.
 """
 
 from collections.abc import Mapping
