@@ -219,7 +219,8 @@ class Http2Connection:
         try:
             self._reader.feed(data)
             self._process_frames()
-            self._resume()
+            if self._out.may_resume:
+                self._resume()
         except Http2Error as error:
             self._failed = True
             last_stream = 0 if self._client else self._last_stream
@@ -229,23 +230,20 @@ class Http2Connection:
 
     def _process_frames(self) -> None:
         self._work = WORK_PER_CALL
-        while (frame := self._reader.next_frame()) is not None:
-            self._on_frame(frame)
+        next_frame, blocks = self._reader.next_frame, self._blocks
+        while (frame := next_frame()) is not None:
+            if blocks.incomplete and frame.type != frames.CONTINUATION:
+                raise Http2Error(frames.PROTOCOL_ERROR, "a header block was interrupted")
+            if not self.settings_received and frame.type != frames.SETTINGS:
+                raise Http2Error(frames.PROTOCOL_ERROR, "the first frame must be SETTINGS")
+            _FRAME_HANDLERS.get(frame.type, Http2Connection._on_unknown)(self, frame)
             self._work -= 1 + (len(frame.payload) >> 10)
             if self._work < 0:
                 self.has_unprocessed = True
                 return
 
-    def _on_frame(self, frame: Frame) -> None:
-        if self._blocks.incomplete and frame.type != frames.CONTINUATION:
-            raise Http2Error(frames.PROTOCOL_ERROR, "a header block was interrupted")
-        if not self.settings_received and frame.type != frames.SETTINGS:
-            raise Http2Error(frames.PROTOCOL_ERROR, "the first frame must be SETTINGS")
-        handler = _FRAME_HANDLERS.get(frame.type)
-        if handler is not None:
-            handler(self, frame)
-        else:
-            self._glitch(glitches.FRAME)  # an unknown type, which must be ignored (RFC 9113 §4.1)
+    def _on_unknown(self, frame: Frame) -> None:
+        self._glitch(glitches.FRAME)  # an unknown type must be ignored (RFC 9113 §4.1)
 
     def _glitch(self, cost: int) -> None:
         if not self._glitches.spend(cost) and not self._client:
@@ -299,19 +297,31 @@ class Http2Connection:
             self._reply(frames.rst_stream(stream, frames.REFUSED_STREAM))
             return
         state = self._streams[stream] = StreamState(self.limits.stream_window)
+        if not self._blocks.remembered and not self._accept_request(stream, state, headers, end_stream):
+            return
+        self._events.append(HeadersReceived(stream, headers, end_stream))
+        if end_stream:
+            self._on_remote_closed(stream, state)
+
+    def _accept_request(self, stream: int, state: StreamState, headers: HeaderFields, end_stream: bool) -> bool:
+        """Whether its headers are well-formed and not too large. If not, its stream is reset or refused."""
         length = content_length(headers)
         if malformed_request(headers) or length is None:
             self._glitch(len(headers) // glitches.FIELDS)
             self._stream_error(stream, state, frames.PROTOCOL_ERROR)
-            return
+            return False
         state.content_length = length
         if end_stream and _wrong_length(state, 0, end_stream):
             self._stream_error(stream, state, frames.PROTOCOL_ERROR)
-            return
-        large = header_list_size(headers) > self.limits.max_header_list
-        self._events.append(HeadersRefused(stream) if large else HeadersReceived(stream, headers, end_stream))
-        if end_stream:
-            self._on_remote_closed(stream, state)
+            return False
+        if header_list_size(headers) > self.limits.max_header_list:
+            self._events.append(HeadersRefused(stream))
+            if end_stream:
+                self._on_remote_closed(stream, state)
+            return False
+        if length < 0:
+            self._blocks.remember()
+        return True
 
     def _on_more_headers(self, stream: int, state: StreamState, headers: HeaderFields, end_stream: bool) -> None:
         """A response, or trailers."""

@@ -30,6 +30,11 @@ class Outbound:
         self._blocked: dict[int, StreamState] = {}  # streams with queued data whose own window is used up
         self._ready: dict[int, StreamState] = {}  # those that wait for the connection's window, or for `resume`
 
+    @property
+    def may_resume(self) -> bool:
+        """Whether data waits that `resume` may send."""
+        return bool(self._ready)
+
     def take(self) -> bytes:
         """The bytes to write now."""
         data, self._frames, self.unwritten = b"".join(self._frames), [], 0
