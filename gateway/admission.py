@@ -87,6 +87,9 @@ class Admission:
         if session.stage is Stage.CLOSED or self._registration.current is not incarnation:
             self._lifecycle.end(session, None, 1006, "")
             return self._refuse("this gateway has just lost its place in the registry; connect again")
+        if not self._open:  # it was closed meanwhile: a drain waits for those that are in, and asks them to reconnect
+            self._lifecycle.end(session, None, 1006, "")
+            return self._refuse("this gateway takes no new clients now; connect again")
         if connected is not None:
             connected()
         return session

@@ -49,6 +49,19 @@ async def test_a_session_of_an_incarnation_that_is_over_does_not_enter(rig: Gate
     assert rig.counters.incarnations_lost == 1
 
 
+async def test_a_client_that_is_being_registered_when_the_drain_begins_does_not_enter(rig: GatewayRig) -> None:
+    rig.barrier.opened("router", 0)
+    entering = asyncio.ensure_future(rig.authentication.enter(ARRIVAL))
+    while not rig.barrier.waiting():
+        await asyncio.sleep(0)
+    rig.admission.close()
+    rig.barrier.acknowledged("router", 10)
+    refusal = await entering
+    assert isinstance(refusal, Refusal)
+    assert refusal.status == 503
+    assert not rig.index.sessions
+
+
 async def test_too_many_files_at_once_are_refused(rig: GatewayRig) -> None:
     refusal = await rig.authentication.enter(Arrival(JSON, identity("ada", "*"), ("a", "b", "c", "d"), ADDRESS))
     assert isinstance(refusal, Refusal)
