@@ -157,6 +157,7 @@ SHELLS = {
     "runtime.process.lifecycle",
     "runtime.process.logs",
     "runtime.process.ready",
+    "runtime.process.request_bodies",
     "runtime.process.task_group",
 }
 """Modules that wait, write, read a clock or speak to a server. Everything else below the services is core."""

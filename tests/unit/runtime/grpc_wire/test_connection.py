@@ -5,7 +5,7 @@ from struct import pack
 import pytest
 
 from runtime.grpc_wire import frames
-from runtime.grpc_wire.connection import MAX_REPLIES, Http2Connection
+from runtime.grpc_wire.connection import Http2Connection
 from runtime.grpc_wire.events import (
     ConnectionFailed,
     DataReceived,
@@ -17,6 +17,7 @@ from runtime.grpc_wire.events import (
 from runtime.grpc_wire.flow import Http2Limits
 from runtime.grpc_wire.frames import frame
 from runtime.grpc_wire.header_blocks import encode_headers
+from runtime.grpc_wire.sending_side import MAX_REPLIES
 from runtime.grpc_wire.status import RESPONSE_HEADERS, request_headers
 
 REQUEST = request_headers("/x.Y/Z", "host:1")

@@ -5,7 +5,7 @@ from struct import pack
 
 import pytest
 
-from runtime.grpc_wire import connection, frames, glitches
+from runtime.grpc_wire import connection, frames, glitches, sending_side
 from runtime.grpc_wire.connection import Http2Connection
 from runtime.grpc_wire.events import ConnectionFailed, DataReceived, HeadersReceived, HeadersRefused, StreamReset
 from runtime.grpc_wire.flow import Http2Limits, Reservations
@@ -298,7 +298,7 @@ def test_a_lower_stream_is_refused() -> None:
 def test_closed_streams_are_remembered_up_to_a_bound() -> None:
     side = Http2Connection(False, Http2Limits())
     side.receive_data(frames.PREFACE + NO_SETTINGS)
-    for stream in range(1, 2 * connection.CLOSED_STREAMS + 3, 2):
+    for stream in range(1, 2 * sending_side.CLOSED_STREAMS + 3, 2):
         side.receive_data(opened(stream, flags=frames.END_STREAM))
         side.end_stream(stream, [])
         side.data_to_send()
@@ -313,5 +313,5 @@ def test_a_client_keeps_to_the_server_s_streams_and_to_the_numbers_there_are() -
     assert not side.can_open_stream
     side.reset_stream(stream, frames.CANCEL)
     assert side.can_open_stream
-    side._last_stream = connection.MAX_STREAM
+    side._last_stream = sending_side.MAX_STREAM
     assert not side.can_open_stream
