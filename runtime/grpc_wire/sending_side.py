@@ -63,11 +63,6 @@ class SendingSide:
         """As a client: whether the peer allows another stream now."""
         return len(self._streams) < self.max_streams and self._last_stream < MAX_STREAM
 
-    @property
-    def exhausted(self) -> bool:
-        """As a client: whether no stream can be opened any more: their numbers are used up."""
-        return self._last_stream >= MAX_STREAM
-
     def open_stream(self, headers: HeaderFields) -> int:
         """Open a stream, as a client. The result is its id."""
         self._last_stream += 2

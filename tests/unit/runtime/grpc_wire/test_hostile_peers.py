@@ -315,3 +315,18 @@ def test_a_client_keeps_to_the_server_s_streams_and_to_the_numbers_there_are() -
     assert side.can_open_stream
     side._last_stream = sending_side.MAX_STREAM
     assert not side.can_open_stream
+
+
+def test_a_refused_request_may_have_ended_with_its_headers() -> None:
+    side = server()
+    large = [*REQUEST, (b"x", b"v" * 70_000)]
+    assert side.receive_data(opened(3, large, frames.END_STREAM)) == [HeadersRefused(3)]
+    side.end_stream(3, [])
+    assert [kind for kind, stream, _ in answers(side) if stream == 3] == [frames.HEADERS]
+
+
+def test_a_waiting_message_that_does_not_fit_yet_waits_on() -> None:
+    shared = Reservations(10)
+    assert [shared.take(1, 5), shared.take(3, 5), shared.take(5, 8)] == [True, True, False]
+    assert shared.release(1) == []
+    assert shared.release(3) == [(5, 8)]
