@@ -9,6 +9,7 @@ import contextlib
 import shlex
 import signal
 import sys
+from asyncio import IncompleteReadError, LimitOverrunError, StreamReader
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
 
@@ -16,6 +17,7 @@ HOMING = [sys.executable, "-P", "-m", "homing"]
 LISTEN = ["listen", "--user", "ada", "--file", "notes"]
 PUSH = ["push", "--file", "notes", "--event", "hello", "--data", '{"text": "hi"}']
 LINE_TIMEOUT = 60.0  # seconds
+SHOWN = 2000  # characters of a line that are printed: a pushed picture is one line of a megabyte
 
 
 class ProcessEnded(Exception):
@@ -37,11 +39,27 @@ async def running(*verb: str) -> AsyncIterator[Process]:
             await process.communicate()
 
 
+async def read_line(stream: StreamReader) -> str:
+    """The next line, of any length, cut to SHOWN characters; "" at the end of the stream."""
+    kept = b""
+    while True:
+        try:
+            line = await stream.readuntil(b"\n")
+        except IncompleteReadError as error:
+            line = error.partial
+        except LimitOverrunError as error:
+            part = await stream.readexactly(error.consumed)
+            kept = kept or part
+            continue
+        text = (kept or line).decode(errors="replace")
+        return text if len(text) <= SHOWN else f"{text[:SHOWN]} ...\n"
+
+
 async def print_until(process: Process, text: str, prefix: str) -> None:
     """Print a command's output up to the line that contains `text`. ProcessEnded: no such line."""
     assert process.stdout is not None
     async with asyncio.timeout(LINE_TIMEOUT):
-        while line := (await process.stdout.readline()).decode():
+        while line := await read_line(process.stdout):
             print(f"{prefix} {line}", end="", flush=True)
             if text in line:
                 return
@@ -79,7 +97,7 @@ async def demo(once: bool) -> None:
 async def print_until_end(listener: Process) -> None:
     """Print further output, until Ctrl-C."""
     assert listener.stdout is not None
-    while line := (await listener.stdout.readline()).decode():
+    while line := await read_line(listener.stdout):
         print(f"listen  | {line}", end="", flush=True)
 
 

@@ -44,6 +44,8 @@ def command(file: Path | None, assignments: tuple[str, ...], dev: bool, **flags:
     async def main(stop: StopSignal) -> None:
         try:
             await GatewayProcess(settings, tokens, developer).run(stop)
+        except* StartupError as error:
+            raise error.exceptions[0] from None
         except* (StoreError, RegistryError) as error:
             raise StartupError(f"registry: {error.exceptions[0]}") from None
         except* DestinationError as error:

@@ -44,9 +44,12 @@ class JsonLinesProcess:
         return cls(script, process)
 
     async def receive(self) -> dict[str, Any]:
-        """The process's next line. ProcessFailed: the process has exited."""
+        """The process's next line. ProcessFailed: the process has exited, or the line is over MAX_LINE_BYTES."""
         assert self._process.stdout is not None
-        line = await self._process.stdout.readline()
+        try:
+            line = await self._process.stdout.readline()
+        except ValueError:
+            raise ProcessFailed(f"{self._name} printed a line over {MAX_LINE_BYTES} bytes") from None
         if not line:
             raise ProcessFailed(f"{self._name} ended with status {await self._process.wait()}")
         message: dict[str, Any] = json.loads(line)

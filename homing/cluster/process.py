@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 PR_SET_PDEATHSIG = 1
 MAX_LINE_BYTES = 1 << 20  # bytes of one line on a child's stdout; a ready line has a few hundred
+CHUNK_BYTES = 1 << 16  # of a child's output, copied to its log at a time
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -76,11 +77,14 @@ class ChildProcess:
             return b"\n"
 
     async def wait_exited(self) -> int:
-        """Wait for the exit; returns the status. Meanwhile stdout goes to the log: a full pipe blocks the child."""
-        with self.log.open("ab") as sink:
-            while line := await self.read_line():
-                sink.write(line)
-                sink.flush()
+        """Wait for the exit; returns the status. Meanwhile stdout goes to the log: a full pipe blocks the child.
+
+        Output that the log cannot take (a full disk) is lost: a child's output never ends the cluster.
+        """
+        assert self._process.stdout is not None
+        while chunk := await self._process.stdout.read(CHUNK_BYTES):
+            with contextlib.suppress(OSError), self.log.open("ab", buffering=0) as sink:
+                sink.write(chunk)
         return await self._process.wait()
 
     async def stop(self, grace: float) -> bool:
@@ -103,10 +107,13 @@ class ChildProcess:
             self._process.send_signal(number)
 
     def log_tail(self, count: int = 5) -> list[str]:
-        """The last `count` lines of the log that are not blank."""
-        with self.log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
-            text = file.read().decode(errors="replace")
+        """The last `count` lines of the log that are not blank; of a long line its end; [] without a log."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
+                text = file.read().decode(errors="replace")
+        except OSError:
+            return []
         return [line for line in text.splitlines() if line.strip()][-count:]
 
 

@@ -218,7 +218,10 @@ class Supervisor:
 def run_cluster(
     spec: ClusterSpec, report_progress: Callable[[str], None], on_ready: Callable[[ClusterFile], None]
 ) -> int:
-    """Run `homing up`'s cluster; returns the exit status. Raises a task group's CommandError without the group."""
+    """Run `homing up`'s cluster; returns the exit status. Raises a task group's error without the group.
+
+    CommandError: a process failed to start. OSError: the progress cannot be printed.
+    """
 
     async def main() -> int:
         return await Supervisor(spec, report_progress, on_ready).run()
@@ -229,6 +232,6 @@ def run_cluster(
         first = group
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
-        if isinstance(first, CommandError):
+        if isinstance(first, CommandError | OSError):
             raise first from None
         raise

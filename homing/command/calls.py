@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 import click
 
-from homing.cluster.errors import CommandError
+from homing.cluster.errors import RouterAway
+from homing.command import failures
 
 if TYPE_CHECKING:
     import grpc
@@ -27,7 +28,7 @@ UNREACHABLE_CODES = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 def call(
     run_dir: Path, router: str | None, as_json: bool, send: "Callable[[RouterStub, float], Response]", timeout: float
 ) -> "Response":
-    """The response of `send(stub, timeout)`. A refusal is printed and exits 1. CommandError: no router answers."""
+    """The response of `send(stub, timeout)`. A refusal is printed and exits 1. RouterAway: no router answers."""
     import grpc
 
     from homing.v1.router_pb2_grpc import RouterStub
@@ -45,7 +46,7 @@ def _first_router(run_dir: Path) -> str:
 
     routers = cluster_file.read(run_dir).routers
     if not routers:
-        raise CommandError(
+        raise RouterAway(
             f"{cluster_file.path(run_dir)} names no router: all have died; stop `homing up` and start it again"
         )
     return routers[0].grpc
@@ -55,7 +56,7 @@ def _raise_error(address: str, error: "grpc.Call", as_json: bool) -> NoReturn:
     code, details = error.code().name, error.details() or ""
     metadata = {key: value for key, value in _pairs(error.trailing_metadata()) if isinstance(value, str)}
     if code in UNREACHABLE_CODES and FIELD_METADATA not in metadata and not _pairs(error.initial_metadata()):
-        raise CommandError(
+        raise RouterAway(
             f"no router answers at {address} ({_reason(details)}); "
             "is the cluster up (`homing up`), is the address right?"
         )
@@ -74,7 +75,7 @@ def _reason(details: str) -> str:
 def refuse(code: str, message: str, field: str, as_json: bool) -> NoReturn:
     """Print a router's refusal, and exit 1."""
     if as_json:
-        click.echo(json.dumps({"error": {"code": code, "message": message, "field": field}}))
+        click.echo(failures.to_json(code, message, field))
     else:
         suffix = f" (field: {field})" if field and not message.startswith(f"{field}:") else ""
         click.echo(f"homing: refused: {message or code}{suffix}", err=True)

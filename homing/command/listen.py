@@ -26,7 +26,8 @@ def listen(user: str, files: tuple[str, ...], url: str | None, token: str | None
     import contextlib
 
     from homing.command.listening_client import ListeningClient
+    from homing.command.output import run_while_read
 
     client = ListeningClient(user, files, url, token, run_dir, as_json)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(client.run())
+        asyncio.run(run_while_read(client.run()))

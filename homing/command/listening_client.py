@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
 from homing.cluster import cluster_file, devtoken
 from homing.cluster.errors import CommandError
+from homing.command.output import OutputError, print_line
 from homing.command.reconnect import BAD_TOKEN, DONE, ReconnectBackoff, ReconnectDecision, after_close, after_refusal
 
 try:
@@ -41,7 +40,8 @@ class ListeningClient:
         self._rotation = 0
 
     async def run(self) -> None:
-        """Run until the server ends the session normally. CommandError: a close code forbids reconnecting."""
+        """Run until the server ends the session normally. CommandError: a close code forbids reconnecting, or the
+        output cannot be written."""
         backoff = ReconnectBackoff()
         self._choose_url()  # a missing cluster is an error now; later it may be restarting
         async with aiohttp.ClientSession() as http:
@@ -72,6 +72,8 @@ class ListeningClient:
                     if message.type is aiohttp.WSMsgType.TEXT:
                         await self._on_message(socket, message.data)
                 return self._without_bad_token(after_close(socket.close_code)), address
+        except OutputError:
+            raise
         except aiohttp.WSServerHandshakeError as error:
             return self._without_bad_token(after_refusal(error.status)), f"{address} answered {error.status}"
         except aiohttp.InvalidURL:
@@ -107,16 +109,13 @@ class ListeningClient:
 
     async def _on_message(self, socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
         message: dict[str, Any] = json.loads(text)
-        if self._as_json:
-            click.echo(text)
-        else:
-            click.echo(describe_message(message, self._files))
+        print_line(text if self._as_json else describe_message(message, self._files))
         if message.get("type") == "hello":
             for number, file in enumerate(self._files):
                 await socket.send_json({"type": "join", "file": file, "id": number})
 
     def _print_status(self, line: str) -> None:
-        click.echo(line, err=True)
+        print_line(line, err=True)
 
 
 def describe_message(message: dict[str, Any], files: Sequence[str] = ()) -> str:

@@ -1,16 +1,16 @@
-"""`homing`: the group of verbs, and the only place that prints errors."""
+"""`homing`: the group of verbs, and the exit status."""
 
-import os
 import sys
 from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 import click
 
 from homing import __version__
-from homing.cluster.errors import CommandError
-from homing.command import listen, locate, presence, push, services, token, trace, up
+from homing.command import failures, listen, locate, presence, push, services, token, trace, up
+from homing.command.output import output_errors
 
 VERB_ENTRY_POINTS = "homing.verbs"  # the entry-point group of verbs from other packages
 
@@ -37,6 +37,20 @@ class VerbGroup(click.Group):
         services.add_services_to_path()
         loaded: click.Command = self._entry_points[cmd_name].load()
         return loaded
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401
+    ) -> click.Context:
+        with output_errors():  # --help and --version print here
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        with output_errors():
+            return super().invoke(ctx)
 
 
 @click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -67,15 +81,15 @@ for command in (
 
 
 def main() -> None:
-    """The console script. Exit status: 0 success, 1 refused or failed, 2 wrong usage or configuration."""
+    """The console script. Exit status: 0 success, 1 refused or failed, 2 wrong usage or configuration.
+
+    141, as of a process that SIGPIPE ended: nobody reads the output any more.
+    """
+    arguments = sys.argv[1:]
     try:
-        root.main(prog_name="homing", standalone_mode=True)
-    except CommandError as error:
-        click.echo(f"homing: {error}", err=True)
-        sys.exit(error.exit_code)
+        status = root.main(arguments, prog_name="homing", standalone_mode=False)
+        with output_errors():
+            sys.stdout.flush()
     except Exception as error:
-        if os.environ.get("HOMING_DEBUG"):
-            raise
-        kind = type(error).__name__
-        click.echo(f"homing: internal error: {kind}: {error} (HOMING_DEBUG=1 shows the stack trace)", err=True)
-        sys.exit(1)
+        sys.exit(failures.report(error, arguments))
+    sys.exit(status if isinstance(status, int) else 0)

@@ -7,8 +7,10 @@ import click
 
 from homing.cluster.errors import CommandError
 from homing.command import options
+from homing.command.output import run_while_read
 
 if TYPE_CHECKING:
+    from homing.command.collected_traces import CompleteTrace
     from homing.command.waterfall import DrawnSpan
 
 JAEGER_TIMEOUT = 5.0  # seconds
@@ -94,7 +96,10 @@ def run_collector(grpc: str, http: str, as_json: bool) -> None:
             f"Collecting at http://{grpc} (OTLP over gRPC) and http://{http} (over HTTP); Ctrl-C ends.", err=True
         )
 
-    asyncio.run(collect(grpc, http, on_ready, lambda complete: show(complete.trace_id, complete.spans, as_json)))
+    def on_complete(complete: "CompleteTrace") -> None:
+        show(complete.trace_id, complete.spans, as_json)
+
+    asyncio.run(run_while_read(collect(grpc, http, on_ready, on_complete)))
 
 
 def fetch(jaeger: str, trace_id: str) -> dict[str, Any]:

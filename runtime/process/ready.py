@@ -3,11 +3,13 @@
 import gc
 import json
 
+from runtime.process.lifecycle import StartupError
+
 GC_THRESHOLD = 50_000  # containers made beyond those freed, before a collection begins; CPython's default is 700
 
 
 def notify_ready(**facts: object) -> None:
-    """Print the ready line, and tune the garbage collector for what follows.
+    """Print the ready line, and tune the garbage collector for what follows. StartupError: it cannot be printed.
 
     Objects of the start-up are never scanned again. The handling of messages makes no cycles, but pushes that wait for
     acks are many containers at once: collections at CPython's threshold took a tenth of a loaded gateway's CPU
@@ -16,4 +18,7 @@ def notify_ready(**facts: object) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
-    print(json.dumps(facts), flush=True)
+    try:
+        print(json.dumps(facts), flush=True)
+    except OSError as error:
+        raise StartupError(f"stdout: cannot print the ready line: {error.strerror}") from None

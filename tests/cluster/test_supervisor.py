@@ -5,11 +5,13 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from homing.cluster import cluster_file, supervisor
 from homing.cluster.errors import CommandError
+from homing.cluster.process import ChildProcess
 
 STUB = Path(__file__).with_name("stub_service.py")
 
@@ -133,3 +135,23 @@ async def test_a_signal_during_the_start_stops_all_processes(tmp_path, monkeypat
     assert await running == 0
     assert not stubs.ready.is_set()
     assert not cluster_file.path(tmp_path).exists()
+
+
+async def test_the_log_has_all_output_of_a_child_also_a_line_of_megabytes(tmp_path, monkeypatch):
+    stubs = SupervisedStubs(tmp_path, monkeypatch, gateways=["chatty"])
+    running = await stubs.run_until_ready()
+    log = tmp_path / "logs" / "gateway-1.log"
+    while log.read_text().count("x") < 3_000_000:
+        await asyncio.sleep(0.02)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await running == 0
+
+
+async def test_a_log_that_cannot_be_written_does_not_end_the_cluster(tmp_path, monkeypatch):
+    stream = asyncio.StreamReader()
+    stream.feed_data(b"x" * 200_000)
+    stream.feed_eof()
+    process = SimpleNamespace(pid=1, stdout=stream, wait=lambda: asyncio.sleep(0, 7))
+    child = ChildProcess("gateway-1", process, Path("/dev/full"))
+    assert await child.wait_exited() == 7
+    assert ChildProcess("gateway-1", process, tmp_path / "absent").log_tail() == []

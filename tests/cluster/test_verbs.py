@@ -150,3 +150,27 @@ def test_listen_reconnects_after_its_gateway_died(tmp_path, shared_up):
     finally:
         added.terminate()
         added.communicate(timeout=20)
+
+
+def test_listen_ends_when_nobody_reads_it(shared_up):
+    command = shared_up.command("listen", "--json", "--user", "ada")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as listen:
+        assert json.loads(listen.stdout.readline())["type"] == "hello"
+        listen.stdout.close()
+        assert (listen.wait(10), listen.stderr.read()) == (141, b"")
+
+
+def test_up_prints_to_a_full_disk_one_line(tmp_path):
+    with open("/dev/full", "wb") as full:
+        command = [*HOMING, "up", "--run-dir", str(tmp_path)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=50)
+    assert (done.returncode, done.stderr) == (1, "homing: cannot write the output: No space left on device\n")
+
+
+def test_a_service_whose_ready_line_cannot_be_printed(shared_up):
+    with open("/dev/full", "wb") as full:
+        command = [*HOMING, "gateway", "--config", str(shared_up.run_dir / "homing.toml")]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=50)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "stdout: cannot print the ready line: No space left on device"
+    assert "Traceback" not in done.stderr

@@ -1,3 +1,5 @@
+import json
+import os
 import subprocess
 import sys
 
@@ -5,8 +7,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from homing.cluster.errors import CommandError
-from homing.command import root
+from homing.cluster.errors import CommandError, ConfigurationMistake, RouterAway
+from homing.command import failures, root
 
 VERBS = ["up", "token", "listen", "push", "locate", "presence", "trace", "bench", "compare"]
 
@@ -56,3 +58,53 @@ def test_an_internal_error_is_printed_on_one_line(monkeypatch, capsys):
 
 def test_a_refusal_keeps_its_status(monkeypatch):
     assert run_main(monkeypatch, SystemExit(2)) == 2
+
+
+def run_homing(arguments, stdout):
+    command = [sys.executable, "-P", "-m", "homing", *arguments]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=20)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["push", "--help"], ["gateway", "--help"]])
+def test_a_full_disk_is_one_line(arguments):
+    with open("/dev/full", "wb") as full:
+        done = run_homing(arguments, full)
+    assert (done.returncode, done.stderr) == (1, "homing: cannot write the output: No space left on device\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["push", "--json"]])
+def test_a_closed_pipe_ends_a_verb_as_sigpipe_does(arguments):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as pipe:
+        done = run_homing(arguments, pipe)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "field"),
+    [
+        (CommandError("no"), 1, "FAILED_PRECONDITION", ""),
+        (RouterAway("no"), 1, "UNAVAILABLE", ""),
+        (ConfigurationMistake("no"), 2, "INVALID_ARGUMENT", ""),
+        (click.UsageError("no"), 2, "INVALID_ARGUMENT", ""),
+        (click.BadParameter("no", param=click.Option(["--event"])), 2, "INVALID_ARGUMENT", "--event"),
+        (RuntimeError("no"), 1, "INTERNAL", ""),
+    ],
+)
+def test_with_json_a_failure_is_json_too(monkeypatch, capsys, error, status, code, field):
+    monkeypatch.delenv("HOMING_DEBUG", raising=False)
+    assert failures.report(error, ["verb", "--json"]) == status
+    printed = json.loads(capsys.readouterr().out)["error"]
+    assert (printed["code"], printed["field"]) == (code, field)
+    assert "no" in printed["message"]
+
+
+def test_json_after_two_dashes_is_no_option(capsys):
+    assert failures.report(CommandError("no"), ["verb", "--", "--json"]) == 1
+    assert capsys.readouterr().err == "homing: no\n"
+
+
+def test_an_interrupted_verb(capsys):
+    assert failures.report(click.Abort(), []) == 1
+    assert capsys.readouterr().err == "Aborted!\n"
