@@ -1,11 +1,13 @@
 """The ready line, and the garbage collector after it."""
 
 import gc
+import io
 import json
 from collections.abc import Iterator
 
 import pytest
 
+from runtime.process.lifecycle import StartupError
 from runtime.process.ready import GC_THRESHOLD, notify_ready
 
 
@@ -28,3 +30,13 @@ def test_the_objects_of_the_start_are_not_scanned_again() -> None:
     notify_ready()
     assert gc.get_freeze_count() > frozen
     assert gc.get_threshold()[0] == GC_THRESHOLD
+
+
+def test_a_ready_line_that_cannot_be_printed_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    class FullDisk(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sys.stdout", FullDisk())
+    with pytest.raises(StartupError, match="stdout: cannot print the ready line: No space left"):
+        notify_ready()
