@@ -30,10 +30,11 @@ demo: $(INSTALLED)
 
 # Everything that must hold before a commit.
 test: lint types $(if $(CAN_KAFKA),kafka) cover
-	$(BIN)/python -m pytest -m 'not compiled and not slow$(if $(CAN_BROWSE),, and not browser)' \
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not compiled and not slow$(if $(CAN_BROWSE),, and not browser)' \
 	  tests/cluster tests/interop tests/browser
 	@echo "Not run here: the tests with compiled clients (make interop-slow; last result in docs/interop.md)," \
 	  $(if $(CAN_BROWSE),,"the page in Chromium (make browser),") "the wheel's own test (make wheel-test)," \
+	  "what hostile peers can do (make hostile; docs/hostile.md), conformance of HTTP/2 (make h2spec; docs/interop.md)," \
 	  "a minute without Kafka (make faults-kafka)$(if $(CAN_KAFKA),,; nor anything with Kafka: it needs java and mvn)"
 
 # Foreign clients and callers that must be compiled first, once: websocat into .tools/ (minutes), Go's and Java's examples.

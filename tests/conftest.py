@@ -1,6 +1,7 @@
 """Servers that many tests share: started once, when the first test asks."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,6 +11,10 @@ import pytest_asyncio
 from tests.support.cluster import Cluster
 from tests.support.kafka import start_kafka
 from tests.support.servers import Server, start_etcd, start_redis
+
+# A shell starts what it runs in the background with SIGINT ignored, which children inherit: tests that interrupt a
+# command would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,11 @@
 """A baseline server for one measurement, as its parent controls it."""
 
 import contextlib
-import os
 import subprocess
 from collections.abc import Iterator
 
 from bench.cluster.process_usage import cpu_seconds, rss_bytes
-from bench.process import environment, module_command
-from homing.cluster.process import kill_with_parent
+from bench.process import child_process, module_command, write_line
 
 
 class BaselineServer:
@@ -30,27 +28,11 @@ class BaselineServer:
         return self._process.stdout.readline()
 
     def write_line(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
+        write_line(self._process, line)
 
 
 @contextlib.contextmanager
 def baseline_server(mode: str, *arguments: str) -> Iterator[BaselineServer]:
     """A baseline server, killed at the end. `mode`, `arguments`: see bench.cluster.baseline_process."""
-    process = subprocess.Popen(
-        module_command("bench.cluster.baseline_process", mode, *arguments),
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=kill_with_parent(os.getpid()),
-    )
-    try:
+    with child_process(module_command("bench.cluster.baseline_process", mode, *arguments)) as process:
         yield BaselineServer(process)
-    finally:
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()

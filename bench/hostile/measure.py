@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,8 +13,7 @@ from bench.hostile.attack import Attack
 from bench.hostile.costs import Costs
 from bench.hostile.peer import Peer
 from bench.hostile.servers import Server
-from bench.process import environment, module_command
-from homing.cluster.process import kill_with_parent
+from bench.process import child_process, module_command, write_line
 
 SAMPLE_INTERVAL = 0.02  # seconds between two readings of the memory
 WARM_UP = 0.3  # seconds of the bystander before its measurement
@@ -54,46 +52,20 @@ class Bystander:
 
     def start(self) -> None:
         """Begin a measurement."""
-        self._write("start\n")
+        write_line(self._process, "start")
 
     def stop(self) -> dict[str, Any]:
         """End it. The result is that of `bystander_process`."""
-        self._write("stop\n")
+        write_line(self._process, "stop")
         assert self._process.stdout is not None
         read: dict[str, Any] = json.loads(self._process.stdout.readline())
         return read
-
-    def _write(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(line)
-        self._process.stdin.flush()
-
-
-@contextlib.contextmanager
-def child(module: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """A module as a process, killed at the end."""
-    process = subprocess.Popen(
-        module_command(module, *arguments),
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=kill_with_parent(os.getpid()),
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
 
 
 @contextlib.contextmanager
 def bystander(server: Server) -> Iterator[Bystander]:
     """A bystander whose connections are open."""
-    with child("bench.hostile.bystander_process", str(server.port)) as process:
+    with child_process(module_command("bench.hostile.bystander_process", str(server.port))) as process:
         caller = Bystander(process)
         caller.start()
         time.sleep(WARM_UP)
@@ -120,7 +92,7 @@ def _run(server: Server, attack: Attack, seconds: float) -> tuple[str, int]:
     """What the attack reports, and the highest memory of the server meanwhile."""
     highest, until = 0, time.monotonic() + seconds + ENDS_WITHIN
     arguments = [attack.name, str(server.port), str(server.http_port), str(seconds)]
-    with child("bench.hostile.attack_process", *arguments) as process:
+    with child_process(module_command("bench.hostile.attack_process", *arguments)) as process:
         while process.poll() is None and time.monotonic() < until:
             highest = max(highest, rss_bytes(server.pid))
             time.sleep(SAMPLE_INTERVAL)
@@ -142,7 +114,7 @@ def serves(server: Server) -> bool:
 
 def measure_costs(server: Server) -> Costs:
     """Microseconds of the server's CPU, by kind of call."""
-    with child("bench.hostile.costs", str(server.port), str(server.pid)) as process:
+    with child_process(module_command("bench.hostile.costs", str(server.port), str(server.pid))) as process:
         assert process.stdout is not None
         read: Costs = json.loads(process.stdout.readline())
         return read

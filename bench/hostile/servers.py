@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 from bench.cluster.bench_cluster import BenchCluster, start_cluster
 from bench.cluster.load.client_pool import cluster_clients
-from bench.process import environment, module_command
+from bench.process import child_process, module_command
 from homing.cluster.errors import CommandError
-from homing.cluster.process import kill_with_parent
 from homing.cluster.servers import free_ports
 
 HOST = "127.0.0.1"
@@ -57,7 +56,7 @@ def _http_port(cluster: BenchCluster) -> int:
 @contextlib.contextmanager
 def grpcio_server() -> Iterator[Server]:
     """`bench.hostile.grpcio_process`."""
-    with _process(module_command("bench.hostile.grpcio_process")) as process:
+    with child_process(module_command("bench.hostile.grpcio_process")) as process:
         assert process.stdout is not None
         port = process.stdout.readline()
         if not port:
@@ -74,7 +73,7 @@ def nghttpd_server() -> Iterator[Server]:
     port = free_ports(1)[0]
     with tempfile.TemporaryDirectory(prefix="homing-nghttpd-") as folder:
         (Path(folder) / "index.html").write_bytes(NGHTTPD_PAGE)
-        with _process([program, "--no-tls", "--address", HOST, "--htdocs", folder, str(port)]) as process:
+        with child_process([program, "--no-tls", "--address", HOST, "--htdocs", folder, str(port)]) as process:
             wait_listening(port)
             yield Server("nghttpd", _output([program, "--version"]).rpartition("/")[2], port, process.pid)
 
@@ -84,7 +83,7 @@ def grpc_go_server() -> Iterator[Server]:
     """bench/hostile/grpc_go, which `make .tools/bin/grpc-go-server` builds."""
     if not GRPC_GO.exists():
         raise CommandError(f"{GRPC_GO} is missing: make {GRPC_GO}")
-    with _process([str(GRPC_GO)]) as process:
+    with child_process([str(GRPC_GO)]) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline())
         yield Server("grpc-go", _go_module_version(), port, process.pid)
@@ -101,21 +100,6 @@ SERVERS: dict[str, Callable[[], "contextlib.AbstractContextManager[Server]"]] = 
     "nghttpd": nghttpd_server,
     "grpc-go": grpc_go_server,
 }
-
-
-@contextlib.contextmanager
-def _process(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
-    """A child process, killed at the end."""
-    process = subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, text=True, preexec_fn=kill_with_parent(os.getpid())
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 def _output(command: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
-"""gRPC on the wire for one shape: long-lived bidirectional streams with few, batched messages.
+"""gRPC on the wire: the hop between routers and gateways, the public API, and etcd (docs/decisions, 5, 7 and 12).
 
-Of what the hop between router and gateway costs, the transport is most (docs/decisions/0005-the-hops-transport.md).
-`connection` is HTTP/2 (RFC 9113), `messages` and `status` are gRPC over HTTP/2; all of that is core. `http2_protocol`,
-`call`, `client`, `server`, `channel` and `write_batcher` are the shells over asyncio.
+Core: `connection` is HTTP/2 (RFC 9113) with what peers may make it do, on top of `sending_side`, `outbound`, `flow`,
+`frames`, `header_blocks`, `request_rules` and `glitches`; `messages` and `status` are gRPC over HTTP/2. Shells over
+asyncio: `http2_protocol`, `call`, `client`, `server`, `channel` and `write_batcher`.
 """

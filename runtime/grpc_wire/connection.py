@@ -22,9 +22,9 @@ from runtime.grpc_wire.events import (
     StreamDrained,
     StreamReset,
 )
-from runtime.grpc_wire.flow import MAX_WINDOW, StreamState
-from runtime.grpc_wire.frames import Frame, Http2Error
-from runtime.grpc_wire.header_blocks import HeaderFields, header_list_size
+from runtime.grpc_wire.flow import MAX_WINDOW, Http2Limits, StreamState
+from runtime.grpc_wire.frames import Frame, FrameReader, Http2Error
+from runtime.grpc_wire.header_blocks import HeaderBlockReader, HeaderFields, header_list_size
 from runtime.grpc_wire.request_rules import content_length, malformed_request, malformed_trailers
 from runtime.grpc_wire.sending_side import SendingSide
 
@@ -35,6 +35,14 @@ FIELD_WORK: Final = 2
 
 class Http2Connection(SendingSide):
     """One side of one connection, whole."""
+
+    def __init__(self, client: bool, limits: Http2Limits | None = None) -> None:
+        super().__init__(client, limits)
+        self.has_unprocessed = False  # `receive_data(b"")` goes on with what was received
+        self._reader = FrameReader(self.limits.max_frame_size, b"" if client else frames.PREFACE)
+        self._blocks = HeaderBlockReader()
+        self._work = 0  # left in this call of `receive_data`
+        self._failed = False
 
     def receive_data(self, data: bytes) -> list[Http2Event]:
         """The events in `data`, however it was split. None after `ConnectionFailed`. See `has_unprocessed`."""

@@ -8,9 +8,9 @@ from typing import Final
 from runtime.grpc_wire import frames, glitches
 from runtime.grpc_wire.events import Http2Event, StreamReset
 from runtime.grpc_wire.flow import DEFAULT_WINDOW, Http2Limits, ReceiveWindow, Reservations, StreamState
-from runtime.grpc_wire.frames import FrameReader, Http2Error
+from runtime.grpc_wire.frames import Http2Error
 from runtime.grpc_wire.glitches import GlitchBudget
-from runtime.grpc_wire.header_blocks import HeaderBlockReader, HeaderFields, encode_headers
+from runtime.grpc_wire.header_blocks import HeaderFields, encode_headers
 from runtime.grpc_wire.outbound import Outbound
 
 MAX_REPLIES: Final = 1000  # acknowledgements and resets that wait for a peer that does not read
@@ -24,19 +24,15 @@ class SendingSide:
     def __init__(self, client: bool, limits: Http2Limits | None = None) -> None:
         self.limits = limits = limits or Http2Limits()
         self.settings_received = False
-        self.has_unprocessed = False  # `receive_data(b"")` goes on with what was received
         self.max_streams = MAX_STREAM  # that the peer allows to be open at a time
         self._client = client
-        self._reader = FrameReader(limits.max_frame_size, b"" if client else frames.PREFACE)
-        self._blocks = HeaderBlockReader()
         self._streams: dict[int, StreamState] = {}
         self._closed: dict[int, bool] = {}  # by stream: whether the peer may not know yet that we have closed it
         self._last_stream = -1 if client else 0  # the newest stream that the client has opened
         self._receive_window = ReceiveWindow(limits.connection_window)
         self._reservations = Reservations(limits.unfinished)
-        self._goaway_sent = self._failed = False
+        self._goaway_sent = False
         self._replies = 0  # in `_out`
-        self._work = 0  # left in this call of `receive_data`
         self._glitches = GlitchBudget(limits.glitches)
         self._events: list[Http2Event] = []
         self._out = Outbound()

@@ -57,15 +57,20 @@ class FakeCall:
         self.paused = False
 
 
+def push_stream(call: FakeCall) -> PushStreamHandler:
+    """A PushStream whose pushes are reported at once."""
+    pushes, unread = PushHandler(ImmediateDelivery(), max_data=100), UnreadReports()
+    return PushStreamHandler(
+        call,
+        lambda on_report: PushStreamCall(ApiSettings(), pushes, LOOPBACK, on_report, "", unread),
+        lambda _handler: None,
+        unread,
+    )
+
+
 async def test_reports_that_wait_for_a_full_stream_leave_before_it_ends() -> None:
     call = FakeCall()
-    pushes = PushHandler(ImmediateDelivery(), max_data=100)
-    handler = PushStreamHandler(
-        call,
-        lambda on_report: PushStreamCall(ApiSettings(), pushes, LOOPBACK, on_report),
-        lambda _handler: None,
-        UnreadReports(),
-    )
+    handler = push_stream(call)
     for start in range(0, 600, 200):
         requests = [push(user="ada", push_id=f"p{n}") for n in range(start, start + 200)]
         handler.on_message(pb.PushStreamRequest(pushes=requests).SerializeToString())
@@ -250,13 +255,7 @@ async def test_the_next_response_of_a_stream_is_made_when_its_caller_has_room() 
 
 
 async def test_a_push_stream_message_that_is_none_ends_it() -> None:
-    pushes = PushHandler(ImmediateDelivery(), max_data=100)
-    handler = PushStreamHandler(
-        FakeCall(),
-        lambda on_report: PushStreamCall(ApiSettings(), pushes, LOOPBACK, on_report),
-        lambda _handler: None,
-        UnreadReports(),
-    )
+    handler = push_stream(FakeCall())
     with pytest.raises(StreamEnded) as refused:
         handler.on_message(b"\xff\xff")
     assert refused.value.status == INVALID_ARGUMENT
@@ -265,13 +264,7 @@ async def test_a_push_stream_message_that_is_none_ends_it() -> None:
 async def test_a_message_that_cannot_be_read_ends_the_stream_after_the_reports_before_it() -> None:
     call = FakeCall()
     call.has_room = True
-    pushes = PushHandler(ImmediateDelivery(), max_data=100)
-    handler = PushStreamHandler(
-        call,
-        lambda on_report: PushStreamCall(ApiSettings(), pushes, LOOPBACK, on_report),
-        lambda _handler: None,
-        UnreadReports(),
-    )
+    handler = push_stream(call)
     handler.on_message(pb.PushStreamRequest(pushes=[push(user="ada", push_id="p1")]).SerializeToString())
     call.on_unreadable(StreamEnded(INVALID_ARGUMENT, "not a message"))
     while not call.statuses:
@@ -281,14 +274,8 @@ async def test_a_message_that_cannot_be_read_ends_the_stream_after_the_reports_b
 
 async def test_a_caller_that_reads_no_reports_is_not_read_from_until_it_does(monkeypatch) -> None:
     monkeypatch.setattr(unread_reports, "MAX_BYTES", unread_reports.REPORT_BYTES)
-    call, unread = FakeCall(), UnreadReports()
-    pushes = PushHandler(ImmediateDelivery(), max_data=100)
-    handler = PushStreamHandler(
-        call,
-        lambda on_report: PushStreamCall(ApiSettings(), pushes, LOOPBACK, on_report, "", unread),
-        lambda _handler: None,
-        unread,
-    )
+    call = FakeCall()
+    handler = push_stream(call)
     handler.on_message(pb.PushStreamRequest(pushes=[push(user="ada", push_id="p1")]).SerializeToString())
     assert call.paused
     call.has_room = True

@@ -180,7 +180,7 @@ async def test_the_handler_is_notified_when_a_message_above_the_window_is_sent()
     assert not pair.near.call.writable
     while not pair.far.events:
         pair.pump()
-        await asyncio.sleep(0)  # a large read ends the server's turn
+        await asyncio.sleep(0)  # a large read ends the server's iteration of the loop
     assert (pair.near.events, len(pair.far.events[0])) == (["writable"], 5_000_000)
     assert not pair.far_transport.paused
 
