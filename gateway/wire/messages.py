@@ -78,6 +78,15 @@ def receive(
     return events, None if reader.idle else reader
 
 
+def first_frame_end(data: bytes) -> int:
+    """Where the frame ends that begins with `data`, which has its head: perhaps behind the end of `data`."""
+    length = data[1] & 0x7F
+    if length < 126:
+        return 6 + length
+    end = 4 if length == 126 else 10  # the length is in two bytes, or in eight
+    return end + 4 + int.from_bytes(data[2:end], "big")
+
+
 def _take_whole(data: bytes, max_message: int, events: list[Event]) -> int:
     """Take ordinary messages (one masked, final frame, all of it here) off the front; returns where they end.
 

@@ -25,6 +25,7 @@ from gateway.wire.messages import (
     PingReceived,
     PongReceived,
     ProtocolViolation,
+    first_frame_end,
     receive,
 )
 from gateway.wire.ports import Framing, TransportHandler
@@ -199,8 +200,9 @@ class WebSocketTransport(asyncio.Protocol):
             self._held = self._held[0], self._held[1] + data
             return
         before, later = self._reader, b""
-        if len(data) > BYTES_PER_ITERATION and (before is None or before.missing < len(data)):
-            data, later = data[:BYTES_PER_ITERATION], data[BYTES_PER_ITERATION:]
+        if len(data) > BYTES_PER_ITERATION:
+            end = max(BYTES_PER_ITERATION, first_frame_end(data) if before is None else before.missing)
+            data, later = data[:end], data[end:]
         events, self._reader = receive(data, before, self._rules.limits)
         if before is not None or self._reader is not None:
             self._track_unfinished(before is None or any(map(_ends_message, events)))

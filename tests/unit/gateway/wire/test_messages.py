@@ -15,6 +15,7 @@ from gateway.wire.messages import (
     PingReceived,
     PongReceived,
     ProtocolViolation,
+    first_frame_end,
     receive,
 )
 from tests.support.frames import frame, goodbye, long_form
@@ -219,3 +220,9 @@ def test_nothing_of_a_message_that_is_discarded_is_kept():
     assert events == []
     assert reader is not None
     assert (reader.held, reader.arrived) == (0, 999)
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+def test_where_the_first_frame_ends(size: int) -> None:
+    whole = frame(b"x" * size)
+    assert first_frame_end(whole + frame(b"next")) == len(whole)

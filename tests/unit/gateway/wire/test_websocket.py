@@ -288,7 +288,9 @@ async def test_many_small_messages_are_heard_in_several_iterations_of_the_loop(r
 
 async def test_a_large_read_is_parsed_in_pieces_but_a_payload_is_not(rig, monkeypatch):
     monkeypatch.setattr(websocket, "BYTES_PER_ITERATION", 100)
-    rig.receive(frame(b"x" * 900)[:150])
+    rig.receive(frame(b"w" * 200))
+    assert rig.transport.reading  # one frame is not cut
+    rig.receive(frame(b"a") * 2 + frame(b"x" * 900)[:150])
     assert not rig.transport.reading
     while not rig.transport.reading:
         await loop_turn()
@@ -297,7 +299,7 @@ async def test_a_large_read_is_parsed_in_pieces_but_a_payload_is_not(rig, monkey
     rig.receive(frame(b"x" * 900)[500:] + frame(b"y"))
     while not rig.transport.reading:
         await loop_turn()
-    assert [one for one in rig.handler.received[1:] if one != "partial"] == ["x" * 900, "y"]
+    assert [one for one in rig.handler.received[1:] if one != "partial"] == ["w" * 200, "a", "a", "x" * 900, "y"]
 
 
 async def test_a_client_that_goes_while_its_messages_wait(rig):
