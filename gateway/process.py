@@ -64,8 +64,8 @@ class GatewayProcess:
             await self._close()
 
     async def _serve(self, stop: StopSignal) -> None:
-        await self._listen()
-        await self._begin()
+        if await stop.interrupts(self._start()):
+            return
         async with asyncio.TaskGroup() as group:
             group.create_task(self._registry.loop.run())
             serving = [group.create_task(self._base.sink.run())]
@@ -81,8 +81,9 @@ class GatewayProcess:
             for task in serving:
                 task.cancel()
 
-    async def _begin(self) -> None:
-        """The event sink, the bus, the first incarnation, in this order: no push is missed that is meant for it."""
+    async def _start(self) -> None:
+        """The ports; then event sink, bus, first incarnation, in this order: no push is missed that is meant for it."""
+        await self._listen()
         try:
             await self._base.sink.open()
             if self._routers.bus is not None:

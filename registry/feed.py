@@ -85,7 +85,7 @@ class StoreRouteFeed:
                     async for changes in watch:
                         self._on_change(self.table.apply(changes))
             except (Compacted, StoreUnavailable) as error:
-                log.warning("The route table is read again: %s", error)
+                log.info("The route table is read again: %s", error)
             self.resyncs += 1
 
     async def _snapshot(self) -> Snapshot:
@@ -94,7 +94,7 @@ class StoreRouteFeed:
             try:
                 return await self._store.get_prefix(self._keys.prefix)
             except StoreUnavailable as error:
-                log.warning("The route table waits: %s", error)
+                log.debug("The route table waits: %s", error)
             await backoff.sleep()
 
     def _on_change(self, change: TableChange) -> None:

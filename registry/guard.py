@@ -35,7 +35,7 @@ class BatchGuard:
             try:
                 return await self._transact(batch.number, operations)
             except StoreUnavailable as error:
-                log.info("Batch %d of %s waits: %s", batch.number, self._member.incarnation, error)
+                log.debug("Batch %d of %s waits: %s", batch.number, self._member.incarnation, error)
             await backoff.sleep()
 
     async def _transact(self, number: int, operations: list[Operation]) -> None:

@@ -56,6 +56,9 @@ class MemoryStore:
 
     # The port
 
+    def why_away(self) -> str:
+        return ""
+
     async def get(self, key: str) -> Entry | None:
         self.expire()
         return self._entries.get(key)

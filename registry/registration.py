@@ -32,7 +32,7 @@ UNREGISTERED_AFTER = 1.0  # seconds that a put may wait for its commit
 CHECK_INTERVAL = 0.25  # seconds between two checks of waiting puts, and of the routers' fencing answers
 RESERVE_INTERVAL = 1.0  # seconds between two checks of the reserved ids
 RETRY_KEEPALIVE = 0.5  # seconds between keepalives at most while the store is unavailable
-FLUSH_TIMEOUT = 2.0  # seconds for the last commits, in `end`
+FLUSH_TIMEOUT = 2.0  # seconds for the last commits, in `end`, and as many for the end of the lease
 
 
 class StoreRegistration:
@@ -88,9 +88,10 @@ class StoreRegistration:
                 await self._pending.flush(self._guard.apply)
         self._close()
         try:
-            await self._store.revoke(self._lease_id)
-        except StoreError as error:
-            log.warning("The lease of %s is left to expire: %s", self.incarnation, error)
+            async with asyncio.timeout(FLUSH_TIMEOUT):
+                await self._store.revoke(self._lease_id)
+        except (StoreError, TimeoutError) as error:
+            log.warning("The lease of %s is left to expire: %s", self.incarnation, str(error) or "no answer")
 
     def _close(self) -> None:
         self.lease.set_fenced()
@@ -154,7 +155,7 @@ class StoreRegistration:
                 if entry is None or entry.create_revision != self.incarnation.epoch:
                     raise FencedError(f"{self._node_key} is gone")
             except StoreUnavailable as error:
-                log.info("The lease of %s waits: %s", self.incarnation, error)
+                log.debug("The lease of %s waits: %s", self.incarnation, error)
                 pause = min(pause, RETRY_KEEPALIVE)
             await asyncio.sleep(pause)
 
@@ -163,7 +164,7 @@ class StoreRegistration:
             try:
                 await self._floor.reserve(self.id_generator)
             except StoreUnavailable as error:
-                log.info("Ids of machine %d cannot be reserved: %s", self.machine, error)
+                log.debug("Ids of machine %d cannot be reserved: %s", self.machine, error)
             await asyncio.sleep(RESERVE_INTERVAL)
 
     async def _watch_waiting(self) -> None:

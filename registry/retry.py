@@ -1,14 +1,11 @@
-"""Waiting for a store that is unavailable: back off, log once, give up at a limit."""
+"""Waiting for a store that is unavailable: back off, give up at a limit. The store itself logs that it is away."""
 
 import asyncio
-import logging
 import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from registry.store import StoreUnavailable
-
-log = logging.getLogger(__name__)
 
 FIRST_PAUSE, MAX_PAUSE = 0.1, 1.0  # seconds between two attempts
 _T = TypeVar("_T")
@@ -33,9 +30,7 @@ class Retrier:
 
     def __init__(self, limit: float, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._limit = limit
         self._deadline = clock() + limit
-        self._logged = False
 
     async def __call__(self, step: Callable[[], Awaitable[_T]]) -> _T:
         """The step's result. StoreUnavailable after the limit; every other error at once."""
@@ -43,10 +38,7 @@ class Retrier:
         while True:
             try:
                 return await step()
-            except StoreUnavailable as error:
+            except StoreUnavailable:
                 if self._clock() >= self._deadline:
                     raise
-                if not self._logged:
-                    self._logged = True
-                    log.warning("%s Trying for %.0f s.", error, self._limit)
             await backoff.sleep()

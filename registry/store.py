@@ -158,6 +158,10 @@ class Store(Protocol):
         """
         ...
 
+    def why_away(self) -> str:
+        """Why the store does not answer, in words that name it and the remedy; "" while it does, or before any call."""
+        ...
+
     async def close(self) -> None:
         """Close the connections."""
         ...

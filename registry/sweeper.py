@@ -83,7 +83,7 @@ class Sweeper:
             try:
                 await self._lead(await self._campaign())
             except StoreUnavailable as error:
-                log.info("The sweeper waits: %s", error)
+                log.debug("The sweeper waits: %s", error)
                 await self._wait_retry()
 
     async def _campaign(self) -> _Leadership:
@@ -127,7 +127,7 @@ class Sweeper:
                 try:
                     await self._delete_keys(incarnation, leadership)
                 except StoreUnavailable as error:
-                    log.info("The sweep of %s waits: %s", incarnation, error)
+                    log.debug("The sweep of %s waits: %s", incarnation, error)
             await asyncio.sleep(min(MAX_INTERVAL, max(self._settings.sweep_after / 4, PAUSE)))
 
     async def _delete_keys(self, incarnation: Incarnation, leadership: _Leadership) -> None:

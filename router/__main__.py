@@ -121,23 +121,28 @@ class RouterProcess:
 
     async def _serve(self, stop: StopSignal) -> None:
         addresses = await self._listeners.open()
-        await self._open_bus()
+        if await stop.interrupts(self._open_bus()):
+            return
         async with asyncio.TaskGroup() as group:
             registry_tasks = [group.create_task(self._feed.run())]
-            await self._wait_synced()
-            registry_tasks.append(group.create_task(self._sweeper.run()))
-            self._fleet.start(group)
-            await self._wait_ready()
-            command_task = group.create_task(self._commands.run()) if self._commands is not None else None
-            notify_ready(ready="router", id=self._id, **addresses._asdict(), pid=os.getpid())
-            await stop.wait()
-            self._ready = False
-            if command_task is not None:
-                command_task.cancel()
-            await asyncio.gather(self._listeners.close_api(GRACE), self._close_commands())
-            self._fleet.close()
+            if not await stop.interrupts(self._wait_synced()):
+                registry_tasks.append(group.create_task(self._sweeper.run()))
+                self._fleet.start(group)
+                if not await stop.interrupts(self._wait_ready()):
+                    notify_ready(ready="router", id=self._id, **addresses._asdict(), pid=os.getpid())
+                    await self._serve_until(stop, group)
+                self._fleet.close()
             for task in registry_tasks:
                 task.cancel()
+
+    async def _serve_until(self, stop: StopSignal, group: asyncio.TaskGroup) -> None:
+        """Commands and calls, until a signal, and until the calls under way are answered."""
+        command_task = group.create_task(self._commands.run()) if self._commands is not None else None
+        await stop.wait()
+        self._ready = False
+        if command_task is not None:
+            command_task.cancel()
+        await asyncio.gather(self._listeners.close_api(GRACE), self._close_commands())
 
     async def _open_bus(self) -> None:
         try:

@@ -126,7 +126,7 @@ class RegistrationLoop:
             try:
                 return await self._registrar.begin()
             except (StoreUnavailable, LeaseNotFound) as error:
-                log.warning("no new incarnation yet: %s", error)
+                log.info("no new incarnation yet: %s", error)
 
     def _close_all(self) -> list[SessionConnection]:
         """Close every session: no push and no client finds one any more. The answer: the connections they had."""

@@ -7,14 +7,15 @@ expired. gRPC is `runtime.grpc_wire` (docs/decisions/0007-all-grpc-on-streams.md
 """
 
 import asyncio
-import logging
 import random
 import ssl
+import time
 from typing import NamedTuple, TypeVar
 
 import msgspec
 from google.protobuf.message import DecodeError, Message
 
+from registry.etcd.availability import Availability
 from registry.etcd.v1 import etcd_pb2 as pb
 from registry.store import Compacted, LeaseNotFound, StoreError, StoreRefused, StoreUnavailable
 from runtime.grpc_wire.call import Call, StreamHandler
@@ -32,8 +33,6 @@ from runtime.grpc_wire.status import (
     UNAVAILABLE,
     StreamEnded,
 )
-
-log = logging.getLogger(__name__)
 
 ATTEMPTS = 3  # of an idempotent call
 FIRST_PAUSE = 0.05  # seconds before the second attempt; doubles, jittered
@@ -80,6 +79,7 @@ class EtcdClient:
     def __init__(self, settings: EtcdSettings) -> None:
         self.settings = settings
         self.address = ", ".join(settings.endpoints)
+        self.availability = Availability(self.address, time.monotonic)
         self._channel: Channel | None = None
         self._closed = False
         self._token = b""
@@ -92,9 +92,11 @@ class EtcdClient:
             try:
                 received = await self._attempt(method, request)
                 assert isinstance(received, response)
+                self.availability.answered()
                 return received
-            except StoreUnavailable:
+            except StoreUnavailable as error:
                 if attempt == attempts:
+                    self.availability.failed(str(error))
                     raise
             await asyncio.sleep(FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.0))
         raise AssertionError("unreachable")
@@ -200,10 +202,16 @@ class EtcdClient:
 
     async def _resolve(self) -> list[Address]:
         """The addresses of the members. Names are resolved for each connection."""
-        found = [address for endpoint in self.settings.endpoints for address in await _resolve_endpoint(endpoint)]
+        found: dict[Address, None] = {}
+        reasons = []
+        for endpoint in self.settings.endpoints:
+            try:
+                found |= dict.fromkeys(await _resolve_endpoint(endpoint))
+            except (OSError, ValueError) as error:
+                reasons.append(f"{endpoint}: {error}")
         if not found:
-            raise OSError("no name resolves; are they spelt right?")
-        return list(dict.fromkeys(found))
+            raise OSError(f"no name resolves: {'; '.join(reasons)}")
+        return list(found)
 
     def close(self) -> None:
         """Close for good. Open calls end with StoreUnavailable."""
@@ -214,11 +222,7 @@ class EtcdClient:
 
 async def _resolve_endpoint(endpoint: str) -> list[Address]:
     host, _, port = endpoint.rpartition(":")
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), proto=6)
-    except (OSError, ValueError) as error:
-        log.warning("etcd endpoint %s: %s", endpoint, error)
-        return []
+    found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), proto=6)
     return [(str(info[4][0]), int(port)) for info in found]
 
 

@@ -32,9 +32,14 @@ class LeaseClient:
         """Renew a lease once. A stream that has ended is opened again, once."""
         async with self._exchanging:
             try:
-                await self._renew(lease)
-            except StoreUnavailable:
-                await self._renew(lease)
+                try:
+                    await self._renew(lease)
+                except StoreUnavailable:
+                    await self._renew(lease)
+            except StoreUnavailable as error:
+                self._client.availability.failed(str(error))
+                raise
+            self._client.availability.answered()
 
     async def _renew(self, lease: int) -> None:
         try:

@@ -91,6 +91,10 @@ class EtcdStore:
         request = pb.CompactionRequest(revision=revision, physical=True)
         await self._client.call(COMPACT, request, pb.CompactionResponse, retry=False)
 
+    def why_away(self) -> str:
+        """Why etcd does not answer, in words; "" while it does."""
+        return self._client.availability.why_away
+
     async def close(self) -> None:
         self._leases.close()
         self._client.close()

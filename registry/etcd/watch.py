@@ -35,12 +35,15 @@ async def watch_prefix(
         stream = None
         try:
             stream = await _open(client, start_key, end_key, resume)
+            client.availability.answered()
             pause = FIRST_PAUSE
             while (changes := await _read(stream, client)) is not None:
                 resume = changes.revision + 1
                 yield changes
         except StoreUnavailable as error:
-            log.info("watch from revision %d is interrupted: %s", resume, error)
+            log.debug("watch from revision %d is interrupted: %s", resume, error)
+            if stream is None:
+                client.availability.failed(str(error))
         finally:
             if stream is not None:
                 stream.cancel()

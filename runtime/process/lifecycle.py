@@ -36,6 +36,20 @@ class StopSignal:
         """Until the first signal."""
         await self._received.wait()
 
+    async def interrupts(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Run `work` to its end, or cancel it when a signal comes first. Whether one came first."""
+        working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(self.wait())
+        try:
+            await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            finished = working.done()
+            for task in (working, stopping):
+                task.cancel()
+            await asyncio.wait([working, stopping])
+        if not working.cancelled():
+            working.result()
+        return not finished
+
     def _on_signal(self) -> None:
         self._received.set()
         for number in SIGNALS:

@@ -1,6 +1,7 @@
 """A service that cannot start says where and what to do, in one line, and no stack trace."""
 
 import asyncio
+import signal
 import socket
 import time
 
@@ -35,6 +36,27 @@ async def test_etcd_not_reachable_is_retried_and_named(cluster: Cluster, kind: s
     code, words, took = await start(cluster, kind, *flags)
     assert (code, nobody in words) == (1, True)
     assert took > 2
+
+
+@pytest.mark.parametrize("kind", ["gateway", "router"])
+@pytest.mark.parametrize("answers", ["refuses", "is silent"])
+async def test_a_stop_signal_ends_the_wait_for_etcd_at_once(cluster: Cluster, kind: str, answers: str) -> None:
+    with socket.socket() as etcd:
+        etcd.bind(("127.0.0.1", 0))
+        if answers == "is silent":
+            etcd.listen()
+        address = f"127.0.0.1:{etcd.getsockname()[1]}"
+        process = await cluster.spawn(kind, *ANYWHERE[kind], "--set", f'registry.etcd=["{address}"]')
+        assert process.stderr is not None
+        line = ""
+        while "does not answer" not in line:
+            line = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert time.monotonic() - began < 2
+    assert (process.returncode, out, err) == (0, b"", b"")
+    assert f"etcd at {address} does not answer" in line
 
 
 async def test_kafka_not_reachable_is_named_and_how_to_start_one(cluster: Cluster) -> None:

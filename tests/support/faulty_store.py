@@ -28,6 +28,9 @@ class FaultyStore:
             self.refused += 1
             raise StoreUnavailable("the store is away, by order of the test")
 
+    def why_away(self) -> str:
+        return "the store is away, by order of the test" if self.away else ""
+
     async def get(self, key: str) -> Entry | None:
         self._check()
         self.reads += 1

@@ -1,5 +1,6 @@
 """A service as a process: which end has which exit code, and what a stop signal does."""
 
+import asyncio
 import os
 import resource
 import signal
@@ -99,3 +100,29 @@ def command(code: int) -> int:
 def test_the_exit_code_of_a_command_line(arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(command, "homing test", arguments) == code
     assert ("Error: " in capsys.readouterr().err) is (code == 2)
+
+
+async def test_a_signal_cancels_the_work_that_it_interrupts() -> None:
+    stop = StopSignal()
+    cancelled = []
+
+    async def wait_for_ever() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.append(True)
+
+    assert await stop.interrupts(wait_for_ever())
+    assert cancelled == [True]
+
+
+async def test_work_that_ends_first_is_not_interrupted_and_its_error_is_raised() -> None:
+    stop = StopSignal()
+
+    async def refuse() -> None:
+        raise StartupError("no")
+
+    assert not await stop.interrupts(asyncio.sleep(0))
+    with pytest.raises(StartupError, match="no"):
+        await stop.interrupts(refuse())
