@@ -6,6 +6,7 @@ from gateway.events.redis_stream import RedisStream
 from gateway.views.redis_views import RedisViews
 from observability.counters import Counters
 from registry.etcd.store import EtcdStore
+from runtime.bus import probe
 from runtime.bus.port import Subscriber
 from runtime.bus.redis_channel import RedisSubscriber
 
@@ -27,6 +28,12 @@ def event_sink(settings: GatewayConfig, counted: Counters) -> EventSink:
 def views(settings: GatewayConfig, node_id: str) -> RedisViews | None:
     """Where sessions are shown; None: nowhere."""
     return RedisViews(settings.bus, settings.views, node_id) if settings.views.enabled else None
+
+
+def bus_probe(settings: GatewayConfig) -> probe.BusProbe:
+    """What asks Redis and Kafka whether they are there, those that this gateway uses."""
+    uses_kafka = settings.bus.kind == "kafka"
+    return probe.BusProbe(probe.checks(settings.bus, settings.views.enabled or not uses_kafka, uses_kafka))
 
 
 def subscriber(settings: GatewayConfig) -> Subscriber | None:

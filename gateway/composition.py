@@ -77,6 +77,7 @@ class Base:
         self.index = Index[Session]()
         self.acks = Acks()
         self.sink = adapters.event_sink(settings, self.counters)
+        self.bus_probe = adapters.bus_probe(settings)
         self.views = adapters.views(settings, self.node_id)
 
 
@@ -103,9 +104,9 @@ class ClientParts:
         section, counted, views = base.settings.gateway, base.counters, base.views or NO_VIEWS
         self.expiry = TokenExpiry(base.settings.auth.leeway, asyncio.get_running_loop())
         self.heartbeat = Heartbeat(section.heartbeat, counted, asyncio.get_running_loop())
+        self.events = EventBackPressure(base.sink, base.tasks)
         self.lifecycle = SessionLifecycle(registry.sessions, base.index, base.sink, self.heartbeat, views, counted)
         self.membership = FileMembership(registry.sessions, base.sink, views, section.max_files)
-        events = EventBackPressure(base.sink, base.tasks)
         traces = ClientTraces(base.tracer, base.node_id)
         commands = ClientCommands(
             ClientSettings(base.node_id, round(section.heartbeat.interval * 1000), section.max_message),
@@ -114,7 +115,7 @@ class ClientParts:
             self.membership,
             base.acks,
             base.sink,
-            events,
+            self.events,
             SlowConsumers(section.slow, base.deadlines),
             self.expiry,
             traces,
@@ -122,7 +123,7 @@ class ClientParts:
             counted,
         )
         self.admission = Admission(
-            registry.sessions, registry.lease, events, self.lifecycle, traces, section.max_files, counted
+            registry.sessions, registry.lease, self.events, self.lifecycle, traces, section.max_files, counted
         )
         self.authentication = Authentication(
             self.admission, tokens.verify, commands, self.lifecycle, section.slow, base.deadlines, base.tasks

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from gateway import config
 from gateway.composition import VERSION, Base, ClientParts, RegistryParts, RouterParts
 from gateway.identity.tokens import Issuer, Tokens
+from gateway.readiness import GatewayReadiness
 from homing.internal.v1 import node_pb2
 from observability import names
 from observability.metrics import Exposition
@@ -31,7 +32,7 @@ class GatewayProcess:
         self._clients = ClientParts(self._base, self._registry, tokens, developer)
         self._routers = RouterParts(self._base, self._registry, self._clients, self._stats)
         exposition = Exposition("homing_gateway", names.GATEWAY, self._base.counters, self._gauges())
-        self._admin = AdminListener(self._why_not_ready, exposition, settings.gateway.hosts)
+        self._admin = AdminListener(self._readiness().check, exposition, settings.gateway.hosts)
 
     def _gauges(self) -> dict[str, Callable[[], float]]:
         base, loop = self._base, self._registry.loop
@@ -51,8 +52,16 @@ class GatewayProcess:
         where = self._addresses
         return Node(where["client"], where["port"], where["admin"], machine, VERSION)
 
-    def _why_not_ready(self) -> str:
-        return "" if self._clients.admission.is_open else "starting, or draining"
+    def _readiness(self) -> GatewayReadiness:
+        registry, clients = self._registry, self._clients
+        return GatewayReadiness(
+            clients.admission,
+            registry.lease,
+            clients.events,
+            registry.streams,
+            registry.store.why_away,
+            self._base.bus_probe.why_away,
+        )
 
     # Start and stop -------------------------------------------------------------------------------------------------
 
@@ -68,7 +77,7 @@ class GatewayProcess:
             return
         async with asyncio.TaskGroup() as group:
             group.create_task(self._registry.loop.run())
-            serving = [group.create_task(self._base.sink.run())]
+            serving = [group.create_task(self._base.sink.run()), group.create_task(self._base.bus_probe.run())]
             if self._routers.bus is not None:
                 serving.append(group.create_task(self._routers.bus.run()))
             if self._base.views is not None:

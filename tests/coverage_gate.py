@@ -25,7 +25,9 @@ EXEMPT = {
     "gateway/adapters.py": "chooses between adapters of servers: tests/cluster runs it with each",
     "gateway/composition.py": "puts a whole gateway together: tests/cluster runs it",
     "gateway/process.py": "a gateway's start, signals and end: tests/cluster runs it",
-    "router/__main__.py": "a router's entry point and composition: tests/cluster runs it",
+    "router/__main__.py": "a process's entry point: tests/cluster runs it",
+    "router/adapters.py": "chooses between adapters of servers: tests/cluster runs it with each",
+    "router/process.py": "a router's composition, start, signals and end: tests/cluster runs it",
 }
 """Files that only tests of whole processes can run, each with its reason. They are reported without a bound."""
 

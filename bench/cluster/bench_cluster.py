@@ -74,7 +74,7 @@ def start_cluster(gateways: int, *arguments: str, settings: str = "") -> Iterato
     with tempfile.TemporaryDirectory(prefix="homing-bench-") as folder:
         run_dir, config = Path(folder) / "run", Path(folder) / "homing.toml"
         config.write_text(settings)
-        command = [sys.executable, "-P", "-m", "homing", "up", "--run-dir", str(run_dir), "--json"]
+        command = [sys.executable, "-P", "-m", "homing", "up", "--ports", "random", "--run-dir", str(run_dir), "--json"]
         log = Path(folder) / "up.log"
         with log.open("wb") as stderr:
             up = subprocess.Popen(

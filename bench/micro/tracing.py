@@ -63,9 +63,10 @@ def start_cluster(**environment: str) -> Iterator[tuple[dict[str, Any], Path]]:
     """`homing up` with these variables. (its cluster.json, its run-dir)."""
     with tempfile.TemporaryDirectory(prefix="homing-bench-") as folder:
         run_dir = Path(folder) / "run"
-        command = [sys.executable, "-m", "homing", "up", "--gateways", str(GATEWAYS), "--run-dir", str(run_dir)]
+        command = [sys.executable, "-m", "homing", "up", "--ports", "random", "--gateways", str(GATEWAYS)]
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
-        up = subprocess.Popen([*command, "--json"], stdout=pipe, stderr=null, env={**os.environ, **environment})
+        command += ["--run-dir", str(run_dir), "--json"]
+        up = subprocess.Popen(command, stdout=pipe, stderr=null, env={**os.environ, **environment})
         assert up.stdout is not None
         try:
             yield json.loads(up.stdout.readline()), run_dir

@@ -3,15 +3,15 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from homing.cluster.cluster_file import GatewayEntry, RouterEntry
 from homing.cluster.errors import CommandError, ConfigurationMistake
+from homing.cluster.ports import Addresses
 from homing.cluster.process import ChildProcess, exit_reason
-from homing.cluster.settings import offset_address
 
 READY_TIMEOUT = 60.0  # seconds; a service itself gives up on etcd after 30
 OVERRIDDEN_VARIABLES = (
@@ -23,9 +23,6 @@ OVERRIDDEN_VARIABLES = (
     "HOMING_GATEWAY__DEV_ROUTER",
     "HOMING_TRACE__OTLP",
 )
-
-CommandLine = Callable[[Path, dict[str, object], int], list[str]]
-"""Makes the command line of the i-th process of a kind: (configuration file, the user's table for the kind, i)."""
 
 
 class GatewayReady(msgspec.Struct, frozen=True, tag_field="ready", tag="gateway"):
@@ -58,18 +55,10 @@ def homing_command() -> list[str]:
     return [sys.executable, "-P", "-m", "homing"]
 
 
-def gateway_command(config: Path, user: dict[str, object], index: int) -> list[str]:
-    """The command line of the `index`-th gateway. Ports count up from those that the user configured."""
-    listen = {name: offset_address(user.get(name), index) for name in ("listen", "node_listen", "admin")}
-    command = [*homing_command(), "gateway", "--config", str(config), "--listen", listen["listen"]]
-    return [*command, "--node-listen", listen["node_listen"], "--admin", listen["admin"]]
-
-
-def router_command(config: Path, user: dict[str, object], index: int) -> list[str]:
-    """The command line of the `index`-th router. Ports count up from those that the user configured."""
-    listen = {name: offset_address(user.get(name), index) for name in ("grpc", "http", "admin")}
-    command = [*homing_command(), "router", "--config", str(config), "--grpc", listen["grpc"]]
-    return [*command, "--http", listen["http"], "--admin", listen["admin"]]
+def service_command(kind: str, config: Path, addresses: Addresses) -> list[str]:
+    """The command line of a gateway or a router, with a flag for each of its listeners."""
+    flags = [part for name, address in addresses.items() for part in (f"--{name.replace('_', '-')}", address)]
+    return [*homing_command(), kind, "--config", str(config), *flags]
 
 
 async def start(name: str, command: Sequence[str], logs: Path) -> tuple[ChildProcess, GatewayReady | RouterReady]:

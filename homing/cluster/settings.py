@@ -80,8 +80,8 @@ def redis_url(value: str) -> str:
 
 def offset_address(address: object, offset: int) -> str:
     """The listen address of the `offset`-th process: the port of `address` plus `offset`; port 0 stays 0."""
-    host, _, port = str(address or ANY_LOOPBACK_PORT).rpartition(":")
-    if not port.isdecimal():
+    host, _, port = str(address).rpartition(":")
+    if not host or not (port.isascii() and port.isdecimal()):
         raise ConfigurationMistake(f"{address!r} is not host:port")
     return f"{host}:{int(port) + offset if int(port) else 0}"
 

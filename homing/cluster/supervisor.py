@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from homing.cluster import cluster_file, devtoken, kafka, servers, services, settings
+from homing.cluster import cluster_file, devtoken, kafka, ports, redis_check, servers, services, settings
 from homing.cluster.cluster_file import ClusterFile, GatewayEntry, RouterEntry
 from homing.cluster.errors import CommandError
 from homing.cluster.process import ChildProcess, exit_reason
@@ -33,6 +33,7 @@ class ClusterSpec(NamedTuple):
     kafka: str = ""
     bus: str = "redis"  # or "kafka"
     delivery: str = "routed"  # or "broadcast"
+    is_free: Callable[[int], bool] = ports.is_free  # may a service have this port? `ports.none_is_free`: random ones
 
 
 class SupervisedProcess(NamedTuple):
@@ -104,19 +105,21 @@ class Supervisor:
         key = devtoken.ensure_key(spec.run_dir)
         bus = {"kind": spec.bus, "redis": self._redis} | ({"kafka": self._kafka} if self._kafka else {})
         table = settings.resolve(spec.user, etcd=self._etcd, bus=bus, delivery=spec.delivery, key_file=key)
-        await self._start_tier("router", spec.routers, services.router_command, settings.write(spec.run_dir, table))
+        routers = ports.router_addresses(spec.user, spec.routers, spec.is_free)
+        await self._start_tier("router", routers, settings.write(spec.run_dir, table))
         settings.set_page_router(table, self._cluster().routers[0].http)
         config = settings.write(spec.run_dir, table)
-        await self._start_tier("gateway", spec.gateways, services.gateway_command, config)
+        gateways = ports.gateway_addresses(spec.user, spec.gateways, spec.is_free)
+        await self._start_tier("gateway", gateways, config)
         cluster = self._cluster()
         cluster_file.write(spec.run_dir, cluster)
         self._on_ready(cluster)
 
-    async def _start_tier(self, kind: str, count: int, command: services.CommandLine, config: Path) -> None:
-        user = self._spec.user.get(kind, {})
+    async def _start_tier(self, kind: str, processes: list[ports.Addresses], config: Path) -> None:
         async with asyncio.TaskGroup() as tier:
-            for index in range(count):
-                tier.create_task(self._start_service(kind, index, command(config, user, index)))
+            for number, addresses in enumerate(processes, 1):
+                command = services.service_command(kind, config, addresses)
+                tier.create_task(self._start_service(kind, f"{kind}-{number}", command))
 
     async def _start_etcd(self) -> None:
         if self._etcd:
@@ -128,6 +131,7 @@ class Supervisor:
 
     async def _start_redis(self) -> None:
         if self._redis:
+            await redis_check.check(self._redis)
             self._report_progress(f"redis      {self._redis}  (not started here)")
             return
         started = await servers.start_redis(self._spec.run_dir)
@@ -149,8 +153,8 @@ class Supervisor:
             f"{child.name:10} {started.address}  pid {child.pid}, {started.origin}, {started.seconds:.1f} s"
         )
 
-    async def _start_service(self, kind: str, index: int, command: list[str]) -> None:
-        child, ready = await services.start(f"{kind}-{index + 1}", command, self._spec.run_dir / "logs")
+    async def _start_service(self, kind: str, name: str, command: list[str]) -> None:
+        child, ready = await services.start(name, command, self._spec.run_dir / "logs")
         self._processes.append(SupervisedProcess(kind, child, ready.entry()))
         if isinstance(ready, services.GatewayReady):
             where = f"{ready.url}  node {ready.node_id}, node port {ready.node}, admin {ready.admin}"

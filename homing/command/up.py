@@ -36,6 +36,13 @@ if TYPE_CHECKING:
 @click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A homing.toml to build upon."
 )
+@click.option(
+    "--ports",
+    type=click.Choice(["fixed", "random"]),
+    default="fixed",
+    show_default=True,
+    help="8400 and up for clients, 8500 and 8501 for the API; or any free ones.",
+)
 @options.run_dir
 @options.as_json
 def up(
@@ -48,13 +55,15 @@ def up(
     kafka: str | None,
     otlp: str | None,
     config: Path | None,
+    ports: str,
     run_dir: Path,
     as_json: bool,
 ) -> None:
     """Start etcd, Redis, gateways and routers here; Ctrl-C stops them all.
 
-    etcd and Redis are taken from PATH or, failing that, from wheels. Ports are free ones unless the configuration
-    names some. Once everything is ready DIR/cluster.json has all addresses; DIR/homing.toml starts further processes:
+    etcd and Redis are taken from PATH or, failing that, from wheels. A router's API is at 8500 (gRPC) and 8501 (HTTP),
+    clients connect at 8400 and up, or at other ports where these are taken, or where the configuration says. Once
+    everything is ready DIR/cluster.json has all addresses; DIR/homing.toml starts further processes:
     homing gateway --config DIR/homing.toml. With --json the cluster is printed as one line and nothing else.
 
     --bus kafka starts a Kafka, too. Kafka needs java and its jars: `make kafka` installs the jars in a checkout;
@@ -69,6 +78,7 @@ def up(
     """
     from homing.cluster import cluster_file, settings
     from homing.cluster.lock import RunDirLock
+    from homing.cluster.ports import is_free, none_is_free
     from homing.cluster.supervisor import ClusterSpec, run_cluster
 
     user = settings.load(config)
@@ -83,6 +93,7 @@ def up(
         user=user,
         kafka=settings.kafka_brokers(kafka or str(settings.configured(user, "bus", "kafka") or "")),
         bus=bus or ("kafka" if kafka else str(settings.configured(user, "bus", "kind") or "redis")),
+        is_free=is_free if ports == "fixed" else none_is_free,
         delivery=delivery or str(settings.configured(user, "delivery", "mode") or "routed"),
     )
     try:

@@ -63,6 +63,16 @@ async def wait_broker(bus: BusSection, timeout: float = START_TIMEOUT) -> None:
         raise unavailable(bus, reason) from None
 
 
+async def check(bus: BusSection) -> None:
+    """One metadata request over a new connection. Raises BusUnavailable."""
+    silence_client_log()
+    try:
+        async with asyncio.timeout(2 * bus.timeout):
+            await _fetch_metadata(bus)
+    except FAILURES as error:
+        raise unavailable(bus, _describe(error)) from None
+
+
 async def ensure_topic(
     bus: BusSection, name: str, partitions: int = -1, settings: Mapping[str, str] | None = None
 ) -> None:

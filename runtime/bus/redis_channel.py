@@ -4,19 +4,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
-from runtime.bus.port import MAX_MESSAGE_SIZE, BusMessageTooLarge, BusUnavailable
+from runtime.bus.port import MAX_MESSAGE_SIZE, BusMessageTooLarge
+from runtime.bus.redis_client import FAILURES, connect, unavailable
 from runtime.bus.settings import BusSection
 
 log = logging.getLogger(__name__)
-
-FAILURES = (RedisError, OSError, TimeoutError)
-"""What redis-py raises while Redis is unavailable."""
 
 PING_AFTER = 5.0  # seconds without a message, before a PING
 FIRST_PAUSE, MAX_PAUSE = 0.05, 1.0  # seconds between two attempts to subscribe again
@@ -28,13 +22,13 @@ class RedisPublisher:
     def __init__(self, bus: BusSection, channel: str) -> None:
         self._bus = bus
         self._channel = channel
-        self._redis = _connect(bus)
+        self._redis = connect(bus)
 
     async def open(self) -> None:
         try:
             await self._redis.ping()
         except FAILURES as error:
-            raise _unavailable(self._bus, error) from None
+            raise unavailable(self._bus, error) from None
 
     async def publish(self, message: bytes) -> None:
         if len(message) > MAX_MESSAGE_SIZE:
@@ -42,7 +36,7 @@ class RedisPublisher:
         try:
             await self._redis.publish(self._channel, message)
         except FAILURES as error:
-            raise _unavailable(self._bus, error) from None
+            raise unavailable(self._bus, error) from None
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -54,14 +48,14 @@ class RedisSubscriber:
     def __init__(self, bus: BusSection, channel: str) -> None:
         self._bus = bus
         self._channel = channel
-        self._redis = _connect(bus)
+        self._redis = connect(bus)
         self._subscription: PubSub | None = None
 
     async def open(self) -> None:
         try:
             self._subscription = await self._subscribe()
         except FAILURES as error:
-            raise _unavailable(self._bus, error) from None
+            raise unavailable(self._bus, error) from None
 
     async def run(self, on_message: Callable[[bytes], None]) -> None:
         pause = 0.0
@@ -74,7 +68,7 @@ class RedisSubscriber:
                 await self._receive(self._subscription, on_message)
             except FAILURES as error:
                 if not pause:
-                    log.warning("no pushes are received: %s", _unavailable(self._bus, error))
+                    log.warning("no pushes are received: %s", unavailable(self._bus, error))
                 await self._unsubscribe()
                 pause = min(MAX_PAUSE, pause * 2 or FIRST_PAUSE)
                 await asyncio.sleep(pause)
@@ -116,20 +110,3 @@ class RedisSubscriber:
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             await subscription.aclose()  # type: ignore[no-untyped-call]
-
-
-def _connect(bus: BusSection) -> Redis:
-    """Without retries in the library: the caller must know when something may be lost."""
-    return Redis.from_url(
-        bus.redis,
-        socket_timeout=bus.timeout,
-        socket_connect_timeout=bus.timeout,
-        retry=Retry(NoBackoff(), 0),
-    )
-
-
-def _unavailable(bus: BusSection, error: BaseException) -> BusUnavailable:
-    reason = str(error) or type(error).__name__
-    return BusUnavailable(
-        f"bus.redis: {bus.redis} does not answer ({reason}); is Redis running? `homing up` starts one"
-    )

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.up import HOMING, Up, wait_gone
 
+UP = [*HOMING, "up", "--ports", "random"]
+
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -20,7 +22,7 @@ def test_a_cluster_from_start_to_stop(tmp_path):
         assert set(cluster["servers"]) == {"etcd", "redis"}
         assert len(set(pids)) == 5
 
-        second = subprocess.run([*HOMING, "up", "--run-dir", up.run_dir], capture_output=True, text=True, timeout=20)
+        second = subprocess.run([*UP, "--run-dir", up.run_dir], capture_output=True, text=True, timeout=20)
         assert second.returncode == 1
         assert f"in use by `homing up` with pid {up.process.pid}" in second.stderr
 
@@ -40,7 +42,7 @@ def test_killed_up_leaves_nothing_running_and_the_next_one_starts(tmp_path):
         wait_gone(pids)
         assert (up.run_dir / "cluster.json").exists(), "nobody was there to remove it"
     again = subprocess.Popen(
-        [*HOMING, "up", "--gateways", "1", "--run-dir", up.run_dir, "--json"],
+        [*UP, "--gateways", "1", "--run-dir", up.run_dir, "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
@@ -62,7 +64,7 @@ def test_a_killed_server_ends_the_cluster_with_its_name(tmp_path):
 
 
 def test_etcd_that_does_not_answer_is_named(tmp_path):
-    command = [*HOMING, "up", "--run-dir", tmp_path / "run", "--etcd", "127.0.0.1:1", "--config", tmp_path / "c.toml"]
+    command = [*UP, "--run-dir", tmp_path / "run", "--etcd", "127.0.0.1:1", "--config", tmp_path / "c.toml"]
     (tmp_path / "c.toml").write_text("[registry]\nstart_limit = 0.5\n")
     done = subprocess.run(command, capture_output=True, text=True, timeout=40)
     assert done.returncode == 1
@@ -71,10 +73,27 @@ def test_etcd_that_does_not_answer_is_named(tmp_path):
     assert not (tmp_path / "run" / "cluster.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("redis://ada:secret@127.0.0.1:1", "Redis at redis://127.0.0.1:1 does not answer ("),
+        ("redis://127.0.0.1:x", "Redis: redis://127.0.0.1:x is no URL of Redis: "),
+    ],
+)
+def test_redis_that_does_not_answer_is_named(tmp_path, url, why):
+    command = [*UP, "--run-dir", tmp_path / "run", "--redis", url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=40)
+    assert done.returncode == 1
+    assert f"homing: {why}" in done.stderr
+    assert "Ready." not in done.stdout
+    assert "secret" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_port_in_use_is_named(tmp_path, shared_up):
     taken = shared_up.cluster["gateways"][0]["url"].split("/")[2]
     (tmp_path / "c.toml").write_text(f'[gateway]\nlisten = "{taken}"\n')
-    command = [*HOMING, "up", "--gateways", "1", "--run-dir", tmp_path / "run", "--config", tmp_path / "c.toml"]
+    command = [*UP, "--gateways", "1", "--run-dir", tmp_path / "run", "--config", tmp_path / "c.toml"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=40)
     assert done.returncode == 1
     assert taken.partition(":")[2] in done.stderr

@@ -48,7 +48,7 @@ def test_without_java_or_kafka_it_says_what_to_do_and_leaves_nothing(
     tmp_path: Path, environment: dict[str, str], words: str
 ) -> None:
     require_kafka()  # the second case needs a java
-    command = [*HOMING, "up", "--bus", "kafka", "--run-dir", str(tmp_path)]
+    command = [*HOMING, "up", "--ports", "random", "--bus", "kafka", "--run-dir", str(tmp_path)]
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert words in done.stderr

@@ -162,7 +162,7 @@ def test_listen_ends_when_nobody_reads_it(shared_up):
 
 def test_up_prints_to_a_full_disk_one_line(tmp_path):
     with open("/dev/full", "wb") as full:
-        command = [*HOMING, "up", "--run-dir", str(tmp_path)]
+        command = [*HOMING, "up", "--ports", "random", "--run-dir", str(tmp_path)]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=50)
     assert (done.returncode, done.stderr) == (1, "homing: cannot write the output: No space left on device\n")
 

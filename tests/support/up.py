@@ -25,7 +25,7 @@ class Up:
     def __init__(self, directory: Path, *arguments: str) -> None:
         self.run_dir = directory / "run"
         self.log = directory / "up.log"
-        self._command = [*HOMING, "up", "--run-dir", str(self.run_dir), *arguments]
+        self._command = [*HOMING, "up", "--ports", "random", "--run-dir", str(self.run_dir), *arguments]
         self.process = self._start()
 
     def _start(self) -> "subprocess.Popen[bytes]":

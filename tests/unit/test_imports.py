@@ -26,6 +26,7 @@ GATEWAY_FLOORS = (
     ("config",),
     ("delivery",),
     ("authentication",),
+    ("readiness",),
     ("admission", "client_commands"),
     ("back_pressure", "lifecycle", "membership", "token_expiry"),
     ("door",),
@@ -39,7 +40,7 @@ GATEWAY_FLOORS = (
 """The rooms of the gateway from the top down: a room imports those below it, and none beside it."""
 
 FOLDERS = frozenset(name for rooms in FLOORS for name in rooms)
-COMPOSITION_ROOTS = {"gateway.adapters", "router.__main__"}
+COMPOSITION_ROOTS = {"gateway.adapters", "router.adapters"}
 CONFIGURATION = {"gateway.config", "router.config"}  # an adapter's settings stand beside it; a section names them
 ADAPTERS = (
     "runtime.bus.kafka_topic",
@@ -87,6 +88,7 @@ SHELLS = {
     "gateway.lifecycle",
     "gateway.membership",
     "gateway.process",
+    "gateway.readiness",
     "gateway.registration.barrier",
     "gateway.registration.lease_gate",
     "gateway.registration.loop",
@@ -115,6 +117,7 @@ SHELLS = {
     "registry.retry",
     "registry.sweeper",
     "router.__main__",
+    "router.adapters",
     "router.api.calls",
     "router.api.grpc_api",
     "router.api.grpc_calls",
@@ -137,12 +140,16 @@ SHELLS = {
     "router.listeners",
     "router.node_requests",
     "router.presence",
+    "router.process",
     "router.push_handler",
+    "router.readiness",
     "router.watch",
     "runtime.bus.kafka_client",
     "runtime.bus.kafka_topic",
     "runtime.bus.memory",
+    "runtime.bus.probe",
     "runtime.bus.redis_channel",
+    "runtime.bus.redis_client",
     "runtime.grpc_wire.call",
     "runtime.grpc_wire.channel",
     "runtime.grpc_wire.client",

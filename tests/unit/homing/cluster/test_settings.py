@@ -48,7 +48,7 @@ def test_no_endpoints(value):
 def test_ports_count_up_from_the_one_named_and_free_ones_stay_free():
     assert settings.offset_address("0.0.0.0:4000", 2) == "0.0.0.0:4002"
     assert settings.offset_address("[::1]:4000", 1) == "[::1]:4001"
-    assert settings.offset_address(None, 1) == "127.0.0.1:0"
+    assert settings.offset_address("127.0.0.1:0", 1) == "127.0.0.1:0"
     with pytest.raises(CommandError, match="'localhost' is not host:port"):
         settings.offset_address("localhost", 0)
 

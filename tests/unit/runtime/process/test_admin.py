@@ -11,17 +11,21 @@ from observability.counters import Counters, counters
 from observability.metrics import Exposition
 from runtime.process.addresses import split_address
 from runtime.process.admin import AdminListener
+from runtime.process.readiness import Readiness
 
 
 class Service:
     """A service with an admin listener."""
 
     def __init__(self) -> None:
-        self.why_not_ready = "starting"
+        self.readiness = Readiness(["starting"], ["Redis is away"])
         self.counters: Counters = counters(names.ROUTER)
         exposition = Exposition("homing_test", names.ROUTER, self.counters, {"sessions": lambda: 3.0})
-        self.admin = AdminListener(lambda: self.why_not_ready, exposition)
+        self.admin = AdminListener(self.check, exposition)
         self.address = ""
+
+    async def check(self) -> Readiness:
+        return self.readiness
 
     async def get(self, path: str) -> tuple[int, str, str]:
         """Status, content type and body of one request."""
@@ -50,10 +54,10 @@ async def test_livez_answers_while_the_loop_runs(service: Service) -> None:
 
 async def test_readyz_has_the_reason_until_the_service_is_ready(service: Service) -> None:
     status, _, body = await service.get("/readyz")
-    assert (status, json.loads(body)) == (503, {"ready": False, "why": "starting"})
-    service.why_not_ready = ""
+    assert (status, json.loads(body)) == (503, {"ready": False, "why": "starting", "degraded": ["Redis is away"]})
+    service.readiness = Readiness()
     status, kind, body = await service.get("/readyz")
-    assert (status, json.loads(body)) == (200, {"ready": True, "why": ""})
+    assert (status, json.loads(body)) == (200, {"ready": True, "why": "", "degraded": []})
     assert kind.startswith("application/json")
 
 
