@@ -88,9 +88,9 @@ class Tracer:
         """As `begin`, but never sampled without a parent."""
         return self.begin(traceparent) if traceparent else None
 
-    def root(self) -> Context:
-        """The context of a root span: a new trace, sampled."""
-        return self._root(self._random.getrandbits(64))
+    def root(self) -> Context | None:
+        """The context of a root span: a new trace, sampled. None: the exporter has no room for it."""
+        return None if self._refuses() else self._root(self._random.getrandbits(64))
 
     def _root(self, low: int) -> Context:
         trace_id = self._random.getrandbits(64) * ID_LIMIT + low

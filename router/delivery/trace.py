@@ -99,10 +99,13 @@ class HopTrace:
 
 
 def traceparent_for_nodes(tracer: Tracer, push: CheckedPush, span: Context | None) -> str:
-    """The traceparent that nodes receive: below the router's span, or the caller's if the router records none."""
+    """The traceparent that nodes receive: below the router's span, or the caller's if this router never records.
+
+    "" if this router records, but not this push: so a trace that the exporter has no room for costs nothing further on.
+    """
     if span is not None:
         return span.traceparent
-    traceparent = push.traceparent
+    traceparent = push.traceparent if not tracer.on else ""
     return tracer.propagated(traceparent) if traceparent and tp.sampled(traceparent) else ""
 
 
@@ -125,11 +128,12 @@ def record_batch(tracer: Tracer, traceparent: str, pushes: Sequence[router_pb2.P
 
     Each push is in the trace of its own caller. The batch is in none of these traces, and links to the callers' spans.
     """
-    parents = [tp.checked(push.traceparent) for push in pushes if push.traceparent]
+    parents = (tp.checked(push.traceparent) for push in pushes if push.traceparent)
     sampled = (parent for parent in parents if parent and tracer.samples(parent) and tp.span_id_of(parent))
-    links = tuple(islice(sampled, spans.LINKS))
-    context = tracer.begin_if_traced(traceparent) or (tracer.root() if links else None)
+    first = next(sampled, "")
+    context = tracer.begin_if_traced(traceparent) or (tracer.root() if first else None)
     if context is not None:
+        links = (first, *islice(sampled, spans.LINKS - 1)) if first else ()
         attributes = {spans.BATCH_SIZE: len(pushes)}
         tracer.record(context, spans.BATCH, spans.SERVER, received_ns, time.monotonic_ns(), attributes, links=links)
 

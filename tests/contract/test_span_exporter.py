@@ -28,6 +28,7 @@ def collector() -> Iterator[Receiver]:
 def record(tracer: Tracer, name: str = "push") -> str:
     """Record one root span; returns its trace id."""
     context = tracer.root()
+    assert context is not None
     tracer.record(context, name, SERVER, 1, 2, {})
     return context.trace_id
 

@@ -96,6 +96,23 @@ async def test_without_a_collector_the_callers_trace_is_propagated():
     assert [message.traceparent for _, message in world.served] == [SAMPLED, ""]
 
 
+async def test_a_trace_that_the_exporter_has_no_room_for_costs_the_nodes_nothing():
+    recorded: list[Span] = []
+    async with running(World(Tracer(recorded.append, refuses=lambda: True))) as world:
+        a = world.feed.node("a")
+        world.connect(a, "ada", 1)
+        assert (await world.push(user="ada", traceparent=SAMPLED)).trace_id == TRACE
+    assert [message.traceparent for _, message in world.served] == [""]
+    assert recorded == []
+
+
+def test_a_batch_that_the_exporter_has_no_room_for_is_not_recorded():
+    recorded: list[Span] = []
+    request = router_pb2.PushRequest(traceparent=SAMPLED)
+    record_batch(Tracer(recorded.append, refuses=lambda: True), "", [request, request], 1)
+    assert recorded == []
+
+
 def test_a_refused_push_is_a_span_with_an_error_if_its_caller_traces_it():
     recorded: list[Span] = []
     tracer = Tracer(recorded.append, ratio=1.0, seed=1)
