@@ -12,7 +12,7 @@ CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*
 KAFKA := .tools/kafka/libs/kafka_2.13-4.3.1.jar
 CAN_KAFKA := $(and $(shell command -v java),$(shell command -v mvn))
 
-.PHONY: install demo test kafka faults-kafka interop-slow browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec hostile lock clean
+.PHONY: install demo test kafka faults-kafka faults-slow-lines interop-slow browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec hostile lock clean
 
 install: $(INSTALLED)
 
@@ -35,7 +35,7 @@ test: lint types $(if $(CAN_KAFKA),kafka) cover
 	@echo "Not run here: the tests with compiled clients (make interop-slow; last result in docs/interop.md)," \
 	  $(if $(CAN_BROWSE),,"the page in Chromium (make browser),") "the wheel's own test (make wheel-test)," \
 	  "what hostile peers can do (make hostile; docs/hostile.md), conformance of HTTP/2 (make h2spec; docs/interop.md)," \
-	  "a minute without Kafka (make faults-kafka)$(if $(CAN_KAFKA),,; nor anything with Kafka: it needs java and mvn)"
+	  "clients on slow lines (make faults-slow-lines), a minute without Kafka (make faults-kafka)$(if $(CAN_KAFKA),,; nor anything with Kafka: it needs java and mvn)"
 
 # Foreign clients and callers that must be compiled first, once: websocat into .tools/ (minutes), Go's and Java's examples.
 interop-slow: $(INSTALLED)
@@ -61,6 +61,10 @@ $(KAFKA): deploy/kafka/pom.xml
 # Experiment 18 at full length: a minute without Kafka under 1,000 events a second. Its figures are printed.
 faults-kafka: $(INSTALLED) kafka
 	$(BIN)/python -m pytest -s -m slow tests/cluster/test_kafka_away.py
+
+# Experiment 15: clients behind 64 kbit/s. Needs root, for a network namespace, and iproute2.
+faults-slow-lines: $(INSTALLED)
+	$(BIN)/python -m pytest -s -m slow tests/cluster/test_slow_lines.py
 
 unit: $(INSTALLED)
 	$(BIN)/python -m pytest -q tests/unit tests/property
