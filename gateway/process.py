@@ -11,6 +11,7 @@ from gateway.readiness import GatewayReadiness
 from homing.internal.v1 import node_pb2
 from observability import names
 from observability.metrics import Exposition
+from registry.dialable import why_not_dialable
 from registry.model import Node
 from registry.ports import RegistryError
 from registry.store import StoreError
@@ -121,6 +122,9 @@ class GatewayProcess:
         except OSError as error:
             raise listen_error("gateway.node_listen", settings.node_listen, error) from None
         self._addresses["port"] = join_address(advertised or node_host, node_port)
+        if why := why_not_dialable(self._addresses["port"]):
+            field = "gateway.advertise" if advertised else "gateway.node_listen"
+            raise StartupError(f"{field}: routers cannot dial {self._addresses['port']}: {why}")
         try:
             self._addresses["admin"] = await self._admin.listen(*split_address(settings.admin, "gateway.admin"))
         except OSError as error:

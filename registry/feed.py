@@ -32,6 +32,7 @@ class StoreRouteFeed:
     def __init__(self, store: Store, settings: RegistrySettings) -> None:
         self.table = RouteTable(settings.cluster)
         self.resyncs = 0  # snapshots after the first
+        self._warned = False  # of what is malformed
         self._subscribers: list[Callable[[TableChange], None]] = []
         self._store = store
         self._keys = Keys(settings.cluster)
@@ -98,6 +99,10 @@ class StoreRouteFeed:
             await backoff.sleep()
 
     def _on_change(self, change: TableChange) -> None:
+        if self.table.malformed and not self._warned:
+            self._warned = True
+            text = "%s has keys or values that no process of Homing writes; they are skipped, and counted (malformed)"
+            log.warning(text, self._keys.prefix)
         for on_change in self._subscribers:
             on_change(change)
         if self._after_read:

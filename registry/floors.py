@@ -11,9 +11,11 @@ from registry.ids import SnowflakeGenerator
 from registry.keys import Keys
 from registry.membership import FencedError
 from registry.model import Incarnation
+from registry.ports import RegistryError
 from registry.store import CreateRevisionEquals, Entry, Get, Put, Store, ValueEquals
 
 RESERVE_MS = 60_000  # reserved at a time
+MAX_DIGITS = 15  # of a floor: ms since the Unix epoch, for 30,000 years
 RESERVE_BELOW_MS = 30_000  # reserve more when less than this is left
 
 
@@ -32,7 +34,10 @@ class IdFloor:
         self._stored: bytes | None = None
 
     async def start(self) -> SnowflakeGenerator:
-        """The generator of a new holder, from max(now, floor + 1), with nothing reserved. StoreUnavailable: retry."""
+        """The generator of a new holder, from max(now, floor + 1), with nothing reserved. StoreUnavailable: retry.
+
+        RegistryError: the floor's value is none.
+        """
         self._set_stored(await self._store.get(self._key))
         start = self._wall_ms()
         if self._stored is not None:
@@ -68,4 +73,6 @@ class IdFloor:
             generator.raise_ceiling(int(self._stored))
 
     def _set_stored(self, entry: Entry | None) -> None:
+        if entry is not None and not (entry.value.isdigit() and len(entry.value) <= MAX_DIGITS):
+            raise RegistryError(f"{self._key} holds {entry.value[:40]!r}, which is no time in ms; delete it")
         self._stored = None if entry is None else entry.value

@@ -10,7 +10,12 @@ from urllib.parse import quote, unquote
 
 from registry.model import Incarnation
 
+MAX_NAME = 1024  # characters of a user, a file or a node id; clients and the API allow 256 bytes
+MAX_SID = 2**64 - 1
+MAX_REVISION = 2**63 - 1  # of etcd
+
 _is_plain = re.compile(r"[A-Za-z0-9_-]*").fullmatch
+_is_number = re.compile(r"[1-9][0-9]{0,19}").fullmatch
 
 
 def encode_name(name: str) -> str:
@@ -86,24 +91,51 @@ class FileKey(NamedTuple):
 
 
 ParsedKey = NodeKey | BatchKey | SessionKey | FileKey
+KINDS = frozenset({"sessions", "files", "nodes", "batches"})  # of keys that the route table holds
+
+
+class MalformedKey(ValueError):
+    """A key that no process of Homing writes."""
 
 
 def parse_key(key: str, prefix_length: int) -> ParsedKey | None:
-    """The parts of a key below the cluster's prefix. None: a kind that the route table does not hold, or malformed."""
+    """The parts of a key below the cluster's prefix. None: a kind that the route table does not hold.
+
+    MalformedKey: only the one text that `Keys` builds is read, or a router would keep what nobody can delete.
+    """
     parts = key[prefix_length:].split("/")
-    try:
-        match parts:
-            case ["sessions", user, sid, incarnation]:
-                return SessionKey(unquote(user), int(sid), _decode_incarnation(incarnation))
-            case ["files", file, incarnation]:
-                return FileKey(unquote(file), _decode_incarnation(incarnation))
-            case ["nodes", node]:
-                return NodeKey(unquote(node))
-            case ["batches", node]:
-                return BatchKey(unquote(node))
-    except ValueError:
-        return None
+    match parts:
+        case ["sessions", user, sid, incarnation]:
+            return SessionKey(_decode_name(user), _decode_number(sid, MAX_SID), _decode_incarnation(incarnation))
+        case ["files", file, incarnation]:
+            return FileKey(_decode_name(file), _decode_incarnation(incarnation))
+        case ["nodes", node]:
+            return NodeKey(_decode_name(node))
+        case ["batches", node]:
+            return BatchKey(_decode_name(node))
+    if parts[0] in KINDS:
+        raise MalformedKey(key)
     return None
+
+
+def _decode_name(segment: str) -> str:
+    """The name of a segment. MalformedKey: not what `encode_name` makes of any name, or of one that is too long."""
+    if len(segment) <= MAX_NAME and _is_plain(segment):
+        return segment  # the usual case, on the path of every key
+    try:
+        name = unquote(segment, errors="strict")
+    except UnicodeDecodeError:
+        raise MalformedKey(segment) from None
+    if len(name) > MAX_NAME or not segment.isascii() or encode_name(name) != segment:
+        raise MalformedKey(segment)
+    return name
+
+
+def _decode_number(text: str, limit: int) -> int:
+    """A number from 1 to `limit` without leading zeros."""
+    if not _is_number(text) or int(text) > limit:
+        raise MalformedKey(text)
+    return int(text)
 
 
 # A cluster has few incarnations and very many keys of each: both directions are cached.
@@ -116,5 +148,5 @@ def _encode_incarnation(incarnation: Incarnation) -> str:
 def _decode_incarnation(segment: str) -> Incarnation:
     node, dot, epoch = segment.rpartition(".")
     if not dot:
-        raise ValueError(segment)
-    return Incarnation(unquote(node), int(epoch))
+        raise MalformedKey(segment)
+    return Incarnation(_decode_name(node), _decode_number(epoch, MAX_REVISION))

@@ -63,6 +63,10 @@ def first_free(taken: Container[int], start: int) -> int | None:
     return next((machine for i in range(MACHINE_IDS) if (machine := (start + i) % MACHINE_IDS) not in taken), None)
 
 
+def _is_machine(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= len(str(MACHINE_IDS))
+
+
 class Membership:
     """Joins a cluster as one node, once."""
 
@@ -134,7 +138,7 @@ class Membership:
             return self._settings.machine
         snapshot = await self._store.get_prefix(self._keys.machines, keys_only=True)
         skip = len(self._keys.machines)
-        taken = {int(entry.key[skip:]) for entry in snapshot.entries if entry.key[skip:].isdigit()}
+        taken = {int(entry.key[skip:]) for entry in snapshot.entries if _is_machine(entry.key[skip:])}
         machine = first_free(taken, snapshot.revision % MACHINE_IDS)
         if machine is None:
             raise RegistryError(f"all {MACHINE_IDS} machine ids of cluster {self._settings.cluster!r} are leased")

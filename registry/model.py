@@ -5,9 +5,12 @@ rising. Each key that a node registers names the incarnation, so a node removes 
 ends everything that a dead node has registered (docs/design.md, "Keys").
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
+from msgspec import Meta
+
+Address = Annotated[str, Meta(max_length=512)]
 
 
 class Incarnation(NamedTuple):
@@ -28,20 +31,20 @@ class Node(
     The names in etcd are those of layout 1, so that processes of different versions read each other's values.
     """
 
-    client_url: str  # for clients: ws://host:port/ws
-    node_address: str  # for routers: host:port of the gRPC listener
-    admin_address: str  # host:port of /livez, /readyz and /metrics
-    machine: int  # the leased machine id, 0..1023
-    version: str
+    client_url: Address  # for clients: ws://host:port/ws
+    node_address: Address  # for routers: host:port of the gRPC listener
+    admin_address: Address  # host:port of /livez, /readyz and /metrics
+    machine: Annotated[int, Meta(ge=0, lt=1024)]  # the leased machine id
+    version: Annotated[str, Meta(max_length=128)]
     draining: bool = False
 
 
 class SessionInfo(msgspec.Struct, frozen=True, gc=False):
     """The value of a session's key. Nothing in it changes while the session lives."""
 
-    namespace: str
-    auth_type: str
-    connected_at: int  # ms since the Unix epoch
+    namespace: Annotated[str, Meta(max_length=256)]
+    auth_type: Annotated[str, Meta(max_length=64)]
+    connected_at: Annotated[int, Meta(ge=0, lt=2**47)]  # ms since the Unix epoch
 
 
 class SessionRoute(msgspec.Struct, frozen=True, gc=False):

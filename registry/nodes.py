@@ -10,9 +10,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from registry.dialable import why_not_dialable
 from registry.model import Incarnation, Node
 
 _decode = msgspec.json.Decoder(Node).decode
+
+
+MAX_BATCH_DIGITS = 18  # of a batch's number: below 2^63
 
 
 class TableChange(NamedTuple):
@@ -48,9 +52,8 @@ class NodeTable:
 
     def put_node(self, name: str, epoch: int, value: bytes) -> None:
         """The node's key has this value; `epoch` is its create-revision."""
-        try:
-            node = _decode(value)
-        except msgspec.MsgspecError:
+        node = _decode_node(value)
+        if node is None:
             self.malformed += 1
             self.delete_node(name)
             return
@@ -71,7 +74,7 @@ class NodeTable:
 
     def put_batch(self, name: str, value: bytes) -> None:
         """The node's batch guard has this value."""
-        if value.isdigit():
+        if value.isdigit() and len(value) <= MAX_BATCH_DIGITS:
             self._batches[name] = int(value)
             self._changed_batches.add(name)
         else:
@@ -111,3 +114,12 @@ class NodeTable:
 
     def _record_before(self, incarnation: Incarnation) -> None:
         self._before.setdefault(incarnation, self.present.get(incarnation))
+
+
+def _decode_node(value: bytes) -> Node | None:
+    """None: not a node's value, or its address cannot be dialled."""
+    try:
+        node = _decode(value)
+    except msgspec.MsgspecError:
+        return None
+    return None if why_not_dialable(node.node_address) else node

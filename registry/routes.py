@@ -97,6 +97,11 @@ class RouteTable:
         """The newest batch of this incarnation that the table holds; 0 when the incarnation is not present."""
         return self._nodes.batch(incarnation)
 
+    @property
+    def malformed(self) -> int:
+        """Keys and values that were skipped, because no process of Homing writes such ones."""
+        return self._nodes.malformed
+
     def __len__(self) -> int:
         """The number of session ids with a route, whether or not its incarnation counts."""
         return len(self._sessions)
@@ -125,7 +130,7 @@ class RouteTable:
     def apply(self, changes: Changes) -> TableChange:
         """Apply one message of the watch, in its order."""
         for entry, deleted in changes.changes:
-            key = keys.parse_key(entry.key, self._prefix_length)
+            key = self._parse(entry)
             match key:
                 case keys.SessionKey():
                     self._delete_session(key) if deleted else self._put_session(key, entry)
@@ -146,7 +151,7 @@ class RouteTable:
         self._clear()
         nodes, batches = [], {}
         for entry in snapshot.entries:
-            key = keys.parse_key(entry.key, self._prefix_length)
+            key = self._parse(entry)
             match key:
                 case keys.SessionKey():
                     self._put_session(key, entry)
@@ -159,6 +164,13 @@ class RouteTable:
         self._nodes.load(nodes, batches)
         self.revision = snapshot.revision
         return self._nodes.take_change()
+
+    def _parse(self, entry: Entry) -> keys.ParsedKey | None:
+        try:
+            return keys.parse_key(entry.key, self._prefix_length)
+        except keys.MalformedKey:
+            self._nodes.malformed += 1
+            return None
 
     # Sessions and files
 

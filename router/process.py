@@ -90,6 +90,7 @@ class RouterProcess:
     def _make_admin(self) -> AdminListener:
         gauges = {
             "sessions": lambda: float(len(self._feed.table)),
+            "malformed": lambda: float(self._feed.table.malformed),
             "nodes": lambda: float(len(self._feed.table.incarnations())),
             "sweeps": lambda: float(self._sweeper.is_leader),
         }

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from registry.etcd.client import COMPACT, RANGE, TXN, EtcdClient, EtcdSettings
 from registry.etcd.lease import LeaseClient
 from registry.etcd.v1 import etcd_pb2 as pb
-from registry.etcd.watch import watch_prefix
+from registry.etcd.watch import to_text, watch_prefix
 from registry.store import (
     Changes,
     Compacted,
@@ -111,7 +111,7 @@ def _end_key(prefix: str) -> bytes:
 
 
 def _entry(kv: pb.KeyValue) -> Entry:
-    return Entry(kv.key.decode(), kv.value, kv.create_revision, kv.mod_revision, kv.lease)
+    return Entry(to_text(kv.key), kv.value, kv.create_revision, kv.mod_revision, kv.lease)
 
 
 def _compare(compare: Compare) -> pb.Compare:

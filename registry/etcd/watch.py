@@ -100,8 +100,13 @@ def _check_canceled(response: pb.WatchResponse, client: EtcdClient) -> None:
         raise StoreRefused(f"{reason}; grant the user read")
 
 
+def to_text(key: bytes) -> str:
+    """A key as text; bytes that are not UTF-8, which no process of Homing writes, become lone surrogates."""
+    return key.decode(errors="surrogateescape")
+
+
 def _change(event: pb.Event) -> Change:
     kv = event.kv
     deleted = event.type == pb.Event.DELETE
-    entry = Entry(kv.key.decode(), kv.value, 0 if deleted else kv.create_revision, kv.mod_revision, kv.lease)
+    entry = Entry(to_text(kv.key), kv.value, 0 if deleted else kv.create_revision, kv.mod_revision, kv.lease)
     return Change(entry, deleted)

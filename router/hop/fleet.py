@@ -87,6 +87,7 @@ class Fleet:
 
     def _on_table_change(self, change: TableChange) -> None:
         for incarnation, node in change.up:
+            self._end_older(incarnation)
             self._dial(incarnation, node)
         for incarnation in change.gone:
             self._on_key_gone(incarnation)
@@ -116,6 +117,12 @@ class Fleet:
         if hop is None or replaced or not hop.reachable:
             self._end(incarnation)
 
+    def _end_older(self, newer: Incarnation) -> None:
+        """A node that has begun another incarnation has given up those before, whether or not a stream is left."""
+        for older in self._feed.table.lingering():
+            if older.node == newer.node and older.epoch < newer.epoch:
+                self._end(older)
+
     def _end(self, incarnation: Incarnation) -> None:
         """The incarnation is over: end its routes and its hop."""
         self._feed.table.end(incarnation)
@@ -129,7 +136,9 @@ class Fleet:
 
     def _on_hop_change(self, hop: Hop) -> None:
         incarnation = hop.incarnation
+        if self._hops.get(incarnation) is not hop:
+            return  # it is over, and its stream has just ended too
         self._scattering = self._scattering | {incarnation} if hop.unregistered else self._scattering - {incarnation}
-        if not hop.reachable and incarnation in self._hops and not self._feed.table.present(incarnation):
+        if not hop.reachable and not self._feed.table.present(incarnation):
             self._end(incarnation)
         self._notify_listeners()

@@ -152,6 +152,8 @@ class StreamHop:
                     await self._run_stream()
                 except* (StreamEnded, OSError, TimeoutError) as errors:
                     log.info("the stream to %s at %s is down: %s", self.incarnation, self._address, _reason(errors))
+                except* Exception:  # whatever it is, it must end this stream and no other
+                    log.exception("the stream to %s at %s has failed", self.incarnation, self._address)
                 if self._dialling and self._loop.time() < self._first_dials_until:
                     await asyncio.sleep(REDIAL)
                     continue

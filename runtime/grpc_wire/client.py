@@ -54,5 +54,8 @@ async def dial(address: str, path: str, handler: StreamHandler, limits: Http2Lim
     stream = protocol.connection.open_stream(request_headers(path, address))
     call = protocol.calls[stream] = Call(protocol, stream, client=True)
     call.handler = handler
-    await loop.create_connection(lambda: protocol, host.strip("[]"), int(port))
+    try:
+        await loop.create_connection(lambda: protocol, host.strip("[]"), int(port))
+    except ValueError as error:  # UnicodeError included: a host that IDNA cannot encode, or no port
+        raise OSError(f"{address} cannot be dialled: {error}") from None
     return call

@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import msgspec
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from registry.keys import BatchKey, FileKey, Keys, NodeKey, SessionKey, parse_key
+from registry.keys import BatchKey, FileKey, Keys, MalformedKey, NodeKey, ParsedKey, SessionKey, parse_key
 from registry.model import Incarnation, Node, SessionInfo
 from registry.routes import RouteTable
 from registry.store import Change, Changes, Entry, Snapshot
@@ -41,11 +41,18 @@ class KeyHistory:
                 self.unread.append(Change(Entry(key, b"", 0, self.revision), True))
 
 
+def parse(key: str) -> ParsedKey | None:
+    try:
+        return parse_key(key, len(KEYS.prefix))
+    except MalformedKey:
+        return None
+
+
 class Model:
     """The routes of a store's contents, computed from scratch."""
 
     def __init__(self, entries: dict[str, Entry], lingering: set[Incarnation]) -> None:
-        parsed = [(parse_key(e.key, len(KEYS.prefix)), e) for e in entries.values()]
+        parsed = [(parse(e.key), e) for e in entries.values()]
         self.incarnations = {
             Incarnation(key.node, e.create_revision): msgspec.json.decode(e.value, type=Node)
             for key, e in parsed
@@ -98,7 +105,7 @@ class RouteTableMachine(RuleBasedStateMachine):
 
     @rule(name=NODES, draining=st.booleans())
     def node_starts_or_changes(self, name: str, draining: bool) -> None:
-        value = msgspec.json.encode(Node("c", "p", "a", 1, "v", draining))
+        value = msgspec.json.encode(Node("c", "p:1", "a", 1, "v", draining))
         self.store.write(**{KEYS.node(name): value, KEYS.batch(name): b"0"})
 
     @rule(name=NODES)

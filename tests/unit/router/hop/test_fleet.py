@@ -135,3 +135,33 @@ async def test_the_hop_is_notified_of_its_nodes_batches() -> None:
         rig.feed.batch("one", 7)
         assert rig.hops[one].reported_batch == 7
         rig.fleet.close()
+
+
+async def test_a_newer_incarnation_ends_the_one_whose_stream_lives_on() -> None:
+    rig = Rig()
+    async with asyncio.TaskGroup() as group:
+        rig.fleet.start(group)
+        old = rig.feed.node("one")
+        rig.feed.session(old, "ada", 1)
+        rig.feed.node_gone("one")
+        assert rig.feed.table.lingering() == [old]
+        new = rig.feed.node("one")
+        assert (rig.fleet.hop(old), rig.fleet.hop(new)) == (None, rig.hops[new])
+        assert (rig.feed.table.user("ada"), rig.feed.table.ended()) == ([], [old])
+        rig.fleet.close()
+
+
+async def test_a_node_that_is_over_is_no_scatter_target_whatever_its_stream_still_says() -> None:
+    rig = Rig()
+    async with asyncio.TaskGroup() as group:
+        rig.fleet.start(group)
+        node = rig.feed.node("one")
+        hop = rig.hops[node]
+        hop.report_unregistered(True)
+        assert rig.fleet.scattering() == {node}
+        rig.feed.node_gone("one")
+        hop.disconnect()
+        assert rig.fleet.scattering() == frozenset()
+        hop.disconnect()  # its task ends, and says so
+        assert rig.fleet.scattering() == frozenset()
+        rig.fleet.close()
