@@ -60,6 +60,7 @@ class RouteTable:
         self._users: dict[str, _Bucket] = {}
         self._files: dict[str, tuple[Incarnation, ...]] = {}
         self._owned: dict[Incarnation, _IncarnationKeys] = {}
+        self._distrusted: set[tuple[int, Incarnation]] = set()
 
     # Lookups
 
@@ -73,7 +74,7 @@ class RouteTable:
         for route in _routes(self._users.get(user)):
             known = newest.get(route.sid)
             is_newer = known is None or route.create_revision > known.create_revision
-            if is_newer and self._nodes.is_routable(route.incarnation):
+            if is_newer and self._counts(route):
                 newest[route.sid] = route
         return list(newest.values())
 
@@ -105,6 +106,17 @@ class RouteTable:
     def __len__(self) -> int:
         """The number of session ids with a route, whether or not its incarnation counts."""
         return len(self._sessions)
+
+    # A route that its own node denies
+
+    def distrust(self, sid: int, incarnation: Incarnation) -> None:
+        """The route stops counting, since its node does not have the session; an older one may be right.
+
+        Until the route's key is deleted or written again. Only for a route that the table, caught up, still has: a node
+        never gets back a session that it has denied.
+        """
+        if any(route.incarnation == incarnation for route in _routes(self._sessions.get(sid))):
+            self._distrusted.add((sid, incarnation))
 
     # The end of an incarnation
 
@@ -194,6 +206,7 @@ class RouteTable:
         route = next((r for r in routes if r.incarnation == key.incarnation and r.user == key.user), None)
         if route is None:
             return
+        self._distrusted.discard((key.sid, key.incarnation))
         _remove(self._sessions, key.sid, route)
         _remove(self._users, key.user, route)
         owned = self._owned[key.incarnation]
@@ -235,9 +248,14 @@ class RouteTable:
         newest = None
         for route in routes:
             is_newer = newest is None or route.create_revision > newest.create_revision
-            if is_newer and self._nodes.is_routable(route.incarnation):
+            if is_newer and self._counts(route):
                 newest = route
         return newest
+
+    def _counts(self, route: SessionRoute) -> bool:
+        if self._distrusted and (route.sid, route.incarnation) in self._distrusted:
+            return False
+        return self._nodes.is_routable(route.incarnation)
 
 
 def _routes(bucket: _Bucket | None) -> Iterable[SessionRoute]:

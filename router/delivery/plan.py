@@ -42,6 +42,18 @@ def is_miss(legs: Plan) -> bool:
     return True
 
 
+def denied(leg: Leg, answer: node_pb2.PushAnswer, excepted: Collection[int]) -> list[SessionRoute]:
+    """The routes of a leg whose node has answered without their sessions: closed just now, or never there."""
+    known = [route for route in leg.known if route.sid not in excepted]
+    if answer.verdict == node_pb2.NOT_MINE:
+        return known
+    sessions = sum(count.sessions for count in answer.counts)
+    if answer.verdict != node_pb2.DONE or sessions >= len(known) or len(answer.deliveries) < sessions:
+        return []  # all are there, or not all are listed
+    listed = {delivered.session for delivered in answer.deliveries}
+    return [route for route in known if route.sid not in listed]
+
+
 def to_receivers(target: Target) -> node_pb2.Receivers:
     """The target as a message to nodes. A node finds its own sessions of a user or a file."""
     receivers = node_pb2.Receivers(namespace=target.namespace)

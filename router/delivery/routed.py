@@ -18,7 +18,7 @@ from observability.tracing import OFF, Tracer
 from registry.ports import RouteFeed
 from router.delivery.lanes import LANE_CAPACITY, Lane, RoutedPush
 from router.delivery.message import to_outgoing
-from router.delivery.plan import Leg, Plan, is_miss, plan
+from router.delivery.plan import Leg, Plan, denied, is_miss, plan
 from router.delivery.port import OnResult
 from router.delivery.trace import HopTrace, PushTrace, traceparent_for_nodes
 from router.hop.fleet import Fleet
@@ -130,7 +130,9 @@ class Routed:
             routed.report.add_unreachable(leg)
         else:
             routed.report.add_answer(leg.incarnation, answer)
-            if answer.verdict != node_pb2.DONE and not leg.scatter and not routed.healing:
+            if len(answer.deliveries) < len(leg.known):
+                routed.denied += denied(leg, answer, routed.push.except_sessions)
+            if (answer.verdict != node_pb2.DONE or routed.denied) and not leg.scatter and not routed.healing:
                 self._start_healing(routed)
         self._decrement_pending(routed)
 
@@ -226,6 +228,9 @@ class Routed:
             text = "this router is stopping; nothing was sent"
             routed.finish(CallRefused("UNAVAILABLE", text, retry_after=RETRY_AFTER))
             return
+        if not stopped and not routed.report.registry_away:
+            for route in routed.denied:
+                self._feed.table.distrust(route.sid, route.incarnation)
         legs = {} if stopped else self._plan(routed.push.target)
         if routed.healing:
             self._send_healed(routed, legs)

@@ -279,3 +279,41 @@ async def test_a_trace_id_comes_back(world: World) -> None:
     report = await world.push(user="nobody", traceparent=f"00-{trace}-b7ad6b7169203331-01")
     assert report.trace_id == trace
     assert (await world.push(user="nobody", traceparent="nonsense")).trace_id == ""
+
+
+async def test_a_wrong_live_owner_is_healed_by_the_older_record_and_then_forgotten(world: World) -> None:
+    right, wrong = world.feed.node("right"), world.feed.node("wrong")
+    world.connect(right, "ada", 1)
+    world.feed.session(wrong, "ada", 1)  # a newer record, of a node that never had the session
+    report = await world.push(session=1)
+    assert (facts(report), report.healed) == (({"WRITTEN": 1}, 2, 1), True)
+    report = await world.push(session=1)
+    assert (facts(report), report.healed) == (({"WRITTEN": 1}, 1, 1), False)
+    assert facts(await world.push(user="ada")) == ({"WRITTEN": 1}, 1, 1)
+
+
+async def test_a_wrong_owner_of_one_of_a_users_sessions_leaves_none_of_them_out(world: World) -> None:
+    right, wrong = world.feed.node("right"), world.feed.node("wrong")
+    world.connect(right, "ada", 1)
+    world.connect(wrong, "ada", 2)
+    world.feed.session(wrong, "ada", 1)
+    report = await world.push(user="ada")
+    assert (facts(report), report.healed) == (({"WRITTEN": 2}, 2, 2), True)
+    assert facts(await world.push(user="ada")) == ({"WRITTEN": 2}, 2, 2)
+
+
+async def test_a_session_that_has_just_closed_is_offline_and_its_record_counts_no_more(world: World) -> None:
+    one = world.feed.node("one")
+    world.feed.session(one, "ada", 1)  # its key is not deleted yet
+    assert facts(await world.push(session=1)) == ({"OFFLINE": 1}, 1, 0)
+    assert world.feed.table.session(1) is None
+    world.feed.session(one, "ada", 1)
+    assert world.feed.table.session(1) is not None, "a record that is written again counts"
+
+
+async def test_a_record_is_not_distrusted_while_the_registry_cannot_be_read(world: World) -> None:
+    one = world.feed.node("one")
+    world.feed.session(one, "ada", 1)
+    world.feed.readable = False
+    assert (await world.push(session=1)).registry_away
+    assert world.feed.table.session(1) is not None
