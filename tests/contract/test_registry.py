@@ -209,7 +209,7 @@ async def test_thousands_at_once_go_in_few_batches_and_all_arrive(rig: RegistryR
     store = FaultyStore(rig.store())
     member, feed = await rig.member("n", store), await rig.feed()
     sent = len(store.transactions)
-    await asyncio.gather(*(member.register_session(f"u{i}", i, INFO) for i in range(2_000)))
+    await asyncio.gather(*(member.register_session(f"u{i}", i, INFO) for i in range(1, 2_001)))
     assert len(store.transactions) - sent <= 2_000 / 126 + 3
     assert await feed.wait_caught_up()
     assert len(feed.table) == 2_000
@@ -217,7 +217,7 @@ async def test_thousands_at_once_go_in_few_batches_and_all_arrive(rig: RegistryR
 
 async def test_caught_up_means_everything_that_was_committed_before(rig: RegistryRig) -> None:
     member, feed = await rig.member("n"), await rig.feed()
-    for sid in range(100):
+    for sid in range(1, 101):
         await member.register_session("u", sid, INFO)
         assert await feed.wait_caught_up()
         assert feed.table.session(sid) is not None
@@ -418,7 +418,7 @@ async def test_a_put_that_waits_too_long_makes_the_node_unregistered(rig: Regist
 async def test_the_sweeper_removes_the_keys_of_a_dead_incarnation_only(rig: RegistryRig) -> None:
     feed = await rig.feed()
     dead, alive, other = await rig.member("dead"), await rig.member("alive"), await rig.member("other")
-    await asyncio.gather(*(dead.register_session("u", sid, INFO) for sid in range(250)), dead.register_file("f"))
+    await asyncio.gather(*(dead.register_session("u", sid, INFO) for sid in range(1, 251)), dead.register_file("f"))
     await asyncio.gather(alive.register_session("u", 999, INFO), alive.register_file("f"))
     await other.register_session("u", 1_000, INFO)
     sweeper = rig.sweeper("r1", feed)
