@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from homing.client.errors import NoCluster as NoCluster
     from homing.client.errors import Refused as Refused
     from homing.client.errors import RouterError as RouterError
     from homing.client.errors import Unavailable as Unavailable
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "Delivery": "values",
+    "NoCluster": "errors",
     "Outcome": "values",
     "Refused": "errors",
     "Report": "values",

@@ -1,10 +1,30 @@
 """Which router to try next, and after which delay: addresses in turn, exponential back-off with jitter per round."""
 
 import random
+import re
 from collections.abc import Callable, Sequence
 
 BASE_DELAY = 0.05  # seconds
 MAX_DELAY = 5.0  # seconds
+
+_is_address = re.compile(r"(\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]|[A-Za-z0-9._-]+):[0-9]{1,5}").fullmatch
+
+
+def check_address(address: str) -> None:
+    """TypeError, ValueError: not host:port, as in gw.example:8500, 10.0.0.1:8500 and [::1]:8500."""
+    if not isinstance(address, str):
+        raise TypeError(f"a router's address must be str, host:port, not {type(address).__name__}: {address!r}")
+    if not _is_address(address) or not 0 < int(address.rpartition(":")[2]) < 65536:
+        raise ValueError(f"{address!r} is no router's address, host:port; {_example(address)}")
+
+
+def _example(address: str) -> str:
+    _, scheme, rest = address.partition("://")
+    if scheme:
+        return f"write it without the scheme: {rest.partition('/')[0] or 'gw.example:8500'}"
+    if address.count(":") > 1:
+        return "an IPv6 address stands in brackets: [::1]:8500"
+    return "for example gw.example:8500"
 
 
 class AddressRotation:
@@ -15,9 +35,7 @@ class AddressRotation:
         if not addresses:
             raise ValueError("name at least one router, host:port")
         for address in addresses:
-            host, _, port = address.rpartition(":")
-            if not host or not port.isdecimal():
-                raise ValueError(f"{address!r} is not host:port")
+            check_address(address)
         self.addresses = tuple(addresses)
         self._jitter = jitter
         self._index = 0

@@ -1,5 +1,8 @@
 """gRPC channels to routers."""
 
+import asyncio
+
+import grpc
 import grpc.aio
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # 256 reports of 10,000 deliveries would exceed it, and nobody asks for so many
@@ -18,3 +21,20 @@ OPTIONS = (
 def open_channel(address: str) -> grpc.aio.Channel:
     """A channel to `address` (host:port). It connects on first use; the caller closes it."""
     return grpc.aio.insecure_channel(address, options=OPTIONS)
+
+
+async def wait_connected(channel: grpc.aio.Channel, seconds: float) -> None:
+    """Until the channel is connected, or its server has refused, which the next call then says at once.
+
+    TimeoutError: neither within `seconds`, since the server is silent or its packets are dropped.
+    """
+    async with asyncio.timeout(seconds):
+        state = channel.get_state(try_to_connect=True)
+        while state in (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING):
+            await channel.wait_for_state_change(state)
+            state = channel.get_state(try_to_connect=True)
+
+
+def last_reason(details: str) -> str:
+    """The last part of grpcio's nested error text."""
+    return details.rpartition(": ")[2].strip("[]() ") or details

@@ -18,3 +18,7 @@ class Refused(RouterError):
 
 class Unavailable(RouterError):
     """No router answered in time. The request may or may not have been carried out."""
+
+
+class NoCluster(RouterError):
+    """No cluster of `homing up` runs where it was looked for."""

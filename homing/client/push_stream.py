@@ -19,8 +19,9 @@ import msgspec
 
 from homing.client import responses
 from homing.client.backoff import AddressRotation
-from homing.client.channels import open_channel
+from homing.client.channels import last_reason, open_channel, wait_connected
 from homing.client.errors import Refused, Unavailable
+from homing.client.reachability import ATTEMPT, Reachability
 from homing.client.requests import to_duration, to_seconds
 from homing.client.values import Report
 from homing.v1 import router_pb2 as pb
@@ -29,6 +30,7 @@ from homing.v1.router_pb2_grpc import RouterStub
 DEFAULT_TTL = 30.0  # seconds, the router's default
 MAX_ATTEMPTS = 8  # of one push: a push that breaks every stream must not do so for ever
 MAX_PUSH_BYTES = 8 * 1024 * 1024  # bytes; above the router's own limit, below the limit of a gRPC message
+FOREVER = 1e9  # seconds
 PushCall: TypeAlias = "grpc.aio.StreamStreamCall[pb.PushStreamRequest, pb.PushStreamResponse]"
 
 PERMANENT_ERRORS = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
@@ -47,10 +49,11 @@ class PushBounds(msgspec.Struct, frozen=True):
 class PendingPush:
     """A push whose report has not arrived."""
 
-    __slots__ = ("attempts", "expires_at", "report", "request", "sent_at", "size")
+    __slots__ = ("attempts", "began_at", "expires_at", "report", "request", "sent_at", "size")
 
-    def __init__(self, request: pb.PushRequest, report: "asyncio.Future[Report]") -> None:
+    def __init__(self, request: pb.PushRequest, report: "asyncio.Future[Report]", began_at: float) -> None:
         self.request = request
+        self.began_at = began_at  # loop time
         self.report = report
         self.size = request.ByteSize() + 8  # with the field's header in the message
         self.attempts = 0
@@ -61,8 +64,9 @@ class PendingPush:
 class PushStreamClient:
     """One PushStream at a time. `run` must run beside the pushes; it ends only by cancellation."""
 
-    def __init__(self, addresses: AddressRotation, bounds: PushBounds) -> None:
+    def __init__(self, addresses: AddressRotation, bounds: PushBounds, reachability: Reachability) -> None:
         self._addresses = addresses
+        self._reachability = reachability
         self._bounds = bounds
         self._queue: deque[PendingPush] = deque()
         self._sent: dict[str, PendingPush] = {}  # by push_id, in sending order
@@ -78,7 +82,8 @@ class PushStreamClient:
         """Queue the push and await its report. Raises Refused, Unavailable; ValueError: its push_id is pending."""
         if request.push_id in self._pending_ids:
             raise ValueError(f"push_id {request.push_id!r} is under way; a retry waits for the first try's report")
-        pending = PendingPush(request, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        pending = PendingPush(request, loop.create_future(), loop.time())
         if pending.size > MAX_PUSH_BYTES:
             raise Refused("INVALID_ARGUMENT", f"a push of {pending.size} bytes; at most {MAX_PUSH_BYTES}", "data")
         self._pending_ids.add(request.push_id)
@@ -109,7 +114,11 @@ class PushStreamClient:
                 await self._wait_queued()
                 await self._run_stream()
                 self._requeue_unreported()
-                await asyncio.sleep(self._addresses.failed())
+                self._fail_unreachable()
+                await asyncio.sleep(
+                    min(self._addresses.failed(), self._reachability.longest_delay, self._next_give_up())
+                )
+                self._fail_unreachable()
         finally:
             self._fail_all(Unavailable("the Router was closed; what was sent may or may not have been delivered"))
 
@@ -124,7 +133,10 @@ class PushStreamClient:
 
     async def _run_stream(self) -> None:
         """Open one stream and use it until it breaks."""
-        async with open_channel(self._addresses.address) as channel:
+        address = self._addresses.address
+        async with open_channel(address) as channel:
+            if not await self._connect(channel, address):
+                return
             call = RouterStub(channel).PushStream()  # type: ignore[no-untyped-call]
             self._stream_silent.clear()
             try:
@@ -137,6 +149,16 @@ class PushStreamClient:
             finally:
                 call.cancel()
 
+    async def _connect(self, channel: grpc.aio.Channel, address: str) -> bool:
+        """Whether the router takes the connection, or refuses it, which the call then says with its reason."""
+        try:
+            await wait_connected(channel, min(ATTEMPT, max(0.05, self._next_give_up())))
+        except TimeoutError:
+            self._last_error = f"{address}: no answer"
+            self._reachability.failed(address, "no answer")
+            return False
+        return True
+
     async def _end_when_silent(self) -> None:
         await self._stream_silent.wait()
         raise _StreamEnded
@@ -144,6 +166,7 @@ class PushStreamClient:
     async def _write_pushes(self, call: PushCall) -> None:
         loop = asyncio.get_running_loop()
         await call.wait_for_connection()  # before the first push leaves the queue
+        self._reachability.reached(self._addresses.address)
         while True:
             batch = self._take_batch(loop.time())
             if batch:
@@ -207,6 +230,8 @@ class PushStreamClient:
             return
         code, details = await call.code(), await call.details()
         self._last_error = f"{self._addresses.address}: {details or 'it ended the stream'}"
+        if not await call.initial_metadata():  # no router has answered this stream
+            self._reachability.failed(self._addresses.address, last_reason(details or "no answer"))
         if code in PERMANENT_ERRORS:
             self._fail_all(Refused(code.name, details or ""))
 
@@ -226,6 +251,23 @@ class PushStreamClient:
                 continue
             pending.request.ttl.CopyFrom(to_duration(ttl_left))
             self._queue.appendleft(pending)
+
+    def _next_give_up(self) -> float:
+        """Seconds until the first push that was never sent has waited long enough for any router."""
+        unsent = (pending.began_at for pending in self._queue if not pending.attempts and not pending.report.done())
+        first = min(unsent, default=None)
+        if first is None:
+            return FOREVER
+        return max(0.0, self._reachability.give_up_at(first) - asyncio.get_running_loop().time())
+
+    def _fail_unreachable(self) -> None:
+        """Fail what was never sent and has waited for any router long enough. What was sent once keeps its ttl."""
+        now = asyncio.get_running_loop().time()
+        for pending in self._queue:
+            if pending.attempts or pending.report.done() or now < self._reachability.give_up_at(pending.began_at):
+                continue
+            pending.report.set_exception(Unavailable(f"{self._reachability.describe()}; it was not sent"))
+        self._queue = deque(pending for pending in self._queue if not pending.report.done())
 
     def _fail_all(self, error: Exception) -> None:
         for pending in (*self._sent.values(), *self._queue):

@@ -2,19 +2,21 @@
 
 import asyncio
 import functools
+import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import grpc
-import grpc.aio
-
 from homing.client import requests, responses
+from homing.client.arguments import UINT32, check_flag, check_number, check_seconds, check_text
 from homing.client.backoff import AddressRotation
-from homing.client.channels import open_channel
-from homing.client.errors import Refused, RouterError, Unavailable
+from homing.client.calls import RouterCalls
+from homing.client.errors import Unavailable
 from homing.client.events import current_traceparent
 from homing.client.push_stream import PushBounds, PushStreamClient
+from homing.client.reachability import Reachability
+from homing.client.run_dir import run_dir_routers
 from homing.client.values import (
     LocateResult,
     NodeDown,
@@ -33,7 +35,7 @@ from homing.v1.router_pb2_grpc import RouterStub
 Response = TypeVar("Response")
 Change = TypeVar("Change")
 
-CALL_TIMEOUT = 10.0  # seconds for a call that is not a push, with its retries
+CONNECT_TIMEOUT = 5.0  # seconds
 
 
 class Router:
@@ -43,13 +45,26 @@ class Router:
     The constructor opens no connection; the first call does.
     """
 
-    def __init__(self, *addresses: str, bounds: PushBounds | None = None) -> None:
-        """`addresses`: host:port of each router's gRPC port. ValueError: no address, or a malformed one."""
-        self._addresses = AddressRotation(addresses)
-        self._push_stream = PushStreamClient(AddressRotation(addresses), bounds or PushBounds())
+    def __init__(
+        self, *addresses: str, bounds: PushBounds | None = None, connect_timeout: float = CONNECT_TIMEOUT
+    ) -> None:
+        """`addresses`: host:port of each router's gRPC port. `connect_timeout`: seconds that a call waits for any of
+        them to take a connection, before it raises Unavailable. ValueError, TypeError: no address, or a malformed one.
+        """
+        rotation = AddressRotation(addresses)
+        reachability = Reachability(addresses, check_seconds("connect_timeout", connect_timeout), time.monotonic)
+        self._calls = RouterCalls(rotation, reachability)
+        self._push_stream = PushStreamClient(AddressRotation(addresses), bounds or PushBounds(), reachability)
         self._push_task: asyncio.Task[None] | None = None
-        self._channels: dict[str, grpc.aio.Channel] = {}
         self._closed = False
+
+    @classmethod
+    def from_run_dir(cls, run_dir: str | os.PathLike[str] = ".homing", **options: Any) -> Self:  # noqa: ANN401
+        """A client of all routers of the cluster that `homing up` runs here, by DIR/cluster.json.
+
+        `options`: as for the constructor. NoCluster: none runs here.
+        """
+        return cls(*run_dir_routers(run_dir), **options)
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,9 +81,7 @@ class Router:
             self._push_stream.close()
             self._push_task.cancel()
             await asyncio.gather(self._push_task, return_exceptions=True)
-        for channel in self._channels.values():
-            await channel.close()
-        self._channels.clear()
+        await self._calls.close()
 
     async def push(
         self,
@@ -124,38 +137,45 @@ class Router:
         return await self._push_stream.push(request)
 
     async def locate(
-        self, *, session: int | None = None, user: str | None = None, file: str | None = None, everyone: bool = False
+        self,
+        *,
+        session: int | None = None,
+        user: str | None = None,
+        file: str | None = None,
+        everyone: bool = False,
+        namespace: str = "",
     ) -> LocateResult:
         """A dry run: the nodes that a push to this target would be sent to."""
-        request = pb.LocateRequest(target=requests.make_target(session, user, file, everyone))
+        request = pb.LocateRequest(target=requests.make_target(session, user, file, everyone, namespace))
         return responses.decode_locate(await self._call(lambda stub, timeout: stub.Locate(request, timeout=timeout)))
 
-    async def presence(
+    def presence(
         self, *, user: str | None = None, file: str | None = None, page_size: int = 0
     ) -> AsyncIterator[PresencePage]:
         """The sessions of a user or a file, page by page (100 sessions a page by default, at most 1,000)."""
-        target = requests.make_target(None, user, file, False)
-        token = ""
+        requests.make_target(None, user, file, False)
+        request = pb.PresenceRequest(user=user, file=file, page_size=check_number("page_size", page_size, UINT32))
+        return self._pages(request)
+
+    async def _pages(self, request: pb.PresenceRequest) -> AsyncIterator[PresencePage]:
         while True:
-            request = pb.PresenceRequest(page_size=page_size, page_token=token)
-            if user is not None:
-                request.user = target.user
-            else:
-                request.file = target.file
             response = await self._call(functools.partial(_presence, request))
             yield responses.decode_page(response)
-            token = response.next_page_token
-            if not token:
+            request.page_token = response.next_page_token
+            if not request.page_token:
                 return
 
     async def join(self, file: str, *, session: int | None = None, user: str | None = None) -> int:
         """Join a file for one session, or for all current sessions of a user. Returns the number of sessions."""
-        request = pb.JoinRequest(target=requests.make_target(session, user, None, False), file=file)
+        target = requests.make_target(session, user, None, False)
+        request = pb.JoinRequest(target=target, file=check_text("file", file))
         return int((await self._call(lambda stub, timeout: stub.Join(request, timeout=timeout))).sessions)
 
     async def leave(self, file: str, *, session: int | None = None, user: str | None = None) -> int:
         """Leave a file for one session, or for all current sessions of a user. Returns the number of sessions."""
-        request = pb.LeaveRequest(target=requests.make_target(session, user, None, False), file=file)
+        request = pb.LeaveRequest(
+            target=requests.make_target(session, user, None, False), file=check_text("file", file)
+        )
         return int((await self._call(lambda stub, timeout: stub.Leave(request, timeout=timeout))).sessions)
 
     async def disconnect(
@@ -165,12 +185,16 @@ class Router:
         user: str | None = None,
         file: str | None = None,
         everyone: bool = False,
+        namespace: str = "",
         reason: str = "",
         allow_reconnect: bool = False,
     ) -> int:
         """Close sessions. Returns their number. `allow_reconnect`: whether their clients may reconnect."""
-        target = requests.make_target(session, user, file, everyone)
-        request = pb.DisconnectRequest(target=target, reason=reason, allow_reconnect=allow_reconnect)
+        request = pb.DisconnectRequest(
+            target=requests.make_target(session, user, file, everyone, namespace),
+            reason=check_text("reason", reason),
+            allow_reconnect=check_flag("allow_reconnect", allow_reconnect),
+        )
         return int((await self._call(lambda stub, timeout: stub.Disconnect(request, timeout=timeout))).sessions)
 
     async def reply(
@@ -196,51 +220,19 @@ class Router:
 
         The watch survives a router's death: changes of the meantime follow once the next router is synced.
         """
-        return self._watch(pb.WatchRequest(user=user), UserWatch())
+        return self._watch(pb.WatchRequest(user=check_text("user", user)), UserWatch())
 
     def watch_nodes(self) -> AsyncIterator[NodeUp | NodeDown | Synced]:
         """Watch the gateways: the current ones first, then `Synced`, then changes, and their counters each second."""
         return self._watch(pb.WatchRequest(nodes=True), NodeWatch())
 
-    async def _watch(self, request: pb.WatchRequest, state: WatchState[Change]) -> AsyncIterator[Change]:
-        self._check_open()
-        addresses = AddressRotation(self._addresses.addresses)
-        while True:
-            state.begin()
-            try:
-                async with open_channel(addresses.address) as channel:
-                    call = RouterStub(channel).Watch(request)  # type: ignore[no-untyped-call]
-                    async for response in call:
-                        addresses.succeeded()
-                        for change in state.apply(response):
-                            yield change
-            except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE:
-                    raise _router_error(error) from None
-            await asyncio.sleep(addresses.failed())
-
     async def _call(self, send: Callable[[RouterStub, float], Awaitable[Response]]) -> Response:
-        """One call to the router in use, else to the others in turn. Every such call is idempotent."""
         self._check_open()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + CALL_TIMEOUT
-        while True:
-            try:
-                response = await send(self._stub(), max(0.1, deadline - loop.time()))
-            except grpc.aio.AioRpcError as error:
-                delay = self._addresses.failed() if error.code() is grpc.StatusCode.UNAVAILABLE else None
-                if delay is None or loop.time() + delay >= deadline:
-                    raise _router_error(error) from None
-                await asyncio.sleep(delay)
-            else:
-                self._addresses.succeeded()
-                return response
+        return await self._calls.call(send)
 
-    def _stub(self) -> RouterStub:
-        address = self._addresses.address
-        if address not in self._channels:
-            self._channels[address] = open_channel(address)
-        return RouterStub(self._channels[address])  # type: ignore[no-untyped-call]
+    def _watch(self, request: pb.WatchRequest, state: WatchState[Change]) -> AsyncIterator[Change]:
+        self._check_open()
+        return self._calls.watch(request, state)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -250,14 +242,3 @@ class Router:
 async def _presence(request: pb.PresenceRequest, stub: RouterStub, timeout: float) -> pb.PresenceResponse:
     response: pb.PresenceResponse = await stub.Presence(request, timeout=timeout)
     return response
-
-
-def _router_error(error: grpc.aio.AioRpcError) -> RouterError:
-    """A gRPC error as a RouterError."""
-    code, details = error.code().name, error.details() or ""
-    if code in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"):
-        return Unavailable(f"{code}: {details}")
-    metadata = {key: value for key, value in error.trailing_metadata() or () if isinstance(value, str)}
-    wait_ms = metadata.get("retry-after-ms", "")
-    retry_after = int(wait_ms) / 1000 if wait_ms.isdecimal() else None
-    return Refused(code, details, metadata.get("homing-field", ""), retry_after)

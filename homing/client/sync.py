@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import TracebackType
@@ -10,7 +11,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from homing.client.errors import Unavailable
 from homing.client.events import TraceContext, current_traceparent
 from homing.client.push_stream import PushBounds
-from homing.client.router import Router
+from homing.client.router import CONNECT_TIMEOUT, Router
+from homing.client.run_dir import run_dir_routers
 
 CANCELLATION_WAIT = 0.05  # seconds in which gRPC completes cancelled calls, before the loop closes
 
@@ -59,13 +61,20 @@ class SyncRouter:
     watch_user = _blocking_iterator(Router.watch_user)
     watch_nodes = _blocking_iterator(Router.watch_nodes)
 
-    def __init__(self, *addresses: str, bounds: PushBounds | None = None) -> None:
-        """Arguments as for Router. ValueError: no address, or a malformed one."""
-        self._router = Router(*addresses, bounds=bounds)
+    def __init__(
+        self, *addresses: str, bounds: PushBounds | None = None, connect_timeout: float = CONNECT_TIMEOUT
+    ) -> None:
+        """Arguments and errors as for Router."""
+        self._router = Router(*addresses, bounds=bounds, connect_timeout=connect_timeout)
         self._loop = asyncio.new_event_loop()
         self._closing = threading.Lock()
         self._thread = threading.Thread(target=self._loop.run_forever, name="homing-router", daemon=True)
         self._thread.start()
+
+    @classmethod
+    def from_run_dir(cls, run_dir: str | os.PathLike[str] = ".homing", **options: Any) -> Self:  # noqa: ANN401
+        """As Router.from_run_dir."""
+        return cls(*run_dir_routers(run_dir), **options)
 
     def __enter__(self) -> Self:
         return self

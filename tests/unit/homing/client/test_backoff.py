@@ -27,7 +27,33 @@ def test_the_delay_is_capped_and_success_resets_it():
     assert rotation.failed() == pytest.approx(3 * BASE_DELAY)
 
 
-@pytest.mark.parametrize("addresses", [(), ("nowhere",), ("host:",), (":1",), ("a:1", "b:x")])
-def test_malformed_addresses_raise_at_construction(addresses):
-    with pytest.raises(ValueError, match="host:port"):
+@pytest.mark.parametrize(
+    ("addresses", "cure"),
+    [
+        ((), "at least one router"),
+        (("nowhere",), "for example gw.example:8500"),
+        (("host:",), "for example"),
+        ((":1",), "for example"),
+        (("a:1", "b:x"), "'b:x' is no router's address"),
+        (("a:0",), "for example"),
+        (("a:65536",), "for example"),
+        (("a:1 ",), "for example"),
+        (("http://host:8500",), "without the scheme: host:8500"),
+        (("http://host:8500/v1",), "without the scheme: host:8500"),
+        (("grpc://",), "without the scheme: gw.example:8500"),
+        (("::1:8500",), r"in brackets: \[::1\]:8500"),
+    ],
+)
+def test_malformed_addresses_raise_at_construction_with_the_right_form(addresses, cure):
+    with pytest.raises(ValueError, match=f"host:port.*{cure}|{cure}.*host:port"):
         AddressRotation(addresses)
+
+
+@pytest.mark.parametrize("address", ["gw.example:8500", "10.0.0.1:1", "[::1]:65535", "[fe80::1%eth0]:8500"])
+def test_addresses_that_are_taken(address):
+    assert AddressRotation([address]).address == address
+
+
+def test_an_address_that_is_no_text_is_named():
+    with pytest.raises(TypeError, match="must be str, host:port, not int: 8500"):
+        AddressRotation([8500])

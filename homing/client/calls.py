@@ -1,0 +1,123 @@
+"""The calls of a `Router` that are not pushes: to the router in use, and to the next one when that fails."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+import grpc
+import grpc.aio
+
+from homing.client.backoff import AddressRotation
+from homing.client.channels import last_reason, open_channel, wait_connected
+from homing.client.errors import Refused, RouterError, Unavailable
+from homing.client.reachability import ATTEMPT, Reachability
+from homing.client.watch_state import WatchState
+from homing.v1 import router_pb2 as pb
+from homing.v1.router_pb2_grpc import RouterStub
+
+Response = TypeVar("Response")
+Change = TypeVar("Change")
+
+CALL_TIMEOUT = 10.0  # seconds for a call, with its retries
+
+
+class RouterCalls:
+    """Unary calls and watches over one channel for each address."""
+
+    def __init__(self, addresses: AddressRotation, reachability: Reachability) -> None:
+        self._addresses = addresses
+        self._reachability = reachability
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    async def close(self) -> None:
+        """Close the channels."""
+        for channel in self._channels.values():
+            await channel.close()
+        self._channels.clear()
+
+    async def watch(self, request: pb.WatchRequest, state: WatchState[Change]) -> AsyncIterator[Change]:
+        """The changes that `state` makes of the responses, over the router in use, else the others in turn.
+
+        Unavailable: no router took the first connection in time. One that was lost is tried again for ever.
+        """
+        addresses = AddressRotation(self._addresses.addresses)
+        began: float | None = time.monotonic()  # None after the first answer: from then on it is tried for ever
+        while True:
+            state.begin()
+            address = addresses.address
+            try:
+                async with open_channel(address) as channel:
+                    await wait_connected(channel, ATTEMPT)
+                    call = RouterStub(channel).Watch(request)  # type: ignore[no-untyped-call]
+                    async for response in call:
+                        addresses.succeeded()
+                        self._reachability.reached(address)
+                        began = None
+                        for change in state.apply(response):
+                            yield change
+            except TimeoutError:
+                self._reachability.failed(address, "no answer")
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise _router_error(error) from None
+                self._record_unavailable(address, error)
+            if began is not None and time.monotonic() >= self._reachability.give_up_at(began):
+                raise Unavailable(self._reachability.describe())
+            await asyncio.sleep(min(addresses.failed(), self._reachability.longest_delay))
+
+    async def call(self, send: Callable[[RouterStub, float], Awaitable[Response]]) -> Response:
+        """One call to the router in use, else to the others in turn. Every such call is idempotent.
+
+        `send` receives the stub and the seconds that are left. Refused, Unavailable.
+        """
+        began = time.monotonic()
+        deadline = began + CALL_TIMEOUT
+        while True:
+            address = self._addresses.address
+            channel = self._channel(address)
+            try:
+                await wait_connected(channel, self._reachability.attempt_limit(began))
+                stub = RouterStub(channel)  # type: ignore[no-untyped-call]
+                response = await send(stub, max(0.1, deadline - time.monotonic()))
+            except TimeoutError:
+                self._reachability.failed(address, "no answer")
+                failed: RouterError = Unavailable(self._reachability.describe())
+                give_up_at = self._reachability.give_up_at(began)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise _router_error(error) from None
+                unreachable = self._record_unavailable(address, error)
+                failed = Unavailable(self._reachability.describe()) if unreachable else _router_error(error)
+                give_up_at = self._reachability.give_up_at(began) if unreachable else deadline
+            else:
+                self._addresses.succeeded()
+                self._reachability.reached(address)
+                return response
+            delay = min(self._addresses.failed(), self._reachability.longest_delay)
+            if time.monotonic() + delay >= min(give_up_at, deadline):
+                raise failed from None
+            await asyncio.sleep(delay)
+
+    def _record_unavailable(self, address: str, error: grpc.aio.AioRpcError) -> bool:
+        """Whether no router has answered at all; a router's own UNAVAILABLE shows that it is there."""
+        if error.initial_metadata() or error.trailing_metadata():
+            return False
+        self._reachability.failed(address, last_reason(error.details() or "no answer"))
+        return True
+
+    def _channel(self, address: str) -> grpc.aio.Channel:
+        if address not in self._channels:
+            self._channels[address] = open_channel(address)
+        return self._channels[address]
+
+
+def _router_error(error: grpc.aio.AioRpcError) -> RouterError:
+    """A gRPC error as a RouterError."""
+    code, details = error.code().name, error.details() or ""
+    if code in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"):
+        return Unavailable(f"{code}: {details}")
+    metadata = {key: value for key, value in error.trailing_metadata() or () if isinstance(value, str)}
+    wait_ms = metadata.get("retry-after-ms", "")
+    retry_after = int(wait_ms) / 1000 if wait_ms.isdecimal() else None
+    return Refused(code, details, metadata.get("homing-field", ""), retry_after)

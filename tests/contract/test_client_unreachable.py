@@ -1,0 +1,111 @@
+"""The client library and routers that do not answer: bounded, with a reason, and never told as delivered."""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from homing import Router, Unavailable
+from homing.client.values import Outcome
+from homing.v1 import router_pb2 as pb
+from tests.support.scripted_router import ScriptedRouter
+
+SOON = 0.4  # seconds
+SILENCE = "(no answer|connection attempt timed out before receiving SETTINGS frame)"
+REASON = r"no router answers at {0} within 0.4 s \({0}: Connection refused\); is the cluster up"
+
+
+async def closed_address() -> str:
+    """An address where something listened a moment ago."""
+    gone = await ScriptedRouter().start()
+    await gone.kill()
+    return gone.address
+
+
+@asynccontextmanager
+async def started(address: str = "127.0.0.1:0") -> AsyncIterator[ScriptedRouter]:
+    router = ScriptedRouter()
+    router.replies = {"Locate": pb.LocateResponse()}
+    await router.start(address)
+    try:
+        yield router
+    finally:
+        await router.kill()
+
+
+@pytest.fixture
+def silent_address() -> Iterator[str]:
+    """An address that takes connections and never says a word, as one behind a firewall that drops packets."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+async def call(router: Router, name: str) -> Any:
+    match name:
+        case "push":
+            return await router.push(user="u", event="e")
+        case "watch":
+            return await anext(router.watch_user("u"))
+        case _:
+            return await router.locate(user="u")
+
+
+@pytest.mark.parametrize("name", ["push", "locate", "watch"])
+async def test_without_a_router_every_call_ends_in_time_and_says_why(name: str) -> None:
+    address = await closed_address()
+    async with Router(address, connect_timeout=SOON) as router:
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match=REASON.format(address)):
+            await call(router, name)
+        assert time.monotonic() - began < SOON + 2
+
+
+async def test_a_push_that_found_no_router_was_not_sent() -> None:
+    async with Router(await closed_address(), connect_timeout=SOON) as router:
+        results = await asyncio.gather(*(router.push(user="u", event="e") for _ in range(20)), return_exceptions=True)
+    assert all(isinstance(error, Unavailable) and str(error).endswith("; it was not sent") for error in results)
+
+
+@pytest.mark.parametrize("name", ["push", "locate", "watch"])
+async def test_a_silent_address_ends_in_time_too(name: str, silent_address: str) -> None:
+    async with Router(silent_address, connect_timeout=SOON) as router:
+        with pytest.raises(Unavailable, match=rf"\({silent_address}: {SILENCE}\)"):
+            await call(router, name)
+
+
+@pytest.mark.parametrize("name", ["push", "locate"])
+async def test_a_silent_address_is_left_for_the_next_one(name: str, silent_address: str) -> None:
+    async with started() as second, Router(silent_address, second.address, connect_timeout=10) as router:
+        await call(router, name)
+    assert second.pushes or second.calls
+
+
+async def test_a_router_that_starts_in_time_is_used() -> None:
+    address = await closed_address()
+    async with Router(address, connect_timeout=10) as router:
+        pushing = asyncio.ensure_future(router.push(user="u", event="e"))
+        await asyncio.sleep(0.1)  # the first attempt has failed, or it has not: either is right
+        async with started(address):
+            assert (await pushing).counts == {Outcome.WRITTEN: 1}
+
+
+async def test_one_line_when_the_routers_are_away_and_one_when_they_are_back(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "homing.client")
+    address = await closed_address()
+    async with Router(address, connect_timeout=SOON) as router:
+        for name in ("push", "locate", "push"):
+            with pytest.raises(Unavailable):
+                await call(router, name)
+        async with started(address):
+            assert (await router.push(user="u", event="e")).counts == {Outcome.WRITTEN: 1}
+    assert [record.message for record in caplog.records if record.name == "homing.client"] == [
+        f"cannot reach router {address} (Connection refused); trying {address}",
+        f"router {address} answers",
+    ]
