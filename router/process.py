@@ -60,7 +60,8 @@ class RouterProcess:
         self._publisher = adapters.publisher(settings)
         self._delivery, self._on_handled = self._make_delivery()
         pushes = PushHandler(self._delivery, settings.router.api.max_data, self._tracer)
-        calls = Calls(settings.router.api, pushes, self._feed, self._fleet)
+        broadcasts = settings.delivery.mode == "broadcast"
+        calls = Calls(settings.router.api, pushes, self._feed, self._fleet, broadcasts)
         self._commands = adapters.commands(settings, calls, self._counters)
         self._grpc_api = GrpcApi(calls, loopback)
         self._listeners = Listeners(

@@ -113,8 +113,6 @@ class BusEndpoint:
         if not receivers:
             if push.receivers.WhichOneof("to") != "everyone":
                 self._counters.not_mine += 1
-            elif stream is not None:
-                stream.answer_published(node_pb2.PushAnswer(call=push.call, verdict=node_pb2.DONE))
             return
         trace = self._writer.trace(message.router, push) if push.traceparent else None
         if stream is None:  # nobody reads an answer; the router's clock is unknown, and so is the time in transit

@@ -169,11 +169,9 @@ class RouterEndpoint:
             _refuse(stream, push, node_pb2.OLD_EPOCH, trace)
             return
         receivers = self._writer.receivers(push.receivers)
-        if not receivers and push.receivers.WhichOneof("to") == "everyone":
-            stream.answer_push(node_pb2.PushAnswer(call=push.call, verdict=node_pb2.DONE))  # nobody is here
-            return
         if not receivers:
-            self._counters.not_mine += 1
+            if push.receivers.WhichOneof("to") != "everyone":
+                self._counters.not_mine += 1
             _refuse(stream, push, node_pb2.NOT_MINE, trace)
             return
         age_ns = stream.transit.age(push.received_ns, time.monotonic_ns())

@@ -70,8 +70,12 @@ def decode_error(message: pb.Error) -> Refused:
 
 
 def decode_locate(message: pb.LocateResponse) -> LocateResult:
-    routes = (Route(r.node, r.epoch, r.sessions, pb.Route.Source.Name(r.source)) for r in message.routes)
-    return LocateResult(tuple(routes), message.registry_away, message.why)
+    return LocateResult(tuple(map(_decode_route, message.routes)), message.registry_away, message.why)
+
+
+def _decode_route(message: pb.Route) -> Route:
+    sessions = message.sessions if message.HasField("sessions") else None
+    return Route(message.node, message.epoch, sessions, pb.Route.Source.Name(message.source))
 
 
 def decode_present_session(message: pb.PresentSession) -> PresentSession:

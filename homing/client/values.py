@@ -62,11 +62,11 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One node that a push would be sent to. `source`: TABLE, TABLE_AFTER_READ or SCATTER."""
+    """One node that a push would be sent to. `source`: TABLE, TABLE_AFTER_READ, SCATTER or BROADCAST."""
 
     node: str
     epoch: int
-    sessions: int  # 0 for a file: file routes have no count
+    sessions: int | None  # that the table knows there; None where it cannot tell: a file, everyone, SCATTER
     source: str
 
 

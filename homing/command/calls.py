@@ -91,6 +91,9 @@ def to_json(message: "Message") -> str:
     """The message in protobuf's JSON mapping, on one line, with the field names of the .proto and with zeros."""
     from google.protobuf import json_format
 
-    return json.dumps(
-        json_format.MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    fields = json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
+    for route in fields.get("routes", ()):
+        route.setdefault("sessions", None)  # unknown is not zero
+    return json.dumps(fields)

@@ -45,10 +45,17 @@ def describe(response: "LocateResponse") -> str:
     from homing.v1.router_pb2 import Route
 
     lines = ["the registry is away: these routes are the last known ones"] if response.registry_away else []
+    if response.why or not response.routes:
+        lines.append(response.why or "no route")
     if not response.routes:
-        return "\n".join([*lines, response.why or "no route"])
+        return "\n".join(lines)
     rows = [
-        (route.node, str(route.epoch), str(route.sessions or "-"), Route.Source.Name(route.source))
+        (
+            route.node,
+            str(route.epoch),
+            str(route.sessions) if route.HasField("sessions") else "-",
+            Route.Source.Name(route.source),
+        )
         for route in response.routes
     ]
     return "\n".join([*lines, *table(("NODE", "EPOCH", "SESSIONS", "SOURCE"), rows)])

@@ -200,10 +200,12 @@ class Route(_message.Message):
         TABLE: _ClassVar[Route.Source]
         TABLE_AFTER_READ: _ClassVar[Route.Source]
         SCATTER: _ClassVar[Route.Source]
+        BROADCAST: _ClassVar[Route.Source]
     SOURCE_UNSPECIFIED: Route.Source
     TABLE: Route.Source
     TABLE_AFTER_READ: Route.Source
     SCATTER: Route.Source
+    BROADCAST: Route.Source
     NODE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SESSIONS_FIELD_NUMBER: _ClassVar[int]

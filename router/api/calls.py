@@ -15,8 +15,9 @@ from router.api.push_stream import OnReport, PushStreamCall
 from router.api.settings import ApiSettings
 from router.api.unread_reports import UnreadReports
 from router.caller import Caller
-from router.delivery.plan import Plan, is_miss, plan, to_receivers
+from router.delivery.plan import to_receivers
 from router.hop.fleet import Fleet
+from router.locate import LocateCalls
 from router.node_requests import Answers, NodeRequests
 from router.presence import PresenceCalls
 from router.push import (
@@ -37,11 +38,13 @@ MAX_REASON = 123  # bytes that a close frame holds (RFC 6455 §5.5)
 class Calls:
     """Each method is one call: a request in, a response out, or CallRefused."""
 
-    def __init__(self, settings: ApiSettings, pushes: PushHandler, feed: RouteFeed, fleet: Fleet) -> None:
+    def __init__(
+        self, settings: ApiSettings, pushes: PushHandler, feed: RouteFeed, fleet: Fleet, broadcasts: bool = False
+    ) -> None:
+        """`broadcasts`: whether pushes go to every node over the bus."""
         self._settings = settings
         self._pushes = pushes
-        self._feed = feed
-        self._fleet = fleet
+        self._locate = LocateCalls(feed, fleet, broadcasts)
         self._node_requests = NodeRequests(feed, fleet)
         self._presence = PresenceCalls(feed, self._node_requests)
         self._watches = WatchCalls(feed, fleet)
@@ -60,21 +63,7 @@ class Calls:
 
     async def locate(self, caller: Caller, request: router_pb2.LocateRequest) -> router_pb2.LocateResponse:
         caller.require("presence")
-        target = check_target(request.target)
-        legs = plan(target, self._feed.table, self._fleet.scattering())
-        source, caught_up = router_pb2.Route.TABLE, True
-        if is_miss(legs):
-            source, caught_up = router_pb2.Route.TABLE_AFTER_READ, await self._feed.wait_caught_up()
-            legs = plan(target, self._feed.table, self._fleet.scattering())
-        response = router_pb2.LocateResponse(registry_away=not caught_up, why=_why(target, legs, caught_up))
-        for incarnation, leg in legs.items():
-            response.routes.add(
-                node=incarnation.node,
-                epoch=incarnation.epoch,
-                sessions=len(leg.known),
-                source=router_pb2.Route.SCATTER if leg.scatter else source,
-            )
-        return response
+        return await self._locate.answer(request)
 
     async def presence(self, caller: Caller, request: router_pb2.PresenceRequest) -> router_pb2.PresenceResponse:
         caller.require("presence")
@@ -156,14 +145,3 @@ def _total(answers: Answers) -> int:
     if unanswered:
         raise CallRefused("UNAVAILABLE", f"node {unanswered[0]} did not answer; call again", retry_after=1.0)
     return sum(answer.sessions for _, answer in answers if answer is not None)
-
-
-def _why(target: Target, legs: Plan, caught_up: bool) -> str:
-    """Why there is no route, in words; "" if there is one."""
-    if not is_miss(legs):
-        return ""
-    kinds = ("session", "user", "file", "everyone")
-    name = next(f"{kind} {getattr(target, kind)}" for kind in kinds if getattr(target, kind))
-    if not caught_up:
-        return f"etcd could not be read, and this router's table knows no live session of {name}"
-    return f"no live session of {name}, by a table that holds everything committed before this call"

@@ -76,6 +76,8 @@ def encode(message: Message) -> bytes:
     fields = json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
+    for route in fields.get("routes", ()):
+        route.setdefault("sessions", None)  # unknown is not zero
     reports = [fields["report"]] if "report" in fields else fields.get("reports", [])
     originals = [message.report] if "report" in fields else getattr(message, "reports", [])  # type: ignore[attr-defined]
     for shown, report in zip(reports, originals, strict=True):

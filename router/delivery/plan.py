@@ -42,6 +42,11 @@ def is_miss(legs: Plan) -> bool:
     return True
 
 
+def is_stale(target: Target, answer: node_pb2.PushAnswer) -> bool:
+    """Whether a node that is not DONE shows that the table was behind. Any node may be without any session."""
+    return answer.verdict != node_pb2.NOT_MINE or not target.everyone
+
+
 def denied(leg: Leg, answer: node_pb2.PushAnswer, excepted: Collection[int]) -> list[SessionRoute]:
     """The routes of a leg whose node has answered without their sessions: closed just now, or never there."""
     known = [route for route in leg.known if route.sid not in excepted]

@@ -18,7 +18,7 @@ from observability.tracing import OFF, Tracer
 from registry.ports import RouteFeed
 from router.delivery.lanes import LANE_CAPACITY, Lane, RoutedPush
 from router.delivery.message import to_outgoing
-from router.delivery.plan import Leg, Plan, denied, is_miss, plan
+from router.delivery.plan import Leg, Plan, denied, is_miss, is_stale, plan
 from router.delivery.port import OnResult
 from router.delivery.trace import HopTrace, PushTrace, traceparent_for_nodes
 from router.hop.fleet import Fleet
@@ -132,7 +132,8 @@ class Routed:
             routed.report.add_answer(leg.incarnation, answer)
             if len(answer.deliveries) < len(leg.known):
                 routed.denied += denied(leg, answer, routed.push.except_sessions)
-            if (answer.verdict != node_pb2.DONE or routed.denied) and not leg.scatter and not routed.healing:
+            stale = routed.denied or (answer.verdict != node_pb2.DONE and is_stale(routed.push.target, answer))
+            if stale and not leg.scatter and not routed.healing:
                 self._start_healing(routed)
         self._decrement_pending(routed)
 

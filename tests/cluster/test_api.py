@@ -340,7 +340,7 @@ async def test_the_other_calls_over_http(three: Cluster, http: aiohttp.ClientSes
         assert (await post(http, "/v1/join", {**target, "file": "w"}))[1] == {"sessions": 1}
         assert await client.receive() == {"type": "joined", "file": "w"}
         located = (await post(http, "/v1/locate", {"target": {"file": "w"}}))[1]
-        assert [(r["node"], r["source"]) for r in located["routes"]] == [("g1", "TABLE")]
+        assert [(r["node"], r["source"], r["sessions"]) for r in located["routes"]] == [("g1", "TABLE", None)]
         present = (await post(http, "/v1/presence", {"file": "w"}))[1]
         assert [(s["session"], s["user"]) for s in present["sessions"]] == [(str(client.sid), "webby")]
         batch = {"pushes": [{"target": {"file": "w"}, "event": "e", "json": n} for n in range(3)]}

@@ -77,12 +77,21 @@ async def check_targets(broadcast: Broadcast) -> None:
             await stack.enter_async_context(connect(cluster, cluster.gateways[number], user, *files))
             for number, user, files in ((0, "ada", ["doc"]), (1, "ada", []), (1, "eve", ["doc"]))
         ]
+        for target in (
+            pb.Target(user="eve"),
+            pb.Target(user="nobody"),
+            pb.Target(file="doc"),
+            pb.Target(everyone=True),
+        ):
+            located = await router.Locate(pb.LocateRequest(target=target))
+            assert sorted(route.node for route in located.routes) == ["g0", "g1", "g2"]
+            assert {route.source for route in located.routes} == {pb.Route.BROADCAST}
         pushes = 0
         for request, owners, counts in (
             (push(session=ada.sid, push_id="p1"), 1, {"WRITTEN": 1}),
             (push(user="ada"), 2, {"WRITTEN": 2}),
             (push(file="doc"), 2, {"WRITTEN": 2}),
-            (push(everyone=True), 3, {"WRITTEN": 3}),
+            (push(everyone=True), 2, {"WRITTEN": 3}),
             (push(user="ada", except_sessions=[ada.sid]), 2, {"WRITTEN": 1}),
             (push(user="nobody"), 0, {"OFFLINE": 1}),
             (push(session=ada.sid + 1), 0, {"OFFLINE": 1}),

@@ -52,6 +52,8 @@ async def test_users_sessions_exceptions_and_nobody(three: Cluster) -> None:
         assert (dict(report.counts), len(report.deliveries), report.deliveries_truncated) == ({"WRITTEN": 2}, 0, True)
     report = (await router.Push(push(user="nobody"))).report
     assert (dict(report.counts), report.nodes_contacted, report.amplification) == ({"OFFLINE": 1}, 0, 0.0)
+    report = (await router.Push(push(everyone=True))).report
+    assert (dict(report.counts), report.owning_nodes, report.healed) == ({"OFFLINE": 1}, 0, False)
 
 
 async def test_connected_and_joined_mean_reachable_at_once(three: Cluster) -> None:

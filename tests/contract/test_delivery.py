@@ -245,10 +245,11 @@ async def test_each_target_reaches_its_receivers_and_the_report_names_them(world
 
 async def test_nobody_there_is_one_offline_delivery(world: World) -> None:
     await world.node("one")
-    for target in ({"user": "nobody"}, {"session": 9}, {"file": "none"}):
+    for target in ({"user": "nobody"}, {"session": 9}, {"file": "none"}, {"everyone": True}):
         report = await world.push(**target)
         assert facts(report) == ({"OFFLINE": 1}, 0)
         assert [(d.session, d.outcome) for d in report.deliveries] == [(0, Delivery.OFFLINE)]
+        assert not report.healed
     world.feed.node_gone("one")
     assert facts(await world.push(user="nobody")) == ({"OFFLINE": 1}, 0)
 
@@ -259,6 +260,7 @@ async def test_excepted_sessions_get_nothing_and_do_not_make_a_target_offline(wo
     world.connect_session(one, "ada", 2)
     assert facts(await world.push(user="ada", except_sessions=[1])) == ({"WRITTEN": 1}, 1)
     assert facts(await world.push(user="ada", except_sessions=[1, 2])) == ({}, 1)
+    assert facts(await world.push(everyone=True, except_sessions=[1, 2])) == ({}, 1)
 
 
 async def test_order_of_the_start_calls_is_kept_per_target(world: World) -> None:

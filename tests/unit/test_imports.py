@@ -139,6 +139,7 @@ SHELLS = {
     "router.hop.stream",
     "router.listeners",
     "router.node_requests",
+    "router.locate",
     "router.presence",
     "router.process",
     "router.push_handler",

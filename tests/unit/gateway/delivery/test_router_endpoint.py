@@ -128,11 +128,11 @@ async def test_a_push_is_written_and_answered(rig: Rig) -> None:
     assert received_by(session)[-1] == {"type": "event", "event": "e", "data": 1, "push": "p"}
 
 
-async def test_a_push_to_nobody_here_is_not_mine_but_everyone_is_done(rig: Rig) -> None:
+async def test_a_push_to_nobody_here_is_not_mine_and_only_everyone_is_not_counted(rig: Rig) -> None:
     everyone = push_to("", call=2)
     everyone.receivers.everyone = True
     answers = rig.send(rig.open(), pushes=[push_to("eve"), everyone]).pushes
-    assert [(answer.call, answer.verdict) for answer in answers] == [(1, node_pb2.NOT_MINE), (2, node_pb2.DONE)]
+    assert [(answer.call, answer.verdict) for answer in answers] == [(1, node_pb2.NOT_MINE), (2, node_pb2.NOT_MINE)]
     assert rig.clients.counters.not_mine == 1
 
 
