@@ -1,8 +1,8 @@
-"""One call to a router from a verb: its address, the call, and a refusal as a message or JSON with exit status 1."""
+"""One call to a router from a verb: its addresses, the call, and a refusal as a message or JSON with exit status 1."""
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
@@ -26,22 +26,39 @@ UNREACHABLE_CODES = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 
 def call(
-    run_dir: Path, router: str | None, as_json: bool, send: "Callable[[RouterStub, float], Response]", timeout: float
+    run_dir: Path,
+    routers: Sequence[str],
+    as_json: bool,
+    send: "Callable[[RouterStub, float], Response]",
+    timeout: float = 0.0,
+    sent_once: str = "",
 ) -> "Response":
-    """The response of `send(stub, timeout)`. A refusal is printed and exits 1. RouterAway: no router answers."""
+    """The response of `send(stub, timeout)` from the first router that answers: of `routers`, else of the run-dir.
+
+    `timeout`: seconds that the call itself may take. `sent_once`: what to say of a call that must not be sent to a
+    second router, when the first one was lost during it. A refusal is printed and exits 1. RouterAway: none answers.
+    """
     import grpc
 
+    from homing.command.router_connection import connections
     from homing.v1.router_pb2_grpc import RouterStub
 
-    address = router or _first_router(run_dir)
-    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+    failures: dict[str, str] = {}
+    addresses = routers or run_dir_routers(run_dir)
+    for connection in connections(addresses, failures):
         try:
-            return send(RouterStub(channel), timeout + DEADLINE_MARGIN)  # type: ignore[no-untyped-call]
+            return send(RouterStub(connection.channel), timeout + DEADLINE_MARGIN)  # type: ignore[no-untyped-call]
         except grpc.RpcError as error:
-            _raise_error(address, cast("grpc.Call", error), as_json)  # grpcio raises the call itself
+            reason = _lost_because(cast("grpc.Call", error), as_json)  # grpcio raises the call itself
+        if sent_once and connection.connected:
+            raise RouterAway(f"router {connection.address} was lost during the call ({reason}); {sent_once}")
+        failures[connection.address] = reason
+    tried = "; ".join(f"{address}: {failures.get(address, 'not tried, for want of time')}" for address in addresses)
+    raise RouterAway(f"no router answers ({tried}); is the cluster up (`homing up`), is the address right?")
 
 
-def _first_router(run_dir: Path) -> str:
+def run_dir_routers(run_dir: Path) -> list[str]:
+    """The gRPC addresses of the routers of the cluster that runs here. RouterAway: all have died."""
     from homing.cluster import cluster_file
 
     routers = cluster_file.read(run_dir).routers
@@ -49,18 +66,16 @@ def _first_router(run_dir: Path) -> str:
         raise RouterAway(
             f"{cluster_file.path(run_dir)} names no router: all have died; stop `homing up` and start it again"
         )
-    return routers[0].grpc
+    return [router.grpc for router in routers]
 
 
-def _raise_error(address: str, error: "grpc.Call", as_json: bool) -> NoReturn:
+def _lost_because(error: "grpc.Call", as_json: bool) -> str:
+    """Why the router did not answer. A refusal by the router itself is printed, and ends the verb."""
     code, details = error.code().name, error.details() or ""
     metadata = {key: value for key, value in _pairs(error.trailing_metadata()) if isinstance(value, str)}
-    if code in UNREACHABLE_CODES and FIELD_METADATA not in metadata and not _pairs(error.initial_metadata()):
-        raise RouterAway(
-            f"no router answers at {address} ({_reason(details)}); "
-            "is the cluster up (`homing up`), is the address right?"
-        )
-    refuse(code, details, metadata.get(FIELD_METADATA, ""), as_json)
+    if code not in UNREACHABLE_CODES or FIELD_METADATA in metadata or _pairs(error.initial_metadata()):
+        refuse(code, details, metadata.get(FIELD_METADATA, ""), as_json)
+    return _reason(details)
 
 
 def _pairs(metadata: Iterable[tuple[str, str | bytes]] | None) -> list[tuple[str, str | bytes]]:
@@ -85,6 +100,11 @@ def refuse(code: str, message: str, field: str, as_json: bool) -> NoReturn:
 def refuse_item(error: "Error", as_json: bool) -> NoReturn:
     """Print the error of a report, and exit 1."""
     refuse(error.code, error.message, error.field, as_json)
+
+
+def count_sessions(done: str, sessions: int) -> str:
+    """What was done to how many sessions, for a person."""
+    return f"{done}: {sessions} session{'' if sessions == 1 else 's'}"
 
 
 def to_json(message: "Message") -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Show where a push would go.")
 @options.target
 @options.run_dir
-@options.router
+@options.routers
 @options.as_json
 def locate(
     to_session: int | None,
@@ -24,7 +24,7 @@ def locate(
     everyone: bool,
     namespace: str,
     run_dir: Path,
-    router: str | None,
+    routers: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Show which gateways a push to this target would be sent to; nothing is sent.
@@ -36,7 +36,7 @@ def locate(
     from homing.v1.router_pb2 import LocateRequest
 
     request = LocateRequest(target=options.build_target(to_session, to_user, to_file, everyone, namespace))
-    response = calls.call(run_dir, router, as_json, lambda stub, timeout: stub.Locate(request, timeout=timeout), 0.0)
+    response = calls.call(run_dir, routers, as_json, lambda stub, timeout: stub.Locate(request, timeout=timeout))
     click.echo(calls.to_json(response) if as_json else describe(response))
 
 

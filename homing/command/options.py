@@ -74,11 +74,48 @@ def run_dir(function: F) -> F:
     )(function)
 
 
-def router(function: F) -> F:
-    """--router: a router that is not in a cluster.json."""
-    return click.option("--router", metavar="HOST:PORT", help="A router's gRPC address, instead of DIR/cluster.json.")(
-        function
-    )
+class SessionParam(click.ParamType[int]):
+    """A session id, as `hello` and `homing presence` show it."""
+
+    name = "session"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        if not re.fullmatch(r"[0-9]{1,20}", text) or not 1 <= int(text) < 2**64:
+            self.fail(
+                f"{text!r} is no session id, a number as `homing presence` shows it, 251043194593091584", param, ctx
+            )
+        return int(text)
+
+
+SESSION = SessionParam()
+
+
+class RouterAddressParam(click.ParamType[str]):
+    """The gRPC address of a router, HOST:PORT, an IPv6 address in brackets."""
+
+    name = "address"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from homing.client.backoff import check_address
+
+        try:
+            check_address(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+def routers(function: F) -> F:
+    """--router, repeatable: routers that are not in a cluster.json."""
+    return click.option(
+        "--router",
+        "routers",
+        type=RouterAddressParam(),
+        multiple=True,
+        metavar="HOST:PORT",
+        help="A router's gRPC address, instead of DIR/cluster.json's; repeatable: the first that answers is used.",
+    )(function)
 
 
 def as_json(function: F) -> F:
@@ -93,7 +130,7 @@ def target(function: F) -> F:
         click.option("--everyone", is_flag=True, help="All sessions."),
         click.option("--file", "to_file", metavar="FILE", help="All sessions that have joined this file."),
         click.option("--user", "to_user", metavar="UID", help="All sessions of this user."),
-        click.option("--session", "to_session", type=click.IntRange(1, 2**64 - 1), metavar="SID", help="One session."),
+        click.option("--session", "to_session", type=SESSION, metavar="SID", help="One session."),
     ):
         function = decorate(function)
     return function

@@ -20,9 +20,9 @@ PAGE_SIZE = 1000
 @click.option("--user", metavar="UID", help="All sessions of this user.")
 @click.option("--file", "file", metavar="FILE", help="All sessions that have joined this file.")
 @options.run_dir
-@options.router
+@options.routers
 @options.as_json
-def presence(user: str | None, file: str | None, run_dir: Path, router: str | None, as_json: bool) -> None:
+def presence(user: str | None, file: str | None, run_dir: Path, routers: tuple[str, ...], as_json: bool) -> None:
     """List the sessions of a user, or the sessions that have joined a file.
 
     A user's sessions come from the router's table; for a file the router queries the gateways that own it.
@@ -39,7 +39,7 @@ def presence(user: str | None, file: str | None, run_dir: Path, router: str | No
     result, token = PresenceResponse(), ""
     while True:
         request = PresenceRequest(user=user, file=file, page_size=PAGE_SIZE, page_token=token)
-        page = calls.call(run_dir, router, as_json, partial(_presence, request), 0.0)
+        page = calls.call(run_dir, routers, as_json, partial(_presence, request))
         result.sessions.extend(page.sessions)
         result.total = page.total
         result.incomplete_nodes.extend(node for node in page.incomplete_nodes if node not in result.incomplete_nodes)

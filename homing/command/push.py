@@ -1,13 +1,12 @@
 """`homing push`: push one message, print the report."""
 
-import sys
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from homing.cluster.errors import CommandError
-from homing.command import calls, options
+from homing.command import calls, options, payload
 from homing.command.tables import table
 
 if TYPE_CHECKING:
@@ -19,16 +18,17 @@ DEFAULT_TTL = 30.0  # seconds, the router's default
 @click.command(short_help="Push a message, print the report.")
 @options.target
 @click.option("--event", required=True, metavar="NAME", help="The event's name, 1-128 bytes.")
-@click.option(
-    "--data", default="null", metavar="JSON|@FILE|-", help="The payload: literal, from a file, or from stdin."
-)
+@click.option("--data", default="null", metavar=payload.METAVAR, help=payload.HELP)
 @click.option("--content-type", default="", metavar="TYPE", help="The payload's type; JSON if absent.")
-@click.option("--push-id", default="", metavar="ID", help="Identifies a retry; the router makes one if absent.")
+@click.option("--push-id", default="", metavar="ID", help="Identifies a retry; a new one if absent.")
 @click.option("--ttl", type=options.DURATION, metavar="TIME", help="Never written after this long; 30s if absent.")
-@click.option("--except", "excepted", type=click.IntRange(1), multiple=True, metavar="SID", help="Not to this session.")
+@click.option(
+    "--ack-timeout", type=options.DURATION, metavar="TIME", help="Wait this long for clients' acks; absent: no acks."
+)
+@click.option("--except", "excepted", type=options.SESSION, multiple=True, metavar="SID", help="Not to this session.")
 @click.option("--max-deliveries", type=click.IntRange(0, 10_000), metavar="N", help="Sessions listed; 100 if absent.")
 @options.run_dir
-@options.router
+@options.routers
 @options.as_json
 def push(
     to_session: int | None,
@@ -41,10 +41,11 @@ def push(
     content_type: str,
     push_id: str,
     ttl: float | None,
+    ack_timeout: float | None,
     excepted: tuple[int, ...],
     max_deliveries: int | None,
     run_dir: Path,
-    router: str | None,
+    routers: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Push one message and print the report: the outcome of each session.
@@ -54,42 +55,36 @@ def push(
     \b
     Examples:
       homing push --file notes --event hello --data '{"text": "hi"}'
+      homing push --user ada --event save --ack-timeout 5s
       homing push --user ada --event picture --data @cat.png --content-type image/png --json
     """
-    from google.protobuf.duration_pb2 import Duration
-
     from homing.v1.router_pb2 import PushRequest
 
     target = options.build_target(to_session, to_user, to_file, everyone, namespace)
     request = PushRequest(
         target=target,
         event=event,
-        data=read_data(data),
+        data=payload.read_data(data),
         content_type=content_type,
-        push_id=push_id,
+        push_id=push_id or secrets.token_urlsafe(16),
         except_sessions=excepted,
         max_deliveries=max_deliveries,
     )
     if ttl is not None:
-        request.ttl.CopyFrom(Duration(seconds=int(ttl), nanos=round(ttl % 1 * 1e9)))
+        request.ttl.FromNanoseconds(round(ttl * 1e9))
+    if ack_timeout is not None:
+        request.ack_timeout.FromNanoseconds(round(ack_timeout * 1e9))
     response = calls.call(
-        run_dir, router, as_json, lambda stub, timeout: stub.Push(request, timeout=timeout), ttl or DEFAULT_TTL
+        run_dir,
+        routers,
+        as_json,
+        lambda stub, timeout: stub.Push(request, timeout=timeout),
+        (DEFAULT_TTL if ttl is None else ttl) + (ack_timeout or 0.0),
+        f"it may or may not have been delivered; a retry has --push-id {request.push_id}",
     )
     if response.report.HasField("error"):
         calls.refuse_item(response.report.error, as_json)
     click.echo(calls.to_json(response) if as_json else describe(response.report))
-
-
-def read_data(data: str) -> bytes:
-    """The payload of --data. CommandError: its file cannot be read."""
-    if data == "-":
-        return sys.stdin.buffer.read()
-    if not data.startswith("@"):
-        return data.encode()
-    try:
-        return Path(data[1:]).read_bytes()
-    except OSError as error:
-        raise CommandError(f"--data: cannot read {data[1:]}: {error.strerror}") from None
 
 
 def describe(report: "PushReport") -> str:
@@ -103,6 +98,8 @@ def describe(report: "PushReport") -> str:
         f"nodes contacted {report.nodes_contacted}, owning {report.owning_nodes}, "
         f"amplification {report.amplification:.1f}{''.join(f', {note}' for note in notes)}",
     ]
+    if report.trace_id:
+        lines.append(f"trace {report.trace_id}")
     rows = [_row(delivery, Delivery.Outcome.Name(delivery.outcome)) for delivery in report.deliveries]
     if rows:
         lines += ["", *table(("SESSION", "USER", "NODE", "OUTCOME", "LATENCY"), rows)]

@@ -9,7 +9,21 @@ from typing import Any
 import click
 
 from homing import __version__
-from homing.command import failures, listen, locate, presence, push, services, token, trace, up
+from homing.command import (
+    disconnect,
+    failures,
+    listen,
+    locate,
+    membership,
+    presence,
+    push,
+    reply,
+    services,
+    token,
+    trace,
+    up,
+    watch,
+)
 from homing.command.output import output_errors
 
 VERB_ENTRY_POINTS = "homing.verbs"  # the entry-point group of verbs from other packages
@@ -73,6 +87,11 @@ for command in (
     push.push,
     locate.locate,
     presence.presence,
+    watch.watch,
+    membership.join,
+    membership.leave,
+    reply.reply,
+    disconnect.disconnect,
     trace.trace,
     services.gateway,
     services.router,

@@ -1,6 +1,7 @@
 """The verbs push, locate, presence, token and listen against a real cluster."""
 
 import json
+import signal
 import subprocess
 
 import pytest
@@ -64,6 +65,36 @@ def test_a_session_and_everyone_but_one(shared_up):
         assert bob.wait("event")["event"] == "one"
 
 
+def test_membership_and_the_end_of_a_session_from_the_command(shared_up):
+    with Listening(shared_up, "--user", "mia") as mia:
+        session = mia.wait("hello")["session"]
+        assert shared_up.json("join", "verbs-2", "--user", "mia") == {"sessions": 1}
+        assert mia.wait("joined")["file"] == "verbs-2"
+        assert shared_up.json("push", "--file", "verbs-2", "--event", "e")["report"]["counts"] == {"WRITTEN": 1}
+        assert shared_up.run("leave", "verbs-2", "--session", session).stdout == "left: 1 session\n"
+        assert mia.wait("left")["file"] == "verbs-2"
+        assert shared_up.json("reply", "--session", session, "--ack", "0")["outcome"] == "WRITTEN"
+        assert shared_up.json("disconnect", "--user", "mia") == {"sessions": 1}
+    assert shared_up.json("reply", "--session", session, "--ack", "0")["outcome"] == "OFFLINE"
+    refused = shared_up.run("disconnect", "--user", "mia", "--reason", "x" * 124, "--json")
+    assert (refused.returncode, json.loads(refused.stdout)["error"]["field"]) == (1, "reason")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_watch_prints_what_is_there_and_ends_when_it_is_told_to(shared_up, stop):
+    command = shared_up.command("watch", "--nodes", "--json")
+    nodes = set()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        for line in watching.stdout:
+            change = json.loads(line)
+            if "synced" in change:
+                break
+            nodes.add(change["node_up"]["node"])
+        watching.send_signal(stop)
+        assert (watching.wait(10), watching.stderr.read()) in ((0, ""), (-signal.SIGTERM, ""))
+    assert nodes >= {gateway["node_id"] for gateway in shared_up.cluster["gateways"]}
+
+
 def test_data_from_stdin_and_of_another_type(shared_up):
     with Listening(shared_up, "--user", "carl") as carl:
         carl.wait("hello")
@@ -109,7 +140,7 @@ def test_an_unreachable_router_is_a_one_line_error():
     command = [*HOMING, "push", "--router", "127.0.0.1:1", "--user", "ada", "--event", "e"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
-    assert done.stderr.startswith("homing: no router answers at 127.0.0.1:1 (")
+    assert done.stderr.startswith("homing: no router answers (127.0.0.1:1: ")
     assert done.stderr.count("\n") == 1
 
 

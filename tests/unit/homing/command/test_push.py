@@ -9,7 +9,8 @@ from google.protobuf.duration_pb2 import Duration
 from homing.cluster.errors import CommandError
 from homing.command.calls import to_json
 from homing.command.locate import describe as describe_routes
-from homing.command.push import describe, read_data
+from homing.command.payload import read_data
+from homing.command.push import describe
 from homing.v1.router_pb2 import Delivery, LocateResponse, PushReport, PushResponse, Route
 
 

@@ -10,7 +10,22 @@ from click.testing import CliRunner
 from homing.cluster.errors import CommandError, ConfigurationMistake, RouterAway
 from homing.command import failures, root
 
-VERBS = ["up", "token", "listen", "push", "locate", "presence", "trace", "bench", "compare"]
+VERBS = [
+    "up",
+    "token",
+    "listen",
+    "push",
+    "locate",
+    "presence",
+    "watch",
+    "join",
+    "leave",
+    "reply",
+    "disconnect",
+    "trace",
+    "bench",
+    "compare",
+]
 
 
 @pytest.mark.parametrize("verb", VERBS)
