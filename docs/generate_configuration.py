@@ -22,6 +22,7 @@ from runtime.process.configuration import NOT_SETTINGS, PREFIX
 from runtime.process.configuration_check import SECTIONS
 
 OUT = Path(__file__).parent / "configuration.md"
+LARGEST = (31_536_000, 1_000_000_000, 1_099_511_627_776)  # stated once, in HEAD
 SERVICES = {"gateways": GatewayConfig, "routers": RouterConfig}
 EXCEPTIONS = ", ".join(f"`{name}`" for name in sorted(NOT_SETTINGS))
 HEAD = f"""# Configuration
@@ -32,7 +33,8 @@ All services of a cluster may share one TOML file, `--config FILE`: each reads i
 overrides the file, and `--set section.key=value` overrides both. Values of variables and flags are TOML values, or
 plain text where they are none: `HOMING_REGISTRY__TTL=5`, `--set 'auth.origins=["https://app.example"]'`.
 
-Durations are seconds and sizes are bytes unless a sentence says otherwise. A service that finds a mistake exits with
+Durations are seconds and sizes are bytes unless a sentence says otherwise; a duration is at most a year, a size
+a TiB, a count a billion. A service that finds a mistake exits with
 status 2 and one line that names the place and the nearest known name. An unknown key in a section that the service
 reads is a mistake, and so is a section that no service has.
 
@@ -152,8 +154,10 @@ def type_text(kind: types.Type) -> str:
 
 
 def _range_text(kind: types.IntType | types.FloatType) -> str:
-    if kind.ge is not None and kind.le is not None:
-        return f" from {kind.ge:g} to {kind.le:g}"
+    if kind.gt is not None:
+        return f", more than {kind.gt:g}"
+    if kind.ge is not None and kind.le not in (None, *LARGEST):
+        return f" from {kind.ge:,g} to {kind.le:,}"
     return f", at least {kind.ge:g}" if kind.ge is not None else ""
 
 

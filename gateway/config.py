@@ -18,6 +18,7 @@ from registry.etcd.section import RegistrySection
 from runtime.bus.settings import BusSection, DeliverySection
 from runtime.process.configuration import ConfigurationError
 from runtime.process.logs import LogSection
+from runtime.process.setting_types import Bytes, Count, MessageBytes, Seconds, SecondsOrNone
 
 
 class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,13 +30,14 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hosts: tuple[str, ...] = ()  # Names of the admin listener in Host headers, beside addresses and localhost.
     advertise: str = ""  # The host by which clients and routers reach this gateway; "": the host of its listeners.
     node_id: str = ""  # The node's id, unique in the cluster; "": the host name and a random part.
-    max_message: int = 1_000_000  # Bytes of one message from a client; homing.* answers a larger one, bare ends.
-    message_seconds: float = 60.0  # Seconds for one message to arrive, and one more for each 4 KiB of it; then 1008.
-    unfinished_bytes: int = 67_108_864  # Bytes of incomplete messages that all clients together may hold here.
-    max_files: int = 1000  # Files that one session may have joined at once.
+    # Bytes of one message from a client; homing.* answers a larger one, bare ends.
+    max_message: MessageBytes = 1_000_000
+    message_seconds: Seconds = 60.0  # Seconds for one message to arrive, and one more for each 4 KiB of it; then 1008.
+    unfinished_bytes: Bytes = 67_108_864  # Bytes of incomplete messages that all clients together may hold here.
+    max_files: Count = 1000  # Files that one session may have joined at once.
     dev: bool = False  # Serve the page to try Homing, /homing.js, and tokens for anyone; on loopback only.
     dev_router: str = ""  # Address of a router's HTTP API, for the calls of that page.
-    drain: float = 10.0  # Seconds from a stop signal to the close of the last client at most.
+    drain: SecondsOrNone = 10.0  # Seconds from a stop signal to the close of the last client at most.
     heartbeat: HeartbeatSettings = HeartbeatSettings()
     slow: Budget = Budget()
 
@@ -56,7 +58,7 @@ class AuthSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Origins whose pages may connect, scheme://host[:port]. Clients that send no Origin need none.
     origins: tuple[str, ...] = ()
     local_origins: bool = False  # Pages from loopback origins may connect, too: for development.
-    leeway: float = 5.0  # Seconds by which the issuer's clock and ours may differ.
+    leeway: SecondsOrNone = 5.0  # Seconds by which the issuer's clock and ours may differ.
 
 
 class GatewayConfig(msgspec.Struct, frozen=True):

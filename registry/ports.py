@@ -6,24 +6,28 @@ implement them over the store port, so they run unchanged on etcd and on the in-
 
 from asyncio import Future
 from collections.abc import Callable
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
+from msgspec import Meta
 
 from registry.ids import SnowflakeGenerator
 from registry.lease_state import FencingAnswer, LeaseTracker
 from registry.model import Incarnation, SessionInfo
 from registry.routes import RouteTable, TableChange
+from runtime.process.setting_types import SecondsOrNone
 
 
 class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the registry that do not depend on its store."""
 
-    cluster: str = "homing"  # The cluster's name: all keys begin with `/homing/<cluster>/`.
-    ttl: int = 10  # Seconds of the lease of a node, and of the router that sweeps.
-    machine: int | None = None  # A fixed machine id, 0 to 1023; without one, a node leases the first free one.
-    start_limit: float = 30.0  # Seconds to try at start while etcd does not answer.
-    sweep_after: float = 30.0  # Seconds from the end of an incarnation until its keys are swept.
+    # The cluster's name: all keys begin with `/homing/<cluster>/`.
+    cluster: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")] = "homing"
+    ttl: Annotated[int, Meta(ge=1, le=3600)] = 10  # Seconds of the lease of a node, and of the router that sweeps.
+    # A fixed machine id; without one, a node leases the first free one.
+    machine: Annotated[int, Meta(ge=0, le=1023)] | None = None
+    start_limit: SecondsOrNone = 30.0  # Seconds to try at start while etcd does not answer.
+    sweep_after: SecondsOrNone = 30.0  # Seconds from the end of an incarnation until its keys are swept.
 
 
 class RegistryError(Exception):

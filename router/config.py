@@ -17,9 +17,8 @@ class RouterSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grpc: str = "127.0.0.1:8500"  # Address of the API over gRPC. Loopback only, until callers have rights.
     http: str = "127.0.0.1:8501"  # Address of the API over HTTP/JSON. Loopback only, until callers have rights.
     admin: str = "127.0.0.1:8502"  # Address of /livez, /readyz and /metrics. Not for the public.
-    hosts: tuple[
-        str, ...
-    ] = ()  # Names of the HTTP and admin listeners in Host headers, beside addresses and localhost.
+    # Names of the HTTP and admin listeners in Host headers, beside addresses and localhost.
+    hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()  # Web pages that may call the API over HTTP: scheme://host[:port].
     id: str = ""  # The router's id, unique in the cluster; "": the host name and a random part.
     hop: HopSettings = HopSettings()

@@ -5,6 +5,8 @@ from typing import Protocol
 
 import msgspec
 
+from runtime.process.setting_types import Bytes, Count, SecondsOrNone
+
 
 class Record(msgspec.Struct, frozen=True):
     """One event on its way to the backends: all that a consumer needs to route it stands in the headers."""
@@ -20,11 +22,11 @@ class EventSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str = "homing.events"  # The Redis Stream, or the Kafka topic, of client events.
     # Records that a Redis Stream is trimmed to, approximately. A Kafka topic has a retention of its own.
-    keep: int = 1_000_000
-    buffer: int = 10_000  # Records buffered while the bus is unavailable; then clients are answered `busy`.
-    buffer_bytes: int = 16 * 1024 * 1024  # Bytes of the values of buffered records; then clients are answered `busy`.
-    batch: int = 500  # Records in one write.
-    gather: float = 0.01  # Seconds between the starts of two writes at least.
+    keep: Count = 1_000_000
+    buffer: Count = 10_000  # Records buffered while the bus is unavailable; then clients are answered `busy`.
+    buffer_bytes: Bytes = 16 * 1024 * 1024  # Bytes of the values of buffered records; then clients are answered `busy`.
+    batch: Count = 500  # Records in one write.
+    gather: SecondsOrNone = 0.01  # Seconds between the starts of two writes at least.
 
 
 class EventSink(Protocol):

@@ -10,6 +10,7 @@ from gateway.close_codes import NO_HEARTBEAT
 from gateway.sessions.connection import Connection
 from gateway.sessions.timer import Clock, Timer
 from observability.counters import Counters
+from runtime.process.setting_types import Seconds
 
 WIDTH = 0.25  # seconds; how late each step of a heartbeat may be
 
@@ -17,8 +18,8 @@ WIDTH = 0.25  # seconds; how late each step of a heartbeat may be
 class HeartbeatSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[gateway.heartbeat]`: how clients are found dead. Both together stay below a proxy's usual 60 s."""
 
-    interval: float = 25.0  # Seconds between two pings.
-    timeout: float = 20.0  # Seconds from a ping until something must have come from the client.
+    interval: Seconds = 25.0  # Seconds between two pings.
+    timeout: Seconds = 20.0  # Seconds from a ping until something must have come from the client.
 
 
 class Heartbeat:

@@ -5,18 +5,19 @@ from typing import Protocol
 import msgspec
 
 from gateway.sessions.session import Session
+from runtime.process.setting_types import Count, Seconds, SecondsOrNone
 
 
 class ViewSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[views]`: the Redis keys `ws:client:<sid>`, `ws:user:clients:<uid>` and `ws:guid:clients:<guid>`."""
 
     enabled: bool = False  # Whether gateways write the views; `homing up` turns them on.
-    ttl: float = 300.0  # Seconds that a view outlives its gateway at most.
-    refresh: float = 100.0  # Seconds between two writes of a session that does not change.
-    gather: float = 0.1  # Seconds in which changes gather for one write.
-    batch: int = 200  # Sessions in one write.
+    ttl: Seconds = 300.0  # Seconds that a view outlives its gateway at most.
+    refresh: Seconds = 100.0  # Seconds between two writes of a session that does not change.
+    gather: SecondsOrNone = 0.1  # Seconds in which changes gather for one write.
+    batch: Count = 200  # Sessions in one write.
     # Sessions that have ended and wait for their delete while Redis is unavailable; beyond, their views expire.
-    held: int = 100_000
+    held: Count = 100_000
 
 
 class Views(Protocol):

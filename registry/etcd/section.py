@@ -2,6 +2,7 @@
 
 from registry.etcd.client import EtcdSettings
 from registry.ports import RegistrySettings
+from runtime.process.setting_types import check_addresses, split_list
 
 
 class RegistrySection(RegistrySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -15,11 +16,13 @@ class RegistrySection(RegistrySettings, frozen=True, kw_only=True, forbid_unknow
     etcd_key: str = ""  # PEM file of our client certificate's key, if etcd_cert does not hold it.
     etcd_server_name: str = ""  # The name in etcd's certificate; without one, the host that is dialled.
 
+    def __post_init__(self) -> None:
+        check_addresses("etcd", split_list(self.etcd))
+
     def endpoints(self) -> EtcdSettings:
         """How etcd is reached."""
-        listed = self.etcd.split(",") if isinstance(self.etcd, str) else self.etcd
         return EtcdSettings(
-            endpoints=tuple(endpoint.strip() for endpoint in listed if endpoint.strip()),
+            endpoints=split_list(self.etcd),
             user=self.etcd_user,
             password=self.etcd_password,
             ca=self.etcd_ca,

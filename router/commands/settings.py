@@ -1,8 +1,8 @@
 """Core: `[commands]`: the topics and bounds of commands, which are consumed when `[bus] kind = "kafka"`."""
 
-from typing import Annotated
-
 import msgspec
+
+from runtime.process.setting_types import Count
 
 
 class CommandSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -11,4 +11,4 @@ class CommandSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     topic: str = "homing.commands"  # The Kafka topic of commands.
     dead: str = "homing.commands.dead"  # The Kafka topic of the records that cannot be executed, with the reason.
     group: str = "homing.routers"  # The consumer group, shared by all routers of a cluster.
-    in_flight: Annotated[int, msgspec.Meta(ge=1)] = 256  # Commands of one router in flight; then no more are read.
+    in_flight: Count = 256  # Commands of one router in flight; then no more are read.

@@ -24,6 +24,7 @@ from runtime.grpc_wire.call import Call
 from runtime.grpc_wire.client import dial
 from runtime.grpc_wire.status import INTERNAL, StreamEnded
 from runtime.grpc_wire.write_batcher import WriteBatcher
+from runtime.process.setting_types import Bytes, Count, Seconds
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +45,10 @@ OpenCall = tuple[Callable[[Any], None], float]
 class HopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[router.hop]`: bounds of one stream."""
 
-    queue: int = 8192  # Calls to one gateway that were sent and not answered yet.
-    queue_bytes: int = 16 * 1024 * 1024  # Bytes of payload for one gateway that are not written yet.
-    ping: float = 0.33  # Seconds between two pings; after three without an answer the gateway is unreachable.
-    back_off: float = 1.0  # Seconds between two dials of one gateway at most.
+    queue: Count = 8192  # Calls to one gateway that were sent and not answered yet.
+    queue_bytes: Bytes = 16 * 1024 * 1024  # Bytes of payload for one gateway that are not written yet.
+    ping: Seconds = 0.33  # Seconds between two pings; after three without an answer the gateway is unreachable.
+    back_off: Seconds = 1.0  # Seconds between two dials of one gateway at most.
 
 
 class StreamHop:

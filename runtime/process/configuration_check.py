@@ -71,7 +71,19 @@ def value_error(error: str, sections: Level, merged: Mapping[str, Any], layers: 
     path, level = _locate(where.rstrip("`").replace("[...]", "[]").split("."), sections, merged)
     place = next((f"{layer.place}: " for layer in reversed(layers) if _has(layer.table, path)), "")
     name = _display(path) if level is None else f"[{'.'.join(path)}]"
-    return ConfigurationError(f"{place}{name}: {message}")
+    return ConfigurationError(f"{place}{name}: {message}{_choices_text(message, path, sections)}")
+
+
+def _choices_text(message: str, path: Sequence[str], level: Level) -> str:
+    """What a key may be, when msgspec says only that it is something else."""
+    *tables, key = path
+    for table in tables:
+        below = level.below(table) if level.knows(table) else None
+        if below is None:
+            return ""
+        level = below
+    choices = [str(choice) for choice in level.choices(key)]
+    return f"; there are: {', '.join(sorted(choices))}" if choices and message.startswith("Invalid enum value") else ""
 
 
 def _locate(steps: list[str], level: Level | None, table: Any) -> tuple[list[str], Level | None]:  # noqa: ANN401

@@ -13,9 +13,11 @@ class Level:
         self.struct: type | None = None  # what the table is converted to
         self.named_by_user = isinstance(kind, inspect.DictType)  # any key, as in [auth.issuers]
         self._named: Level | None = None
+        self._choices: dict[str, tuple[object, ...]] = {}
         if isinstance(kind, inspect.StructType):
             self.struct = kind.cls
             self.keys = {field.encode_name: _level(field.type) for field in kind.fields}
+            self._choices = {field.encode_name: _choices(field.type) for field in kind.fields}
         else:
             self._named = _level(kind.value_type)
 
@@ -26,6 +28,10 @@ class Level:
     def below(self, key: str) -> "Level | None":
         """The table below a known key; None: the key has a value."""
         return self._named if self.named_by_user else self.keys[key]
+
+    def choices(self, key: str) -> tuple[object, ...]:
+        """The values that a known key may have; () for any of its type."""
+        return self._choices.get(key, ())
 
     def knows_path(self, path: list[str]) -> bool:
         """Whether a path of keys leads to a value, or to a table, which may be one value in TOML."""
@@ -56,3 +62,14 @@ def level_of(struct: type) -> Level:
 
 def _level(kind: inspect.Type) -> Level | None:
     return Level(kind) if isinstance(kind, inspect.StructType | inspect.DictType) else None
+
+
+def _choices(kind: inspect.Type) -> tuple[object, ...]:
+    match kind:
+        case inspect.LiteralType():
+            return tuple(kind.values)
+        case inspect.EnumType():
+            return tuple(member.value for member in kind.cls)
+        case inspect.UnionType():
+            return tuple(value for one in kind.types for value in _choices(one))
+    return ()

@@ -1,0 +1,35 @@
+"""Core: types of settings, with bounds, and checks of addresses.
+
+docs/configuration.md shows the bounds. A year of seconds and a TiB are no recommendations: beyond, a value is a slip of
+the keyboard.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated
+
+from msgspec import Meta
+
+Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Bytes = Annotated[int, Meta(ge=1, le=1_099_511_627_776)]
+MessageBytes = Annotated[int, Meta(ge=1, le=16_777_216)]  # a request to a router, and a message that a gateway discards
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
+SecondsOrNone = Annotated[float, Meta(ge=0, le=31_536_000)]
+
+_match_address = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?\]):([0-9]{1,5})").fullmatch
+
+
+def check_addresses(name: str, addresses: Sequence[str]) -> None:
+    """ValueError: there is none, or one is not host:port. `name`: of the setting."""
+    if not addresses:
+        raise ValueError(f"{name}: name at least one host:port")
+    for address in addresses:
+        found = _match_address(address)
+        if found is None or not 0 < int(found[1]) < 65536:
+            raise ValueError(f"{name}: {address!r} is not host:port, such as 127.0.0.1:2379 or [::1]:2379")
+
+
+def split_list(value: str | Sequence[str]) -> tuple[str, ...]:
+    """The items of a list, or of a text with commas; without blanks and empty items."""
+    items = value.split(",") if isinstance(value, str) else value
+    return tuple(item.strip() for item in items if item.strip())
