@@ -13,10 +13,10 @@ from registry.ports import RegistryError
 from registry.store import StoreError
 from runtime.process import logs
 from runtime.process.configuration import ConfigurationError, load
-from runtime.process.lifecycle import StartupError, StopSignal, run, run_command
+from runtime.process.lifecycle import HELP, StartupError, StopSignal, run, run_command
 
 
-@click.command(name="gateway")
+@click.command(name="gateway", context_settings=HELP)
 @click.option("--config", "file", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file.")
 @click.option("--listen", help="Where clients connect, host:port; port 0 takes a free one.")
 @click.option("--node-listen", help="Where routers connect, host:port.")
@@ -28,7 +28,9 @@ from runtime.process.lifecycle import StartupError, StopSignal, run, run_command
 def command(file: Path | None, assignments: tuple[str, ...], dev: bool, **flags: str | None) -> int:
     """Run one gateway until SIGTERM or Ctrl-C.
 
-    Example: homing gateway --config .homing/homing.toml --listen 127.0.0.1:0
+    \b
+    Example:
+      homing gateway --config .homing/homing.toml --listen 127.0.0.1:0
     """
     named = [f"gateway.{name}={value}" for name, value in flags.items() if value is not None]
     named += ["gateway.dev=true"] if dev else []

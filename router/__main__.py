@@ -12,10 +12,10 @@ from router.config import RouterConfig
 from router.process import RouterProcess
 from runtime.process import logs
 from runtime.process.configuration import ConfigurationError, load
-from runtime.process.lifecycle import StartupError, StopSignal, run, run_command
+from runtime.process.lifecycle import HELP, StartupError, StopSignal, run, run_command
 
 
-@click.command(name="router")
+@click.command(name="router", context_settings=HELP)
 @click.option("--config", "file", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file.")
 @click.option("--grpc", help="The API over gRPC, host:port; port 0 takes a free one.")
 @click.option("--http", help="The API over HTTP/JSON, host:port.")
@@ -24,7 +24,9 @@ from runtime.process.lifecycle import StartupError, StopSignal, run, run_command
 def command(file: Path | None, assignments: tuple[str, ...], **flags: str | None) -> int:
     """Run one router until SIGTERM or Ctrl-C.
 
-    Example: homing router --config .homing/homing.toml --grpc 127.0.0.1:0
+    \b
+    Example:
+      homing router --config .homing/homing.toml --grpc 127.0.0.1:0
     """
     named = [f"router.{name}={value}" for name, value in flags.items() if value is not None]
     try:

@@ -8,9 +8,14 @@ from homing.command import options
 
 
 @click.command(short_help="Connect as a client and print messages.")
-@click.option("--user", required=True, type=options.NAME, metavar="UID", help="The client's user.")
+@click.option("--user", required=True, type=options.USER, metavar="UID", help="The client's user.")
 @click.option("--file", "files", multiple=True, type=options.NAME, metavar="FILE", help="Join this file; repeatable.")
-@click.option("--url", metavar="ws://HOST:PORT/ws", help="This gateway, instead of one from DIR/cluster.json.")
+@click.option(
+    "--url",
+    type=options.CLIENT_URL,
+    metavar="ws://HOST:PORT/ws",
+    help="This gateway, instead of one from DIR/cluster.json.",
+)
 @click.option("--token", metavar="TOKEN", help="This token, instead of one signed with the run-dir's key.")
 @options.run_dir
 @options.as_json

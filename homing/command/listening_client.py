@@ -12,7 +12,7 @@ from typing import Any
 from homing.cluster import cluster_file, devtoken
 from homing.cluster.errors import CommandError
 from homing.command.output import OutputError, print_line
-from homing.command.reconnect import BAD_TOKEN, DONE, ReconnectBackoff, ReconnectDecision, after_close, after_refusal
+from homing.command.reconnect import DONE, ReconnectBackoff, ReconnectDecision, after_close, after_refusal
 
 try:
     import aiohttp
@@ -21,6 +21,8 @@ except ModuleNotFoundError:
 
 TOKEN_TTL = 3600.0  # seconds; each connection gets a new token
 MAX_MESSAGE_BYTES = 2_000_000  # a push of 1,000,000 bytes in base64, with its envelope
+
+MESSAGES = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
 
 sleep = asyncio.sleep  # between two attempts; replaced by tests
 
@@ -68,10 +70,11 @@ class ListeningClient:
                 max_msg_size=MAX_MESSAGE_BYTES,
                 timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
             ) as socket:
-                async for message in socket:
+                while (message := await socket.receive()).type in MESSAGES:
                     if message.type is aiohttp.WSMsgType.TEXT:
                         await self._on_message(socket, message.data)
-                return self._without_bad_token(after_close(socket.close_code)), address
+                reason = message.extra if message.type is aiohttp.WSMsgType.CLOSE else ""
+                return self._without_bad_token(after_close(socket.close_code, reason or "")), address
         except OutputError:
             raise
         except aiohttp.WSServerHandshakeError as error:
@@ -87,7 +90,7 @@ class ListeningClient:
 
     def _without_bad_token(self, decision: ReconnectDecision) -> ReconnectDecision:
         """No reconnect with a refused --token: the same token would be refused again."""
-        if decision is BAD_TOKEN and self._token:
+        if self._token and decision.token_refused:
             return ReconnectDecision(False, 0.0, decision.reason)
         return decision
 

@@ -136,6 +136,35 @@ def target(function: F) -> F:
     return function
 
 
+class ClientUrlParam(click.ParamType[str]):
+    """Where clients connect: a WebSocket URL."""
+
+    name = "url"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"wss?://(?:[^\s/:@\[\]?#]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?]\S*)?", str(value)):
+            self.fail(f"{value!r} is not a WebSocket URL such as ws://127.0.0.1:8400/ws", param, ctx)
+        return str(value)
+
+
+CLIENT_URL = ClientUrlParam()
+
+
+class UserParam(click.ParamType[str]):
+    """The user of a token (docs/tokens.md)."""
+
+    name = "user"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = NAME.convert(value, param, ctx)
+        if text.startswith("~"):
+            self.fail(f"{text!r} begins with ~, which is reserved for anonymous users", param, ctx)
+        return text
+
+
+USER = UserParam()
+
+
 class NameParam(click.ParamType[str]):
     """The name of a user or a file: 1 to 256 bytes, the limit of tokens and of the registry."""
 

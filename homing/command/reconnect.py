@@ -13,10 +13,11 @@ class ReconnectDecision(NamedTuple):
     reconnect: bool
     min_delay: float
     reason: str
+    token_refused: bool = False
 
 
 DONE = ReconnectDecision(False, 0.0, "done")
-BAD_TOKEN = ReconnectDecision(True, 0.0, "the token is missing, invalid or expired")
+BAD_TOKEN = ReconnectDecision(True, 0.0, "the token is missing, invalid or expired", token_refused=True)
 PERMANENTLY_REFUSED = ReconnectDecision(False, 0.0, "the gateway refuses this client")
 DECISIONS = {
     1000: DONE,
@@ -34,12 +35,14 @@ DECISIONS = {
 LOST = ReconnectDecision(True, 0.0, "the connection was lost")
 
 
-def after_close(code: int | None) -> ReconnectDecision:
+def after_close(code: int | None, text: str = "") -> ReconnectDecision:
     """The decision for a close code. None or 1006: the connection ended without a close frame; so does an unknown one.
 
-    The rules are the gateway's own (`gateway.close_codes`); a test holds both against each other.
+    `text`: the gateway's own words, shown too. The rules are the gateway's (`gateway.close_codes`); a test holds both
+    against each other.
     """
-    return LOST if code is None else DECISIONS.get(code, LOST)
+    decision = LOST if code is None else DECISIONS.get(code, LOST)
+    return decision._replace(reason=f"{decision.reason}: {text}") if text and decision is not DONE else decision
 
 
 def after_refusal(status: int) -> ReconnectDecision:

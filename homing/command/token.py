@@ -9,7 +9,7 @@ from homing.command import options
 
 
 @click.command(short_help="Print a client's token.")
-@click.option("--user", required=True, type=options.NAME, metavar="UID", help="The token's user.")
+@click.option("--user", required=True, type=options.USER, metavar="UID", help="The token's user.")
 @click.option(
     "--file",
     "files",

@@ -73,6 +73,10 @@ def run(main: Callable[[StopSignal], Coroutine[Any, Any, None]]) -> int:
     return 0
 
 
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+"""The context settings of a service's command line."""
+
+
 def run_command(command: click.Command, name: str, arguments: list[str]) -> int:
     """Run a service's command line. The result is the exit code; 2 for a mistake in the command line."""
     try:

@@ -43,3 +43,10 @@ def test_thirty_seconds_of_connection_reset_the_back_off():
     assert backoff.next_delay(1.0) == 16.0
     backoff.lost(30.0)
     assert backoff.next_delay(1.0) == 0.5
+
+
+def test_the_gateways_own_words_are_shown():
+    assert after_close(4403, "signed out").reason == "removed, or not permitted: signed out"
+    assert after_close(1012, "draining").reason == "the gateway is draining: draining"
+    assert after_close(1000, "bye").reason == "done"
+    assert after_close(4401, "token expired").token_refused

@@ -123,3 +123,12 @@ def test_json_after_two_dashes_is_no_option(capsys):
 def test_an_interrupted_verb(capsys):
     assert failures.report(click.Abort(), []) == 1
     assert capsys.readouterr().err == "Aborted!\n"
+
+
+@pytest.mark.parametrize("service", ["gateway", "router"])
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_a_services_help_has_its_options_and_an_example(service, option):
+    done = run_homing([service, option], subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"homing {service} --config .homing/homing.toml" in done.stdout
+    assert "--set SECTION.KEY=VALUE" in done.stdout
