@@ -20,6 +20,7 @@ from gateway.config import GatewayConfig
 from router.config import RouterConfig
 from runtime.process.configuration import NOT_SETTINGS, PREFIX
 from runtime.process.configuration_check import SECTIONS
+from runtime.process.schema import is_file
 
 OUT = Path(__file__).parent / "configuration.md"
 LARGEST = (31_536_000, 1_000_000_000, 1_099_511_627_776)  # stated once, in HEAD
@@ -32,6 +33,9 @@ HEAD = f"""# Configuration
 All services of a cluster may share one TOML file, `--config FILE`: each reads its own sections. An environment variable
 overrides the file, and `--set section.key=value` overrides both. Values of variables and flags are TOML values, or
 plain text where they are none: `HOMING_REGISTRY__TTL=5`, `--set 'auth.origins=["https://app.example"]'`.
+
+A relative path in the file belongs to the folder of that file, whatever the working directory of the service; in a
+variable or a flag it belongs to the working directory. `homing up --config FILE` does the same.
 
 Durations are seconds and sizes are bytes unless a sentence says otherwise; a duration is at most a year, a size
 a TiB, a count a billion. A service that finds a mistake exits with
@@ -139,6 +143,8 @@ def _one_of(texts: list[str]) -> str:
 def type_text(kind: types.Type) -> str:
     """A type in words."""
     match kind:
+        case types.Metadata() if is_file(kind):
+            return "path of a file"
         case types.UnionType():
             return _one_of([type_text(one) for one in kind.types if not isinstance(one, types.NoneType)])
         case types.VarTupleType() | types.ListType():

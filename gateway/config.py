@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from gateway.events.port import EventSettings
+from gateway.identity import keys
 from gateway.identity.tokens import Issuer, Tokens
 from gateway.sessions.budget import Budget
 from gateway.sessions.heartbeat import HeartbeatSettings
@@ -18,6 +19,7 @@ from registry.etcd.section import RegistrySection
 from runtime.bus.settings import BusSection, DeliverySection
 from runtime.process.configuration import ConfigurationError
 from runtime.process.logs import LogSection
+from runtime.process.schema import FilePath
 from runtime.process.setting_types import Bytes, Count, MessageBytes, Seconds, SecondsOrNone
 
 
@@ -46,7 +48,9 @@ class IssuerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[auth.issuers.NAME]`: someone whose tokens count; NAME is what backends see as X-Auth-Type."""
 
     algorithm: Literal["HS256", "ES256"]  # How the issuer signs: with a shared secret, or with a private key.
-    key_file: str  # HS256: a file with the secret, at least 32 bytes. ES256: a PEM file with the public key.
+    # HS256: a file with the secret, at least 32 bytes; white space at both ends, such as a last line end, is no part of
+    # it. ES256: a PEM file with the public key.
+    key_file: FilePath
     iss: str  # The exact value of the tokens' `iss` claim.
     aud: str  # The exact value of the tokens' `aud` claim.
 
@@ -119,7 +123,9 @@ def _is_loopback(host: str) -> bool:
 
 def _issuer(name: str, section: IssuerSection) -> Issuer:
     try:
-        key = Path(section.key_file).read_bytes().strip()
+        key = keys.check(section.algorithm, Path(section.key_file).read_bytes())
     except OSError as error:
         raise ConfigurationError(f"auth.issuers.{name}.key_file: {section.key_file}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"auth.issuers.{name}.key_file: {section.key_file} {error}") from None
     return Issuer(name, section.algorithm, key, section.iss, section.aud)

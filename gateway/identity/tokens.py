@@ -16,16 +16,14 @@ from typing import Literal
 
 import jwt
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from gateway.identity import keys
 from gateway.identity.identity import Identity
 from gateway.identity.ports import Unauthorized
 
 MAX_TOKEN = 16 * 1024  # bytes
 MAX_USER = 256  # bytes of a uid
 MAX_GRANT = 257  # bytes of a file name, or of a prefix with its *
-LEAST_SECRET = 32  # bytes of an HS256 key (RFC 7518 §3.2)
 
 _match_compact = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+").fullmatch
 _KEYS_IN_HEADER = ("jku", "jwk", "x5u", "x5c")
@@ -150,18 +148,12 @@ def _verifier(issuer: Issuer) -> Verifies:
     return lambda signed, signature: algorithm.verify(signed, key, signature)
 
 
-def _load_key(issuer: Issuer) -> bytes | EllipticCurvePublicKey:
-    if issuer.algorithm == "HS256":
-        if len(issuer.key) < LEAST_SECRET or b"-----BEGIN" in issuer.key:
-            raise ValueError(f"issuer {issuer.name}: HS256 needs a secret of at least {LEAST_SECRET} bytes, no PEM")
-        return issuer.key
+def _load_key(issuer: Issuer) -> bytes | keys.PublicKey:
     try:
-        key = load_pem_public_key(issuer.key)
-    except ValueError:
-        raise ValueError(f"issuer {issuer.name}: ES256 needs a public key as PEM") from None
-    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
-        raise ValueError(f"issuer {issuer.name}: ES256 needs a key on the curve P-256")
-    return key
+        key = keys.check(issuer.algorithm, issuer.key)
+    except ValueError as error:
+        raise ValueError(f"issuer {issuer.name}: the key {error}") from None
+    return key if issuer.algorithm == "HS256" else keys.load_public(key)
 
 
 def _judge_header(head: bytes, issuer: Issuer) -> None:

@@ -5,6 +5,7 @@ Standard library only, so that `homing token` works in the smallest install. Ver
 """
 
 import base64
+import codecs
 import hashlib
 import hmac
 import secrets
@@ -18,12 +19,19 @@ from homing.cluster.errors import CommandError
 ISSUER = "homing-dev"
 AUDIENCE = "homing"
 KEY = "dev.key"
+LEAST_SECRET = 32  # bytes of an HS256 key (RFC 7518 §3.2)
+BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def ensure_key(run_dir: Path) -> Path:
-    """The path of the run-dir's key. Created on first use and kept: tokens stay valid over a restart of the cluster."""
+    """The path of the run-dir's key. Created on first use and kept: tokens stay valid over a restart of the cluster.
+
+    CommandError: the key that is there is of no use.
+    """
     key = run_dir / KEY
-    if not key.exists():
+    if key.exists():
+        read_key(run_dir)
+    else:
         draft = run_dir / f".{KEY}"
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_hex(32))
@@ -32,14 +40,41 @@ def ensure_key(run_dir: Path) -> Path:
 
 
 def read_key(run_dir: Path) -> bytes:
-    """The run-dir's key. CommandError: there is none."""
+    """The run-dir's key, without white space at both ends. CommandError: there is none, or it is of no use."""
     path = run_dir / KEY
     try:
-        return path.read_bytes().strip()
+        raw = path.read_bytes()
     except OSError:
         raise CommandError(
             f"no development key: {path} cannot be read; `homing up` makes one, --run-dir names its directory"
         ) from None
+    if reason := unfit_secret(raw):
+        raise CommandError(f"no development key: {path} {reason}; delete it, and `homing up` makes another")
+    return raw.strip()
+
+
+def unfit_secret(raw: bytes) -> str:
+    """Why the bytes of a file cannot be the secret of HS256; "" when they can. As in gateway/identity/keys.py."""
+    key = raw.strip()
+    if not key:
+        return "is empty"
+    if b"-----BEGIN" in key:
+        return "holds a PEM, not a secret"
+    if raw.startswith(BYTE_ORDER_MARKS):
+        return "begins with a byte order mark, as UTF-16 does; a secret is saved as plain UTF-8"
+    if len(key) < len(raw) and not _is_text(raw):
+        return "is not UTF-8 and has white space at an end, which may or may not belong to the secret; use text"
+    if len(key) < LEAST_SECRET:
+        return f"has {len(key)} bytes without the white space at its ends, and HS256 needs {LEAST_SECRET}"
+    return ""
+
+
+def _is_text(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def sign(key: bytes, user: str, files: Sequence[str], now: float, ttl: float) -> str:

@@ -18,19 +18,41 @@ from homing.cluster.errors import ConfigurationMistake
 NAME = "homing.toml"
 ANY_LOOPBACK_PORT = "127.0.0.1:0"
 
+FILES = (
+    ("registry", "etcd_ca"),
+    ("registry", "etcd_cert"),
+    ("registry", "etcd_key"),
+    ("auth", "issuers", "*", "key_file"),
+)
+"""The settings that name files; * is any name. tests/unit/homing/cluster/test_settings.py reads the services' own."""
+
 TomlTable = dict[str, Any]
 
 
 def load(file: Path | None) -> TomlTable:
-    """The user's configuration; {} without a file. ConfigurationMistake: the file cannot be read, or is not TOML."""
+    """The user's configuration; {} without a file. Relative paths of files become absolute: they belong to the folder
+    of `file`, and the table is written to another. ConfigurationMistake: the file cannot be read, or is not TOML."""
     if file is None:
         return {}
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationMistake(f"cannot read the configuration {file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationMistake(f"the configuration {file} is not TOML: {error}") from None
+    for path in FILES:
+        table = _resolve_file(table, path, file.parent.resolve())
+    return table
+
+
+def _resolve_file(table: Any, path: tuple[str, ...], folder: Path) -> Any:  # noqa: ANN401 - whatever TOML holds
+    if not path:
+        return str(folder / table) if isinstance(table, str) and table else table
+    if not isinstance(table, dict):
+        return table
+    key, *rest = path
+    names = table if key == "*" else [key] if key in table else []
+    return table | {name: _resolve_file(table[name], tuple(rest), folder) for name in names}
 
 
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> TomlTable:

@@ -2,6 +2,7 @@
 
 from registry.etcd.client import EtcdSettings
 from registry.ports import RegistrySettings
+from runtime.process.schema import FilePath
 from runtime.process.setting_types import check_addresses, split_list
 
 
@@ -11,9 +12,9 @@ class RegistrySection(RegistrySettings, frozen=True, kw_only=True, forbid_unknow
     etcd: tuple[str, ...] | str = ("127.0.0.1:2379",)  # Client addresses of etcd's members: a list, or with commas.
     etcd_user: str = ""  # A user of etcd; without one, requests carry no authentication.
     etcd_password: str = ""  # The password of etcd_user.
-    etcd_ca: str = ""  # PEM file of the CA that has signed etcd's certificate; turns TLS on.
-    etcd_cert: str = ""  # PEM file of our client certificate; turns TLS on.
-    etcd_key: str = ""  # PEM file of our client certificate's key, if etcd_cert does not hold it.
+    etcd_ca: FilePath = ""  # PEM file of the CA that has signed etcd's certificate; turns TLS on.
+    etcd_cert: FilePath = ""  # PEM file of our client certificate; turns TLS on.
+    etcd_key: FilePath = ""  # PEM file of our client certificate's key, if etcd_cert does not hold it.
     etcd_server_name: str = ""  # The name in etcd's certificate; without one, the host that is dialled.
 
     def __post_init__(self) -> None:

@@ -1,7 +1,9 @@
 """The configuration of a service: one TOML file, then `HOMING_*` variables, then `--set` flags; the last one counts.
 
 `HOMING_REGISTRY__TTL=5` and `--set registry.ttl=5` both mean `[registry] ttl = 5`. Values of variables and flags are
-TOML values, or plain text where they are none.
+TOML values, or plain text where they are none. A relative path in the file belongs to the folder of that file, so that
+a service finds its keys wherever it is started; in a variable or a flag it belongs to the working directory, as for any
+command.
 
 All services of a cluster may read the same file: each reads its own sections. A section of another service is not
 checked; a section that no service has is an error, and so is an unknown key, at every nesting level. A variable that
@@ -45,7 +47,7 @@ T = TypeVar("T")
 def load(kind: type[T], file: Path | None, environ: Mapping[str, str], assignments: Sequence[str]) -> T:
     """The configuration as one frozen struct of sections. `assignments`: those of `--set`. ConfigurationError."""
     sections = level_of(kind)
-    layers = [*_from_file(file), *_from_environment(environ, sections), *_from_flags(assignments)]
+    layers = [*_from_file(file, sections), *_from_environment(environ, sections), *_from_flags(assignments)]
     merged: dict[str, Any] = {}
     for layer in layers:
         check_sections(layer)
@@ -58,15 +60,30 @@ def load(kind: type[T], file: Path | None, environ: Mapping[str, str], assignmen
         raise value_error(str(error), sections, merged, layers) from None
 
 
-def _from_file(file: Path | None) -> Iterator[Layer]:
+def _from_file(file: Path | None, sections: Level) -> Iterator[Layer]:
     if file is None:
         return
     try:
-        yield Layer(str(file), tomllib.loads(file.read_text(encoding="utf-8")))
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file}: {error}") from None
+    yield Layer(str(file), _resolve_files(table, sections, file.parent))
+
+
+def _resolve_files(table: Any, level: Level, folder: Path) -> Any:  # noqa: ANN401 - whatever TOML holds, checked later
+    """The table with the paths of files below `folder`, unless they are absolute."""
+    if not isinstance(table, Mapping):
+        return table
+    resolved = dict(table)
+    for key, value in table.items():
+        below = level.below(key) if level.knows(key) else None
+        if below is not None:
+            resolved[key] = _resolve_files(value, below, folder)
+        elif key in level.files and isinstance(value, str) and value:
+            resolved[key] = str(folder / value)
+    return resolved
 
 
 def _from_environment(environ: Mapping[str, str], sections: Level) -> Iterator[Layer]:

@@ -1,8 +1,12 @@
 """Core: the sections and keys that a configuration struct knows, level by level."""
 
 from collections.abc import Iterator
+from typing import Annotated
 
-from msgspec import inspect
+from msgspec import Meta, inspect
+
+FilePath = Annotated[str, Meta(extra={"is_file": True})]
+"""A setting that names a file. Relative in a configuration file, it belongs to that file's folder; "" names none."""
 
 
 class Level:
@@ -10,6 +14,7 @@ class Level:
 
     def __init__(self, kind: inspect.StructType | inspect.DictType) -> None:
         self.keys: dict[str, Level | None] = {}  # a table, or None: a value
+        self.files: set[str] = set()  # the keys whose values name files
         self.struct: type | None = None  # what the table is converted to
         self.named_by_user = isinstance(kind, inspect.DictType)  # any key, as in [auth.issuers]
         self._named: Level | None = None
@@ -18,6 +23,7 @@ class Level:
             self.struct = kind.cls
             self.keys = {field.encode_name: _level(field.type) for field in kind.fields}
             self._choices = {field.encode_name: _choices(field.type) for field in kind.fields}
+            self.files = {field.encode_name for field in kind.fields if is_file(field.type)}
         else:
             self._named = _level(kind.value_type)
 
@@ -51,6 +57,11 @@ class Level:
                 yield [key]
             else:
                 yield from ([key, *rest] for rest in below.value_paths(names[1:]))
+
+
+def is_file(kind: inspect.Type) -> bool:
+    """Whether a setting of this type is a FilePath."""
+    return isinstance(kind, inspect.Metadata) and bool((kind.extra or {}).get("is_file"))
 
 
 def level_of(struct: type) -> Level:

@@ -95,6 +95,7 @@ async def test_a_port_in_use_is_named(cluster: Cluster, kind: str, flag: str, fi
         ("gateway", "gateway.prot=1", "[gateway] prot: unknown; there are: admin, "),
         ("gateway", "gatway.listen=1", "[gatway]: unknown section; did you mean [gateway]?"),
         ("gateway", "auth.issuers.test.key_file=/nowhere", "auth.issuers.test.key_file: /nowhere"),
+        ("gateway", "auth.issuers.test.key_file=/dev/null", "auth.issuers.test.key_file: /dev/null is empty; make one"),
         ("router", "registry.ttl=soon", "[registry] ttl: Expected `int`"),
     ],
 )

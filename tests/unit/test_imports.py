@@ -84,6 +84,7 @@ SHELLS = {
     "gateway.events.kafka_topic",
     "gateway.events.redis_stream",
     "gateway.events.traces",
+    "gateway.identity.keys",
     "gateway.identity.tokens",
     "gateway.lifecycle",
     "gateway.membership",

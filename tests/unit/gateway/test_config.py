@@ -7,7 +7,7 @@ import pytest
 
 from gateway import config
 from gateway.identity.tokens import Issuer
-from runtime.process.configuration import ConfigurationError
+from runtime.process.configuration import ConfigurationError, load
 from tests.support.tokens import sign
 
 
@@ -61,11 +61,36 @@ def test_a_key_that_cannot_be_read_is_named_by_its_field(tmp_path):
         config.tokens(auth)
 
 
-def test_a_key_of_no_use_is_refused(tmp_path):
+def test_a_key_that_cannot_be_right_is_named_by_its_field_and_its_file(tmp_path):
     auth = settings(tmp_path, ["mine"]).auth
-    (tmp_path / "mine").write_text("short")
-    with pytest.raises(ConfigurationError, match=r"^auth\.issuers: "):
+    (tmp_path / "mine").write_text("short\n")
+    with pytest.raises(ConfigurationError, match=r"^auth\.issuers\.mine\.key_file: /.*/mine has 5 bytes .*; make one"):
         config.tokens(auth)
+
+
+def test_issuers_with_one_iss_are_refused(tmp_path):
+    auth = settings(tmp_path, ["mine"]).auth
+    twice = msgspec.structs.replace(auth, issuers={"a": auth.issuers["mine"], "b": auth.issuers["mine"]})
+    with pytest.raises(ConfigurationError, match=r"^auth\.issuers: issuer b: needs an aud, and an iss of its own"):
+        config.tokens(twice)
+
+
+def test_a_relative_key_file_belongs_to_the_folder_of_the_configuration(tmp_path, monkeypatch):
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "app").write_text("s" * 32)
+    file = tmp_path / "homing.toml"
+    file.write_text(
+        '[auth.issuers.app]\nalgorithm = "HS256"\nkey_file = "keys/app"\niss = "app"\naud = "homing"\n'
+        '[registry]\netcd_ca = "ca.pem"\netcd_cert = "/run/node.pem"\n'
+    )
+    monkeypatch.chdir("/")
+    read = load(config.GatewayConfig, file, {}, [])
+    assert (read.registry.etcd_ca, read.registry.etcd_cert, read.registry.etcd_key) == (
+        str(tmp_path / "ca.pem"),
+        "/run/node.pem",
+        "",
+    )
+    assert config.tokens(read.auth)
 
 
 def test_a_node_without_a_configured_id_has_one_that_no_other_has():

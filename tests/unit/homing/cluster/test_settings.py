@@ -5,8 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.config import GatewayConfig, IssuerSection
 from homing.cluster import settings
 from homing.cluster.errors import CommandError, ConfigurationMistake
+from registry.etcd.section import RegistrySection
+from router.config import RouterConfig
+from runtime.process.schema import Level, level_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
@@ -104,6 +108,42 @@ def test_a_configuration_that_cannot_be_read_is_named(tmp_path):
     broken.write_text("[registry\n")
     with pytest.raises(CommandError, match=r"broken\.toml is not TOML: .*line 1"):
         settings.load(broken)
+
+
+def test_a_relative_path_is_of_the_users_file_wherever_up_writes_it(tmp_path, monkeypatch):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        '[registry]\netcd_ca = "ca.pem"\netcd_cert = ""\netcd_key = 5\n'
+        '[auth.issuers.app]\nkey_file = "keys/app"\n[auth.issuers.partner]\nkey_file = "/keys/partner"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    table = settings.load(Path("mine.toml"))
+    assert table["registry"] == {"etcd_ca": str(tmp_path / "ca.pem"), "etcd_cert": "", "etcd_key": 5}
+    assert table["auth"]["issuers"] == {
+        "app": {"key_file": str(tmp_path / "keys/app")},
+        "partner": {"key_file": "/keys/partner"},
+    }
+    file.write_text("auth = 5\n")
+    assert settings.load(file) == {"auth": 5}
+
+
+def file_settings(level: Level, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    found = {(*path, key) for key in level.files}
+    tables = {"*": level.below("*")} if level.named_by_user else level.keys
+    for key, below in tables.items():
+        found |= file_settings(below, (*path, key)) if below else set()
+    return found
+
+
+def test_up_knows_every_setting_of_the_services_that_names_a_file():
+    found = file_settings(level_of(GatewayConfig)) | file_settings(level_of(RouterConfig))
+    assert found == set(settings.FILES)
+
+
+def test_every_setting_that_is_named_like_a_file_is_one():
+    for struct in (RegistrySection, IssuerSection):
+        named = {name for name in struct.__struct_fields__ if name.endswith(("_file", "_ca", "_cert", "_key"))}
+        assert named == {name for *_, name in settings.FILES if name in struct.__struct_fields__}
 
 
 def test_write_produces_a_file_that_services_can_read(tmp_path):

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from runtime.process.configuration import ConfigurationError, load
+from runtime.process.schema import FilePath
 
 
 class Inner(msgspec.Struct, frozen=True):  # unknown keys are found without forbid_unknown_fields, too
@@ -13,7 +14,7 @@ class Inner(msgspec.Struct, frozen=True):  # unknown keys are found without forb
 
 
 class Issuer(msgspec.Struct, frozen=True):
-    key_file: str
+    key_file: FilePath
     leeway: float = 1.0
 
 
@@ -65,6 +66,23 @@ def test_a_user_names_tables() -> None:
     environ = {"HOMING_AUTH__ISSUERS__ONE__KEY_FILE": "/1"}
     issuers = load(Config, None, environ, ["auth.issuers.two.key_file=/2"]).auth.issuers
     assert issuers == {"one": Issuer("/1"), "two": Issuer("/2")}
+
+
+def test_a_relative_path_belongs_to_the_folder_of_the_file_and_elsewhere_to_the_working_directory(file: Path) -> None:
+    file.write_text('[auth.issuers.a]\nkey_file = "keys/a"\n[auth.issuers.b]\nkey_file = "/keys/b"\n')
+    folder = file.parent
+    issuers = load(Config, file, {}, []).auth.issuers
+    assert issuers == {"a": Issuer(str(folder / "keys/a")), "b": Issuer("/keys/b")}
+    environ = {"HOMING_AUTH__ISSUERS__A__KEY_FILE": "keys/a"}
+    issuers = load(Config, file, environ, ["auth.issuers.b.key_file=keys/b"]).auth.issuers
+    assert issuers == {"a": Issuer("keys/a"), "b": Issuer("keys/b")}
+
+
+def test_a_path_that_is_no_text_is_named_as_it_is_written(file: Path) -> None:
+    file.write_text("[auth.issuers.a]\nkey_file = 5\n")
+    assert mistake(file, {}) == f"{file}: [auth.issuers.a] key_file: Expected `str`, got `int`"
+    file.write_text("[auth]\nissuers = 5\n")
+    assert mistake(file, {}) == f"{file}: [auth] issuers: is a section, and has no value"
 
 
 @pytest.mark.parametrize(
