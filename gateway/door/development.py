@@ -13,6 +13,7 @@ from gateway.door.values import Refusal
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/homing.js": ("homing.js", "text/javascript; charset=utf-8"),
+    "/json_fault.js": ("json_fault.js", "text/javascript; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
 }

@@ -19,6 +19,37 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 SIZE = {"width": 1200, "height": 800}
 TRACE = re.compile(r"[0-9a-f]{32}")
+BROKEN_WORDS = """
+() => {
+  const broken = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node; (node = walker.nextNode()); ) {
+    if (node.parentElement.closest(".trace, .unseen, script, template, thead, option")) continue;
+    for (const { index, 0: word } of node.data.matchAll(/\\w+/g)) {
+      const range = document.createRange();
+      range.setStart(node, index);
+      range.setEnd(node, index + word.length);
+      if (new Set([...range.getClientRects()].map((part) => part.top)).size > 1) broken.push(word);
+    }
+  }
+  return broken;
+}
+"""
+"""The words that a line end divides. A trace's id is no word."""
+PLACES = {
+    '{"a": [1, -2.5e3, true, null, "\\u00e9\\n"], "b": {}}': -1,
+    " [ ] ": -1,
+    "{bad": 1,
+    '{"a" 1}': 5,
+    '{"a": 1,}': 8,
+    "[1 2]": 3,
+    "[01]": 2,
+    "[1": 2,
+    '["open': 1,
+    "{} {}": 3,
+    "": 0,
+}
+"""Where each text stops being JSON; -1: nowhere."""
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +161,84 @@ def test_a_refused_push_is_shown_with_its_reason(opened: "Page") -> None:
     row = opened.locator("#reports tbody tr").first
     expect(row).to_contain_text("INVALID_ARGUMENT")
     expect(row).to_contain_text("event")
+
+
+def push_to_file(page: "Page") -> None:
+    from playwright.sync_api import expect
+
+    page.select_option("select[name=target]", "file board")
+    page.click("form button")
+    expect(page.locator("#reports tbody tr").first).to_contain_text("2 ACKED")
+
+
+@pytest.mark.parametrize("width", [400, 320])
+def test_a_narrow_page_does_not_scroll_sideways_and_breaks_no_word(opened: "Page", width: int) -> None:
+    from playwright.sync_api import expect
+
+    opened.set_viewport_size({"width": width, "height": 800})
+    opened.fill("input[name=event]", "homing:join")
+    opened.click("form button")
+    expect(opened.locator("#reports tbody tr")).to_have_count(1)
+    opened.fill("input[name=event]", "hello")
+    push_to_file(opened)
+    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert opened.evaluate(BROKEN_WORDS) == []
+    cells = opened.locator("#reports tbody tr").first.locator("td")
+    names = cells.evaluate_all("cells => cells.map(cell => cell.dataset.column)")
+    assert names == ["Target", "Event", "Outcomes", "Sessions", "Nodes", "Took", "Trace"]
+
+
+def test_every_canvas_has_a_role_and_a_name(opened: "Page") -> None:
+    from playwright.sync_api import expect
+
+    for number, user in enumerate(("ada", "bob")):
+        expect(opened.locator("canvas").nth(number)).to_have_role("img")
+        expect(opened.locator("canvas").nth(number)).to_have_accessible_name(re.compile(f"{user}.*board"))
+        expect(opened.get_by_role("region", name=f"Client {user}")).to_have_count(1)
+
+
+def test_every_column_head_has_its_scope(opened: "Page") -> None:
+    assert opened.locator("th").evaluate_all("heads => heads.map(head => head.scope)") == ["col"] * 7
+
+
+def test_an_arrival_is_announced_once_for_each_client(opened: "Page") -> None:
+    from playwright.sync_api import expect
+
+    live = opened.locator("[aria-live]")
+    expect(live).to_have_count(1)
+    expect(live).to_have_attribute("aria-live", "polite")
+    assert live.inner_text() == ""
+    push_to_file(opened)
+    expect(live.locator("p")).to_have_count(2)
+    assert sorted(live.locator("p").all_inner_texts()) == [
+        'ada received hello {"text":"hi there"}',
+        'bob received hello {"text":"hi there"}',
+    ]
+
+
+def test_data_that_is_not_json_is_not_sent_and_says_where(opened: "Page") -> None:
+    from playwright.sync_api import expect
+
+    calls: list[str] = []
+    opened.on("request", lambda request: calls.append(request.url))
+    data, fault = opened.locator("input[name=data]"), opened.get_by_role("alert")
+    expect(fault).to_be_hidden()
+    data.fill("{bad")
+    opened.click("form button")
+    expect(fault).to_have_text("Not sent. Data is not JSON at character 2: bad")
+    expect(data).to_have_attribute("aria-invalid", "true")
+    expect(data).to_be_focused()
+    assert data.evaluate("field => field.selectionStart") == 1
+    assert calls == []
+    data.fill('{"good": 1}')
+    expect(fault).to_be_hidden()
+    push_to_file(opened)
+    assert len(calls) == 1
+
+
+def test_the_place_where_a_text_is_not_json(opened: "Page") -> None:
+    """One page for all texts: none of them changes anything there."""
+    for text, at in PLACES.items():
+        assert opened.evaluate("async text => (await import('/json_fault.js')).findFault(text)", text) == at, text
+        is_json = opened.evaluate("text => { try { JSON.parse(text); return true } catch { return false } }", text)
+        assert is_json == (at == -1), text

@@ -1,6 +1,7 @@
 // The page to try it: two clients of this gateway (or of two: ?second=HOST:PORT), and a backend that pushes. The page
 // plays all three: what a client draws goes to the backend's part below, which pushes it to everybody in the file.
 import { Homing } from "/homing.js";
+import { findFault } from "/json_fault.js";
 
 const query = new URLSearchParams(location.search);
 const FILE = query.get("file") ?? "board";
@@ -9,6 +10,9 @@ const USERS = [
   { user: query.get("b") ?? "bob", host: query.get("second") ?? location.host },
 ];
 const ROWS = 5, LINES = 3; // reports shown, and lines of what a client received
+// Names beside the cells of a narrow page
+const COLUMNS = ["Target", "Event", "Outcomes", "Sessions", "Nodes", "Took", "Trace"];
+const COLUMNS_OF_ERROR = ["Target", "Event", "Error", "Message"];
 
 const make = (tag, props = {}, ...inside) => {
   const element = Object.assign(document.createElement(tag), props);
@@ -58,6 +62,8 @@ function showReport(target, event, report, took) {
       make("td", { textContent: `${took.toFixed(1)} ms` }), make("td", copy),
     );
   }
+  const columns = report.error ? COLUMNS_OF_ERROR : COLUMNS;
+  [...row.cells].forEach((cell, index) => (cell.dataset.column = columns[index]));
   const rows = document.querySelector("#reports tbody");
   rows.prepend(row);
   while (rows.children.length > ROWS) rows.lastChild.remove();
@@ -76,6 +82,8 @@ function openPane({ user, host }) {
   const pane = document.querySelector("#panes").lastElementChild;
   const [canvas, received, toggle, where] = ["canvas", ".received", ".toggle", ".where"].map((what) => pane.querySelector(what));
   pane.querySelector(".user").textContent = user;
+  pane.setAttribute("aria-label", `Client ${user}`);
+  canvas.setAttribute("aria-label", `What ${user} sees in the file ${FILE}; draw with a pointer`);
   pane.dataset.strokes = 0;
   const own = getComputedStyle(pane.querySelector(".user")).color;
   const draw = canvas.getContext("2d");
@@ -85,6 +93,7 @@ function openPane({ user, host }) {
     const line = make("li", {}, make("b", { textContent: event }), ` ${detail}  ${message.file ? `[file ${message.file}]` : ""} push ${message.push}`);
     received.prepend(line);
     while (received.children.length > LINES) received.lastChild.remove();
+    announce(`${user} received ${event} ${detail}`);
   };
   const paint = ({ by, points }) => {
     Object.assign(draw, { lineWidth: 6, lineCap: "round", lineJoin: "round", strokeStyle: colours[by] ?? own });
@@ -137,6 +146,12 @@ function openPane({ user, host }) {
   };
 }
 
+function announce(text) { // to those who listen to the page; what was there stays, so that two at once are both read
+  const arrivals = document.querySelector("#arrivals");
+  arrivals.append(make("p", { textContent: text }));
+  while (arrivals.children.length > 2 * LINES) arrivals.firstChild.remove();
+}
+
 const colours = {};
 USERS.forEach(openPane);
 
@@ -148,11 +163,28 @@ for (const [label] of targets) form.elements.target.append(make("option", { text
 form.onsubmit = (submit) => {
   submit.preventDefault();
   const { target, event, data, ack } = form.elements;
-  let value;
-  try {
-    value = JSON.parse(data.value);
-  } catch {
-    value = data.value; // plain text is a JSON string
-  }
-  push(byLabel.get(target.value), event.value, value, { ack: ack.checked });
+  const fault = /^\s*[{["]/.test(data.value) ? findFault(data.value) : -1; // another text is plain, if it is not JSON
+  if (fault >= 0) return showFault(data, fault);
+  push(byLabel.get(target.value), event.value, parse(data.value), { ack: ack.checked });
 };
+form.elements.data.oninput = () => {
+  form.elements.data.removeAttribute("aria-invalid");
+  document.querySelector("#not-json").textContent = "";
+};
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text; // plain text is a JSON string
+  }
+}
+
+function showFault(data, at) {
+  const rest = data.value.slice(at, at + 20);
+  const where = rest ? `at character ${at + 1}: ${rest}` : `at character ${at + 1}, where it ends`;
+  document.querySelector("#not-json").textContent = `Not sent. Data is not JSON ${where}`;
+  data.setAttribute("aria-invalid", "true");
+  data.focus();
+  data.setSelectionRange(at, data.value.length);
+}

@@ -85,6 +85,7 @@ async def test_the_page_and_its_module_are_served_and_close_the_connection(backe
         assert b'src="/page.js"' in page
         for path, kind in (
             ("/homing.js", b"text/javascript"),
+            ("/json_fault.js", b"text/javascript"),
             ("/page.js", b"text/javascript"),
             ("/page.css", b"text/css"),
         ):

@@ -12,7 +12,7 @@ def head(method="GET", path="/", *, query=(), minor=1, **headers):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/homing.js", "/page.js", "/page.css", "/dev/token", "/v1/push", "/v1/push:batch"]
+    "path", ["/", "/homing.js", "/json_fault.js", "/page.js", "/page.css", "/dev/token", "/v1/push", "/v1/push:batch"]
 )
 def test_its_paths(path):
     assert is_page(path)
