@@ -78,9 +78,8 @@ def _choices_text(message: str, path: Sequence[str], level: Level) -> str:
     """What a key may be, when msgspec says only that it is something else."""
     *tables, key = path
     for table in tables:
-        below = level.below(table) if level.knows(table) else None
-        if below is None:
-            return ""
+        below = level.below(table)
+        assert below is not None  # a value has no keys
         level = below
     choices = [str(choice) for choice in level.choices(key)]
     return f"; there are: {', '.join(sorted(choices))}" if choices and message.startswith("Invalid enum value") else ""

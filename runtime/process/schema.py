@@ -79,8 +79,6 @@ def _choices(kind: inspect.Type) -> tuple[object, ...]:
     match kind:
         case inspect.LiteralType():
             return tuple(kind.values)
-        case inspect.EnumType():
-            return tuple(member.value for member in kind.cls)
         case inspect.UnionType():
             return tuple(value for one in kind.types for value in _choices(one))
     return ()
