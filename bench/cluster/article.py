@@ -17,7 +17,7 @@ from bench.cluster import machine
 from bench.cluster.bench_cluster import BenchCluster
 from bench.cluster.load import histogram
 from bench.cluster.load.client_pool import ClientCounts, ClientPool, cluster_clients
-from bench.cluster.load.outcomes import reconcile
+from bench.cluster.load.outcomes import MEANINGS, legend, reconcile
 from bench.cluster.load.push_generator import PushGenerator, kept_pace, push_generator
 from bench.cluster.load.worker_process import Json
 from bench.cluster.scenario import Figures, ReportProgress
@@ -281,7 +281,7 @@ def table(result: Figures) -> str:
     text = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
     shortfalls = [f"NOT MET  {row['scenario']}: {what}" for row in result["rows"] for what in row["shortfalls"]]
     warnings = [f"LOGGED {count} x  {line}" for line, count in result["log_warnings"].items()]
-    return "\n".join([_summary(result), *text, *shortfalls, *warnings])
+    return "\n".join([_summary(result), *text, *shortfalls, *warnings, *legend(MEANINGS)])
 
 
 def _summary(result: Figures) -> str:

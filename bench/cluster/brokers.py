@@ -110,5 +110,8 @@ def table(result: Figures) -> str:
         lines.append((*map(str, cells), *cpu, *(str(row[name]) for name in ("p50_ms", "p99_ms", "lost"))))
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     text = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    note = f"p50 and p99 at {result['rate']:.0f} messages a second; the other columns at the highest throughput"
+    note = (
+        f"p50 and p99 at {result['rate']:.0f} messages a second; the other columns at the highest throughput; "
+        "lost: messages sent and not received, in both"
+    )
     return "\n".join([*text, note, *([] if result["kafka"] == "measured" else [f"no Kafka: {result['kafka']}"])])

@@ -131,15 +131,17 @@ def _json_result(rows: "list[Row]", model: "list[ModelCurve]", description: str,
 
 
 def _model_lines(model: "list[ModelCurve]") -> list[str]:
-    """The model's figures for the most gateways, a line per curve."""
+    """Each curve: its trend in words; then the measured points and the model beside them, and at the most gateways."""
     lines = []
     for curve in model:
         last = curve.points[-1]
-        name = f"{curve.mode}, {curve.bus}, {curve.target}"
-        lines.append(
-            f"  {name:26} {curve.a_us:.0f} + {curve.b_us:.1f} x handled: with {last.gateways:,} gateways "
-            f"{last.handled_per_push:,.0f} messages per push, {last.cpu_us_per_delivery:,.0f} us per delivered message"
-        )
+        places = [f"{point.gateways}" for point in curve.measured] + [f"{last.gateways:,}"]
+        measured = [f"{point.measured_us:,.0f}" for point in curve.measured] + ["-"]
+        fitted = [f"{point.model_us:,.0f}" for point in curve.measured] + [f"{last.cpu_us_per_delivery:,.0f}"]
+        lines += ["", f"{curve.mode}, {curve.bus}, {curve.target}: {curve.trend}"]
+        for name, cells in (("gateways", places), ("measured, us", measured), ("model, us", fitted)):
+            lines.append(f"  {name:14}" + "".join(f"{cell:>10}" for cell in cells))
+        lines.append(f"  {last.handled_per_push:,.0f} messages handled per push with {last.gateways:,} gateways")
     return lines
 
 

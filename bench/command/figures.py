@@ -58,8 +58,15 @@ def run(scenarios: Scenarios, clients: int, gateways: int, as_json: bool, settin
 
 def print_figures(figures: dict[str, Figures], as_json: bool) -> None:
     """Print the figures of each scenario, as JSON or in words."""
-    text = json.dumps(figures) if as_json else "\n".join(describe(name, result) for name, result in figures.items())
-    click.echo(text)
+    click.echo(json.dumps(figures) if as_json else describe_all(figures))
+
+
+def describe_all(figures: dict[str, Figures]) -> str:
+    """The figures of each scenario in words, and below them the meaning of the counts of pushes that they have."""
+    from bench.cluster.load.outcomes import legend
+
+    words = legend(key for result in figures.values() for key in result)
+    return "\n".join([*(describe(name, result) for name, result in figures.items()), *words])
 
 
 def describe(name: str, figures: Figures) -> str:

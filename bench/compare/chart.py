@@ -1,7 +1,8 @@
 """The comparison as one self-contained SVG file, for light and dark pages: no script, font or other resource.
 
 Two panels over the number of gateways, both axes logarithmic: messages handled per push, and CPU per delivered message.
-Measured points have dots and solid lines; the model has dashed lines on a shaded, labelled background.
+Measured points have dots and solid lines; the model has dashed lines, among the measured points and beyond them on a
+shaded, labelled background. Below, the trend of each line's CPU is in words.
 """
 
 import math
@@ -12,9 +13,10 @@ from xml.sax.saxutils import escape
 from bench.compare.model import ASSUMPTION, ModelCurve, model_at
 from bench.compare.rows import Row
 
-WIDTH, HEIGHT = 910, 490
+WIDTH, HEIGHT = 910, 566
 PLOT_WIDTH, TOP, BOTTOM = 330, 130, 390  # of each plot
 LEFT_EDGES = (70, 510)
+FOOTER = BOTTOM + 64
 TARGET = "unicast"
 MAX_GATEWAYS = 1000  # at the right edge
 STYLE = """
@@ -70,8 +72,9 @@ def draw_chart(rows: Sequence[Row], curves: Sequence[ModelCurve]) -> str:
         *_legend(handled),
         *_plot("Messages that gateways handle, per push", LEFT_EDGES[0], handled, last, _number),
         *_plot("CPU of routers and gateways, per delivered push", LEFT_EDGES[1], cpu, last, _duration),
-        _text(30, HEIGHT - 36, f"Solid: measured with 1 to {last} gateways on one machine.", "muted"),
-        _text(30, HEIGHT - 16, f"Dashed: a model. {ASSUMPTION}", "muted"),
+        _text(30, FOOTER, f"Solid: measured with 1 to {last} gateways on one machine.", "muted"),
+        _text(30, FOOTER + 19, f"Dashed: a model, {ASSUMPTION}", "muted"),
+        *_trends([curve for curve in curves if curve.target == TARGET]),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -80,9 +83,17 @@ def draw_chart(rows: Sequence[Row], curves: Sequence[ModelCurve]) -> str:
 def _series(curve: ModelCurve, rows: Sequence[Row], field: str, last: int) -> ChartSeries:
     matching = [row for row in rows if (row.mode, row.bus) == (curve.mode, curve.bus)]
     measured = sorted((row.gateways, float(getattr(row, field))) for row in matching)
-    points = [point for point in curve.points if point.gateways > last]
-    model = [(point.gateways, float(getattr(point, field))) for point in (model_at(curve, last), *points)]
-    return ChartSeries(curve.mode, curve.bus, measured, model if points else [])
+    extended = [point.gateways for point in curve.points if point.gateways > last]
+    places = sorted({point.gateways for point in curve.measured} | {last, *extended})
+    model = [(gateways, float(getattr(model_at(curve, gateways), field))) for gateways in places]
+    return ChartSeries(curve.mode, curve.bus, measured, model if extended else [])
+
+
+def _trends(curves: Sequence[ModelCurve]) -> Iterable[str]:
+    """The trend of CPU of each line, in words."""
+    for number, curve in enumerate(curves):
+        text = f"CPU {curve.mode}, {curve.bus.capitalize()}: {curve.trend}."
+        yield _text(30, FOOTER + 19 * (number + 2), text, "muted")
 
 
 def _plot(

@@ -2,6 +2,7 @@
 
 from array import array
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from bench.cluster.load import histogram
@@ -10,6 +11,13 @@ NOT_SENT, UNREPORTED, MIXED, REFUSED = 0, 1, 254, 255
 NAMES = ("ACKED", "WRITTEN", "STORED", "OFFLINE", "DROPPED_SLOW", "EXPIRED", "UNREACHABLE", "DUPLICATE", "QUEUED")
 CODES = {name: code for code, name in enumerate(NAMES, start=2)}
 DELIVERED = frozenset({"ACKED", "WRITTEN"})
+MEANINGS = {
+    "lost": "pushes neither reported nor received",
+    "undelivered": "pushes reported as WRITTEN or ACKED and not received",
+    "unreported": "pushes received, and reported otherwise or not at all",
+    "duplicated": "pushes received more than once",
+}
+"""The counts of `reconcile`."""
 
 
 class PushOutcomes:
@@ -48,12 +56,14 @@ class PushOutcomes:
         }
 
 
-def reconcile(codes: bytes, received: "array[int]") -> dict[str, int]:
-    """Compare the reports with what the clients received, for pushes to one session each. Counts of pushes:
+def legend(names: Iterable[str]) -> list[str]:
+    """A line of words for each name that has a meaning here."""
+    present = MEANINGS.keys() & set(names)
+    return [f"{name}: {meaning}" for name, meaning in MEANINGS.items() if name in present]
 
-    lost: neither reported nor received. undelivered: reported as WRITTEN or ACKED, not received. unreported: received,
-    reported otherwise or not at all. duplicated: received more than once.
-    """
+
+def reconcile(codes: bytes, received: "array[int]") -> dict[str, int]:
+    """The counts of MEANINGS, from the reports and what the clients received, for pushes to one session each."""
     delivered_codes = {CODES[name] for name in DELIVERED}
     lost = undelivered = unreported = duplicated = 0
     for number, code in enumerate(codes):

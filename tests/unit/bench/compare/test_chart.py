@@ -42,6 +42,13 @@ def test_measured_points_have_dots_and_the_model_is_dashed_and_labelled() -> Non
     assert words.count("model, not measured") == 2
     assert "1 to 8 gateways" in words
     assert "50 ms" in words
+    assert "CPU routed, Kafka: flat within noise, slope 0 +- 0 us a gateway" in words
+    assert "CPU broadcast, Redis: rising by 50 +- 0 us a gateway" in words
+
+
+def test_the_dashed_line_begins_at_the_first_measured_point() -> None:
+    paths = [path for path in drawn(all_rows()).iter(f"{SVG}path") if "dashed" in path.get("class")]
+    assert {path.get("d").split()[0] for path in paths} == {"M70.0", "M510.0"}
 
 
 def test_dots_are_ordered_by_gateways_and_by_messages() -> None:
