@@ -21,7 +21,7 @@ async def check(url: str) -> None:
             url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, retry=Retry(NoBackoff(), 0)
         )
     except ValueError as error:
-        raise CommandError(f"Redis: {_without_password(url)} is no URL of Redis: {error}") from None
+        raise CommandError(f"Redis: {without_password(url)} is no URL of Redis: {error}") from None
     try:
         await client.ping()
     except (RedisError, OSError, TimeoutError) as error:
@@ -31,10 +31,11 @@ async def check(url: str) -> None:
 
 
 def _remedy(url: str, reason: str) -> str:
-    where = _without_password(url)
+    where = without_password(url)
     return f"Redis at {where} does not answer ({reason}); is it running there? Without --redis `homing up` starts one"
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """The URL without user and password, for people to read."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -132,7 +132,7 @@ class Supervisor:
     async def _start_redis(self) -> None:
         if self._redis:
             await redis_check.check(self._redis)
-            self._report_progress(f"redis      {self._redis}  (not started here)")
+            self._report_progress(f"redis      {redis_check.without_password(self._redis)}  (not started here)")
             return
         started = await servers.start_redis(self._spec.run_dir)
         self._redis = f"redis://{started.address}/0"

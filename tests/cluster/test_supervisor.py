@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,21 +17,28 @@ from homing.cluster.process import ChildProcess
 STUB = Path(__file__).with_name("stub_service.py")
 
 
+async def no_check(url):
+    """No Redis is needed here."""
+
+
 class SupervisedStubs:
     """A supervised cluster of stub services; `gateways` and `routers` list their behaviours."""
 
     def __init__(self, run_dir, monkeypatch, gateways=("good",), routers=("good",)):
-        for kind, behaviours in (("gateway", gateways), ("router", routers)):
-            monkeypatch.setattr(supervisor.services, f"{kind}_command", self._command(kind, behaviours))
+        behaviours = {"gateway": iter(gateways), "router": iter(routers)}
+        monkeypatch.setattr(supervisor.services, "service_command", partial(self._command, behaviours))
+        monkeypatch.setattr(supervisor.redis_check, "check", no_check)
         self.run_dir = run_dir
         self.progress = []
         self.ready = asyncio.Event()
-        spec = supervisor.ClusterSpec(run_dir, len(gateways), len(routers), ["127.0.0.1:9"], "redis://127.0.0.1:9", {})
+        spec = supervisor.ClusterSpec(
+            run_dir, len(gateways), len(routers), ["127.0.0.1:9"], "redis://u:secret@127.0.0.1:9", {}
+        )
         self.supervisor = supervisor.Supervisor(spec, self.progress.append, lambda cluster: self.ready.set())
 
     @staticmethod
-    def _command(kind, behaviours):
-        return lambda config, user, index: [sys.executable, str(STUB), kind, behaviours[index]]
+    def _command(behaviours, kind, config, addresses):
+        return [sys.executable, str(STUB), kind, next(behaviours[kind])]
 
     async def run_until_ready(self):
         running = asyncio.ensure_future(self.supervisor.run())
@@ -57,6 +65,7 @@ def gone(pid):
 async def test_the_cluster_file_exists_exactly_while_all_processes_run(tmp_path, monkeypatch):
     stubs = SupervisedStubs(tmp_path, monkeypatch, gateways=["good", "good"])
     running = await stubs.run_until_ready()
+    assert not any("secret" in line for line in stubs.progress)
     cluster = cluster_file.read(tmp_path)
     assert len(cluster.gateways) == 2
     assert cluster.routers[0].grpc == "127.0.0.1:2"
