@@ -117,10 +117,11 @@ def trend(line: LineFit, points: int) -> str:
     """In words: flat or rising, by how much, and how far the measured points are from the line."""
     if points == 1:
         return "one point, so no slope"
-    error = "" if line.slope_error is None else f" +- {line.slope_error:.0f}"
-    slope = f"{line.slope:.0f}{error} us a gateway"
-    below, above = (100 * figure / line.mean if line.mean else 0.0 for figure in (line.below, line.above))
-    points_text = f"points {line.below:+.0f} to {line.above:+.0f} us ({below:+.0f} to {above:+.0f} %) from it"
+    few = ", too few points for its noise" if line.slope_error is None else ""
+    interval = "" if line.slope_error is None else f" +- {line.slope_error:.0f}"
+    slope = f"{round(line.slope)}{interval} us a gateway{few}"
+    below, above = (round(100 * figure / line.mean) if line.mean else 0 for figure in (line.below, line.above))
+    points_text = f"points {round(line.below):+} to {round(line.above):+} us ({below:+} to {above:+} %) from it"
     if not line.flat:
         return f"rising by {slope}; {points_text}"
     if line.slope_error is not None and line.slope < -line.slope_error:

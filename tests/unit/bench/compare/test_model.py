@@ -38,7 +38,11 @@ def test_points_that_fall_are_extended_as_flat() -> None:
 
 @pytest.mark.parametrize(
     ("figures", "words"),
-    [({1: 100.0}, "one point, so no slope"), ({1: 100, 2: 110}, "flat within"), ({1: 100, 2: 200}, "rising by 100 us")],
+    [
+        ({1: 100.0}, "one point, so no slope"),
+        ({1: 100, 2: 110}, "flat within noise, slope 10 us a gateway, too few points for its noise; "),
+        ({1: 100, 2: 200}, "rising by 100 us a gateway, too few points for its noise; points +0 to +0 us (+0 to +0 %)"),
+    ],
 )
 def test_few_points_rise_when_the_line_rises_by_a_fifth(figures: dict[int, float], words: str) -> None:
     curve = curve_of("routed", figures)
