@@ -13,7 +13,10 @@ class BaselineServer:
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
-        self.port = int(self.read_line())
+        line = self.read_line()
+        if not line:
+            raise RuntimeError(f"the baseline server ended before it listened, with status {process.wait()}")
+        self.port = int(line)
 
     def cpu_seconds(self) -> float:
         """Seconds of CPU used."""
