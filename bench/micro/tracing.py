@@ -48,7 +48,8 @@ from router.delivery.trace import PushTrace
 from router.hop.fleet import Fleet
 from router.hop.memory import MemoryHop
 from router.push import CheckedPush, Target
-from tests.support.otlp import JAEGER, Collector, Jaeger, Receiver
+from tests.support.otlp import JAEGER, Jaeger
+from tests.support.servers import free_port
 from tests.support.table import TableFeed
 from tests.support.wire import open_session, transport_of
 
@@ -76,11 +77,31 @@ def start_cluster(**environment: str) -> Iterator[tuple[dict[str, Any], Path]]:
             up.stdout.close()
 
 
+class ReceiverProcess:
+    """The receiver of the tests in a process of its own: a child of a process with gRPC's threads may abort at once."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.restart()
+
+    def restart(self) -> None:
+        command = [sys.executable, "-m", "tests.support.otlp", str(self.port)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        with self._process.stdout as ready:
+            ready.readline()
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
 @contextlib.contextmanager
-def start_collector() -> Iterator[Collector]:
-    """Jaeger, or the receiver of the tests."""
+def start_collector() -> Iterator[Jaeger | ReceiverProcess]:
+    """Jaeger, or the receiver of the tests, in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="homing-bench-") as folder:
-        collector: Collector = Jaeger(Path(folder)) if JAEGER.exists() else Receiver()
+        collector = Jaeger(Path(folder)) if JAEGER.exists() else ReceiverProcess()
         try:
             yield collector
         finally:
@@ -107,7 +128,7 @@ def router_spans(admin: str) -> dict[str, int]:
     return {name: int(float(value)) for name, value in found}
 
 
-def measure_stopped(collector: Collector, rate: float, seconds: float) -> dict[str, Any]:
+def measure_stopped(collector: Jaeger | ReceiverProcess, rate: float, seconds: float) -> dict[str, Any]:
     """The row with the collector stopped for the middle third; also the services' warnings."""
 
     async def run(cluster: BenchCluster) -> dict[str, Any]:
@@ -243,7 +264,7 @@ def summary(rounds: list[dict[str, Any]], off: list[dict[str, Any]]) -> dict[str
     }
 
 
-def measure_rounds(collector: Collector, rate: float, seconds: float, rounds: int) -> dict[str, Any]:
+def measure_rounds(collector: Jaeger | ReceiverProcess, rate: float, seconds: float, rounds: int) -> dict[str, Any]:
     """All rows. Rounds are interleaved: a busy minute affects all rows."""
     rows = {
         "off": ("", "", 1.0),

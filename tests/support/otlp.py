@@ -11,6 +11,8 @@ The receiver can also be stopped and started again on its port, and counts what 
 
 import json
 import os
+import signal
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -157,3 +159,9 @@ def wait_trace(collector: Collector, trace_id: str, spans: int) -> list[waterfal
             return found
         assert time.monotonic() < deadline, f"{len(found)} of {spans} spans: {[span.name for span in found]}"
         time.sleep(0.05)
+
+
+if __name__ == "__main__":  # a receiver in a process of its own, at a port: for whoever starts processes, too
+    Receiver(int(sys.argv[1]))
+    print("ready", flush=True)
+    signal.pause()
