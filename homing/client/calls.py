@@ -9,9 +9,9 @@ import grpc
 import grpc.aio
 
 from homing.client.backoff import AddressRotation
-from homing.client.channels import last_reason, open_channel, wait_connected
+from homing.client.channels import open_channel, wait_connected
 from homing.client.errors import Refused, RouterError, Unavailable
-from homing.client.reachability import ATTEMPT, Reachability
+from homing.client.reachability import ATTEMPT, Reachability, last_reason
 from homing.client.watch_state import WatchState
 from homing.v1 import router_pb2 as pb
 from homing.v1.router_pb2_grpc import RouterStub

@@ -33,8 +33,3 @@ async def wait_connected(channel: grpc.aio.Channel, seconds: float) -> None:
         while state in (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING):
             await channel.wait_for_state_change(state)
             state = channel.get_state(try_to_connect=True)
-
-
-def last_reason(details: str) -> str:
-    """The last part of grpcio's nested error text."""
-    return details.rpartition(": ")[2].strip("[]() ") or details

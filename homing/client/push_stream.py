@@ -19,9 +19,9 @@ import msgspec
 
 from homing.client import responses
 from homing.client.backoff import AddressRotation
-from homing.client.channels import last_reason, open_channel, wait_connected
+from homing.client.channels import open_channel, wait_connected
 from homing.client.errors import Refused, Unavailable
-from homing.client.reachability import ATTEMPT, Reachability
+from homing.client.reachability import ATTEMPT, Reachability, last_reason
 from homing.client.requests import to_duration, to_seconds
 from homing.client.values import Report
 from homing.v1 import router_pb2 as pb

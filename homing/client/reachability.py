@@ -55,3 +55,9 @@ class Reachability:
             f"no router answers at {self._addresses} within {self._connect_timeout:g} s ({self._reason}); "
             "is the cluster up (`homing up`), is the address right?"
         )
+
+
+def last_reason(details: str) -> str:
+    """The last part of grpcio's nested error text."""
+    reason = details.rpartition(": ")[2].strip("[] ")
+    return (reason.rstrip(")") if reason.count(")") > reason.count("(") else reason) or details

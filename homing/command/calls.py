@@ -71,20 +71,17 @@ def run_dir_routers(run_dir: Path) -> list[str]:
 
 def _lost_because(error: "grpc.Call", as_json: bool) -> str:
     """Why the router did not answer. A refusal by the router itself is printed, and ends the verb."""
+    from homing.client.reachability import last_reason
+
     code, details = error.code().name, error.details() or ""
     metadata = {key: value for key, value in _pairs(error.trailing_metadata()) if isinstance(value, str)}
     if code not in UNREACHABLE_CODES or FIELD_METADATA in metadata or _pairs(error.initial_metadata()):
         refuse(code, details, metadata.get(FIELD_METADATA, ""), as_json)
-    return _reason(details)
+    return last_reason(details) or "no answer"
 
 
 def _pairs(metadata: Iterable[tuple[str, str | bytes]] | None) -> list[tuple[str, str | bytes]]:
     return [(key, value) for key, value in metadata or ()]
-
-
-def _reason(details: str) -> str:
-    """The last part of grpcio's nested error text."""
-    return details.rpartition(": ")[2].strip("[]() ") or details or "no answer"
 
 
 def refuse(code: str, message: str, field: str, as_json: bool) -> NoReturn:

@@ -18,14 +18,15 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     """Print the failure of the command line `arguments`. Returns the exit status."""
     try:
         with output.output_errors():
-            status = _report(error, as_json="--json" in _options(arguments))
+            status = _report(error, arguments)
     except output.OutputError as failed:
         status = failed.exit_code
     output.discard()
     return status
 
 
-def _report(error: Exception, as_json: bool) -> int:
+def _report(error: Exception, arguments: Sequence[str]) -> int:
+    as_json = "--json" in _options(arguments)
     match error:
         case output.OutputClosed():
             return error.exit_code
@@ -36,6 +37,9 @@ def _report(error: Exception, as_json: bool) -> int:
             return _print(error.code, str(error), error.exit_code, as_json)
         case click.ClickException():
             return _print_click(error, as_json)
+        case UnicodeEncodeError() if _not_utf8(arguments):
+            text = f"an argument is not UTF-8: {_not_utf8(arguments)}"
+            return _print("INVALID_ARGUMENT", text, click.UsageError.exit_code, as_json)
         case click.Abort():
             click.echo("Aborted!", err=True)
             return 1
@@ -60,6 +64,19 @@ def _print_click(error: click.ClickException, as_json: bool) -> int:
     else:
         error.show()
     return error.exit_code
+
+
+def _not_utf8(arguments: Sequence[str]) -> str:
+    """The first argument that no text can carry, in ASCII; "" for none."""
+    return next((ascii(argument) for argument in arguments if not _is_text(argument)), "")
+
+
+def _is_text(argument: str) -> bool:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _options(arguments: Sequence[str]) -> Sequence[str]:

@@ -9,7 +9,7 @@ import click
 from homing.command import calls, options
 
 if TYPE_CHECKING:
-    from homing.v1.router_pb2 import JoinResponse, LeaveResponse
+    from homing.v1.router_pb2 import JoinResponse, LeaveResponse, Target
     from homing.v1.router_pb2_grpc import RouterStub
 
 
@@ -42,7 +42,7 @@ def join(
     """
     from homing.v1.router_pb2 import JoinRequest
 
-    request = JoinRequest(target=options.build_target(session, user, None, False, ""), file=file)
+    request = JoinRequest(target=_target(session, user), file=file)
     _change("joined", run_dir, routers, as_json, lambda stub, timeout: stub.Join(request, timeout=timeout))
 
 
@@ -59,8 +59,12 @@ def leave(
     """
     from homing.v1.router_pb2 import LeaveRequest
 
-    request = LeaveRequest(target=options.build_target(session, user, None, False, ""), file=file)
+    request = LeaveRequest(target=_target(session, user), file=file)
     _change("left", run_dir, routers, as_json, lambda stub, timeout: stub.Leave(request, timeout=timeout))
+
+
+def _target(session: int | None, user: str | None) -> "Target":
+    return options.build_target(session, user, None, False, "", "--session SID or --user UID")
 
 
 def _change(

@@ -181,14 +181,19 @@ NAME = NameParam()
 
 
 def build_target(
-    to_session: int | None, to_user: str | None, to_file: str | None, everyone: bool, namespace: str
+    to_session: int | None,
+    to_user: str | None,
+    to_file: str | None,
+    everyone: bool,
+    namespace: str,
+    choices: str = "--session SID, --user UID, --file FILE or --everyone",
 ) -> "Target":
-    """The target of the call. click.UsageError: none was given, or more than one."""
+    """The target of the call. click.UsageError: none was given, or more than one. `choices`: the verb's options."""
     from homing.v1.router_pb2 import Target
 
     given = [value is not None for value in (to_session, to_user, to_file)] + [everyone]
     if sum(given) != 1:
-        raise click.UsageError("name one target: --session SID, --user UID, --file FILE or --everyone")
+        raise click.UsageError(f"name one target: {choices}")
     if to_session is not None:
         return Target(session=to_session, namespace=namespace)
     if to_user is not None:

@@ -9,7 +9,7 @@ from homing.command import options
 
 @click.command(short_help="Watch a user's sessions, or the gateways.")
 @click.option("--user", type=options.NAME, metavar="UID", help="The sessions of this user.")
-@click.option("--nodes", is_flag=True, help="The gateways, and their state each second.")
+@click.option("--nodes", is_flag=True, help="The gateways, and their counters while these change.")
 @options.run_dir
 @options.routers
 @options.as_json

@@ -219,7 +219,7 @@ def test_a_reply_may_be_an_error(router):
         (push, ["--session", "abc", "--event", "e"], "'abc' is no session id, a number as `homing presence` shows it"),
         (push, ["--session", "0", "--event", "e"], "'0' is no session id"),
         (push, ["--user", "u", "--event", "e", "--except", "x"], "'x' is no session id"),
-        (join, ["notes"], "name one target"),
+        (join, ["notes"], "name one target: --session SID or --user UID"),
         (reply, ["--session", "7", "--ack", "3", "--error", "conflict"], "'conflict' is not CODE:MESSAGE"),
         (reply, ["--session", "7", "--ack", "3", "--error", "a:b", "--data", "1"], "either --data or --error"),
         (watch, [], "name one: --user or --nodes"),

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from homing.client.reachability import ATTEMPT, Reachability
+from homing.client.reachability import ATTEMPT, Reachability, last_reason
 
 
 class Clock:
@@ -71,3 +71,17 @@ def test_the_error_names_the_addresses_the_reason_and_the_cure(routers: Reachabi
 @pytest.mark.parametrize(("timeout", "delay"), [(5.0, 1.25), (0.0, 0.05)])
 def test_a_call_meets_several_attempts_and_none_spins(clock: Clock, timeout: float, delay: float) -> None:
     assert Reachability(["a:1"], timeout, clock).longest_delay == delay
+
+
+@pytest.mark.parametrize(
+    ("details", "reason"),
+    [
+        ("failed to connect; last error: UNKNOWN: ipv4:1.2.3.4:5: connect: Connection refused", "Connection refused"),
+        ("[a: b: Timeout occurred: FD shutdown]", "FD shutdown"),
+        ("Stream removed (Socket closed)", "Stream removed (Socket closed)"),
+        ("failed (a: Socket closed)", "Socket closed"),
+        ("", ""),
+    ],
+)
+def test_the_reason_is_the_last_part_of_grpcs_text(details: str, reason: str) -> None:
+    assert last_reason(details) == reason

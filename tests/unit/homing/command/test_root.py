@@ -132,3 +132,10 @@ def test_a_services_help_has_its_options_and_an_example(service, option):
     assert (done.returncode, done.stderr) == (0, "")
     assert f"homing {service} --config .homing/homing.toml" in done.stdout
     assert "--set SECTION.KEY=VALUE" in done.stdout
+
+
+@pytest.mark.parametrize("verb", [["locate", "--user"], ["join"], ["push", "--event", "e", "--everyone", "--data"]])
+def test_an_argument_that_is_not_utf8_is_usage(verb):
+    done = run_homing([*verb, b"a\xff", "--router", "127.0.0.1:1", "--user", "u"][: len(verb) + 3], subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr == "homing: an argument is not UTF-8: 'a\\udcff'\n"
