@@ -20,7 +20,7 @@ from runtime.bus.settings import BusSection, DeliverySection
 from runtime.process.configuration import ConfigurationError
 from runtime.process.logs import LogSection
 from runtime.process.schema import FilePath
-from runtime.process.setting_types import Bytes, Count, MessageBytes, Seconds, SecondsOrNone
+from runtime.process.setting_types import Bytes, Count, MessageBytes, NonNegativeSeconds, Seconds
 
 
 class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +39,7 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_files: Count = 1000  # Files that one session may have joined at once.
     dev: bool = False  # Serve the page to try Homing, /homing.js, and tokens for anyone; on loopback only.
     dev_router: str = ""  # Address of a router's HTTP API, for the calls of that page.
-    drain: SecondsOrNone = 10.0  # Seconds from a stop signal to the close of the last client at most.
+    drain: NonNegativeSeconds = 10.0  # Seconds from a stop signal to the close of the last client at most.
     heartbeat: HeartbeatSettings = HeartbeatSettings()
     slow: Budget = Budget()
 
@@ -62,7 +62,7 @@ class AuthSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Origins whose pages may connect, scheme://host[:port]. Clients that send no Origin need none.
     origins: tuple[str, ...] = ()
     local_origins: bool = False  # Pages from loopback origins may connect, too: for development.
-    leeway: SecondsOrNone = 5.0  # Seconds by which the issuer's clock and ours may differ.
+    leeway: NonNegativeSeconds = 5.0  # Seconds by which the issuer's clock and ours may differ.
 
 
 class GatewayConfig(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from registry.ids import SnowflakeGenerator
 from registry.lease_state import FencingAnswer, LeaseTracker
 from registry.model import Incarnation, SessionInfo
 from registry.routes import RouteTable, TableChange
-from runtime.process.setting_types import SecondsOrNone
+from runtime.process.setting_types import NonNegativeSeconds
 
 
 class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,8 +26,8 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True):
     ttl: Annotated[int, Meta(ge=1, le=3600)] = 10  # Seconds of the lease of a node, and of the router that sweeps.
     # A fixed machine id; without one, a node leases the first free one.
     machine: Annotated[int, Meta(ge=0, le=1023)] | None = None
-    start_limit: SecondsOrNone = 30.0  # Seconds to try at start while etcd does not answer.
-    sweep_after: SecondsOrNone = 30.0  # Seconds from the end of an incarnation until its keys are swept.
+    start_limit: NonNegativeSeconds = 30.0  # Seconds to try at start while etcd does not answer.
+    sweep_after: NonNegativeSeconds = 30.0  # Seconds from the end of an incarnation until its keys are swept.
 
 
 class RegistryError(Exception):

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from runtime.process.setting_types import Bytes, Count, SecondsOrNone
+from runtime.process.setting_types import Bytes, Count, NonNegativeSeconds
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ class EventSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     buffer: Count = 10_000  # Records buffered while the bus is unavailable; then clients are answered `busy`.
     buffer_bytes: Bytes = 16 * 1024 * 1024  # Bytes of the values of buffered records; then clients are answered `busy`.
     batch: Count = 500  # Records in one write.
-    gather: SecondsOrNone = 0.01  # Seconds between the starts of two writes at least.
+    gather: NonNegativeSeconds = 0.01  # Seconds between the starts of two writes at least.
 
 
 class EventSink(Protocol):

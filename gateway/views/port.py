@@ -5,7 +5,7 @@ from typing import Protocol
 import msgspec
 
 from gateway.sessions.session import Session
-from runtime.process.setting_types import Count, Seconds, SecondsOrNone
+from runtime.process.setting_types import Count, NonNegativeSeconds, Seconds
 
 
 class ViewSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -14,7 +14,7 @@ class ViewSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = False  # Whether gateways write the views; `homing up` turns them on.
     ttl: Seconds = 300.0  # Seconds that a view outlives its gateway at most.
     refresh: Seconds = 100.0  # Seconds between two writes of a session that does not change.
-    gather: SecondsOrNone = 0.1  # Seconds in which changes gather for one write.
+    gather: NonNegativeSeconds = 0.1  # Seconds in which changes gather for one write.
     batch: Count = 200  # Sessions in one write.
     # Sessions that have ended and wait for their delete while Redis is unavailable; beyond, their views expire.
     held: Count = 100_000

@@ -14,7 +14,7 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Bytes = Annotated[int, Meta(ge=1, le=1_099_511_627_776)]
 MessageBytes = Annotated[int, Meta(ge=1, le=16_777_216)]  # a request to a router, and a message that a gateway discards
 Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
-SecondsOrNone = Annotated[float, Meta(ge=0, le=31_536_000)]
+NonNegativeSeconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 
 _match_address = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?\]):([0-9]{1,5})").fullmatch
 
