@@ -15,6 +15,10 @@ OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", 3000),  # a router that is frozen or cut off is left within 6 s, for the next one
+    ("grpc.keepalive_timeout_ms", 3000),
+    ("grpc.http2.ping_timeout_ms", 3000),  # what gRPC core arms for a keepalive, too
+    ("grpc.http2.max_pings_without_data", 0),
 )
 
 

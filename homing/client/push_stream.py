@@ -10,6 +10,7 @@ at the owner (not built yet) could detect that. The client's frame has the push_
 """
 
 import asyncio
+import math
 from collections import deque
 from typing import TypeAlias
 
@@ -31,6 +32,7 @@ DEFAULT_TTL = 30.0  # seconds, the router's default
 MAX_ATTEMPTS = 8  # of one push: a push that breaks every stream must not do so for ever
 MAX_PUSH_BYTES = 8 * 1024 * 1024  # bytes; above the router's own limit, below the limit of a gRPC message
 FOREVER = 1e9  # seconds
+UNCOUNTED_WAIT = 0.005  # seconds; a longer wait before a push is sent shortens its ttl
 PushCall: TypeAlias = "grpc.aio.StreamStreamCall[pb.PushStreamRequest, pb.PushStreamResponse]"
 
 PERMANENT_ERRORS = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
@@ -58,7 +60,8 @@ class PendingPush:
         self.size = request.ByteSize() + 8  # with the field's header in the message
         self.attempts = 0
         self.sent_at = 0.0  # loop time
-        self.expires_at = 0.0  # loop time; set by the first attempt
+        ttl = _ttl(request)
+        self.expires_at = began_at + ttl if ttl > 0 else math.inf  # loop time; other ttls are the router's to refuse
 
 
 class PushStreamClient:
@@ -181,7 +184,7 @@ class PushStreamClient:
         batch: list[pb.PushRequest] = []
         while self._queue and len(batch) < bounds.message_pushes and len(self._sent) < bounds.in_flight:
             pending = self._queue[0]
-            if pending.report.done():  # its caller gave up
+            if pending.report.done() or self._is_expired(pending, now):
                 self._queue.popleft()
                 continue
             if batch and size + pending.size > bounds.message_bytes:
@@ -194,10 +197,18 @@ class PushStreamClient:
             size += pending.size
         return batch
 
+    def _is_expired(self, pending: PendingPush, now: float) -> bool:
+        """Whether its ttl is over, which its caller is told. One that was sent before has been judged already."""
+        if now < pending.expires_at or pending.attempts:
+            return False
+        pending.report.set_exception(Unavailable(f"its ttl is over, it was not sent: {self._last_error}"))
+        return True
+
     def _mark_sent(self, pending: PendingPush, now: float) -> None:
+        if now - pending.began_at > UNCOUNTED_WAIT and pending.expires_at < math.inf:
+            pending.request.ttl.CopyFrom(to_duration(pending.expires_at - now))
         pending.attempts += 1
         pending.sent_at = now
-        pending.expires_at = pending.expires_at or now + _ttl(pending.request)
         self._sent[pending.request.push_id] = pending
         self._sent_bytes += pending.size
 
@@ -249,7 +260,6 @@ class PushStreamClient:
                     Unavailable(f"{self._last_error}; {reason}, and it may or may not have been delivered")
                 )
                 continue
-            pending.request.ttl.CopyFrom(to_duration(ttl_left))
             self._queue.appendleft(pending)
 
     def _next_give_up(self) -> float:

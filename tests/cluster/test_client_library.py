@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 
 import pytest
 
@@ -113,3 +115,29 @@ async def test_a_router_killed_amid_pushes_loses_none(cluster: Cluster) -> None:
     assert sorted(seen.values()) == list(range(2000))
     assert {report.push_id for report in reports} == set(seen)
     assert all(set(report.counts) <= {Outcome.WRITTEN, Outcome.QUEUED} for report in reports)
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_frozen_router_is_left_for_the_next_one(cluster: Cluster) -> None:
+    """With a second router there, a push and another call wait for keepalive, not for limits of 40 and 10 s."""
+    gateway = await cluster.start_gateway()
+    await cluster.start_router()
+    await cluster.start_router()
+    async with (
+        connect(cluster, gateway, "ada") as client,
+        Router(address(cluster, 0), address(cluster, 1)) as router,
+    ):
+        assert (await router.push(user="ada", event="before")).counts == {Outcome.WRITTEN: 1}
+        assert (await router.locate(user="ada")).routes
+        frozen = cluster.routers[0].facts["pid"]
+        os.kill(frozen, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(20):
+                report, located = await asyncio.gather(
+                    router.push(user="ada", event="frozen"), router.locate(user="ada")
+                )
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+        assert report.counts == {Outcome.WRITTEN: 1}
+        assert located.routes
+        assert [(await client.receive())["event"] for _ in range(2)] == ["before", "frozen"]

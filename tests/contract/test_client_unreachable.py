@@ -115,6 +115,30 @@ async def test_one_line_when_the_routers_are_away_and_one_when_they_are_back(cap
                 await call(router, name)
         async with started(address):
             await push_until_reported(router)
-    away, back = [record.message for record in caplog.records if record.name == "homing.client"]
+    away, back = [record.message for record in caplog.records if record.name == "homing.client"][:2]  # then it stops
     assert re.fullmatch(rf"cannot reach router {address} \({REFUSED}\); trying {address}", away)
     assert back == f"router {address} answers"
+
+
+async def test_the_time_that_a_push_waited_is_taken_from_its_ttl() -> None:
+    address = await closed_address()
+    async with Router(address, connect_timeout=10) as router:
+        pushing = asyncio.ensure_future(router.push(user="u", event="e", ttl=20))
+        await asyncio.sleep(0.2)  # it waits for a router meanwhile
+        async with started(address) as scripted:
+            await pushing
+    (push,) = scripted.pushes
+    assert 0 < push.ttl.ToNanoseconds() <= 19.8e9
+
+
+async def test_a_push_whose_ttl_ends_while_it_waits_is_never_sent() -> None:
+    address = await closed_address()
+    async with Router(address, connect_timeout=10) as router:
+        expiring = asyncio.ensure_future(router.push(user="u", event="late", ttl=0.05))
+        lasting = asyncio.ensure_future(router.push(user="u", event="in time", ttl=20))
+        await asyncio.sleep(0.1)  # longer than the ttl of the first
+        async with started(address) as scripted:
+            assert (await lasting).counts == {Outcome.WRITTEN: 1}
+        with pytest.raises(Unavailable, match=r"^its ttl is over, it was not sent: "):
+            await expiring
+    assert [push.event for push in scripted.pushes] == ["in time"]
