@@ -11,8 +11,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from homing.cluster.process import kill_with_parent
-
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -27,16 +25,34 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *([inherited] if inherited else [])])}
 
 
+_LAUNCH = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, kept by exec
+if os.getppid() == int(sys.argv[1]):  # the parent had not died before the request
+    os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+def killed_with_parent(command: Sequence[str]) -> list[str]:
+    """The command, which the kernel kills when this process dies; on systems other than Linux the command alone.
+
+    A program of its own asks for that and then becomes the command. A preexec_fn would run in a fork of this process,
+    whose threads may be gRPC's: such a child sometimes aborted before it started.
+    """
+    if sys.platform != "linux":
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), *command]
+
+
 @contextlib.contextmanager
 def child_process(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
     """A process in this environment, its stdin and stdout as pipes of text; killed at the end, and with this one."""
     process = subprocess.Popen(
-        command,
+        killed_with_parent(command),
         env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=kill_with_parent(os.getpid()),
     )
     try:
         yield process

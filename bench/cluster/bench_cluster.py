@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.cluster.process_usage import cpu_seconds, rss_bytes
+from bench.process import killed_with_parent
 from homing.cluster import devtoken
 from homing.cluster.errors import CommandError
-from homing.cluster.process import kill_with_parent
 
 MAX_WARNINGS = 10  # different log lines in a result
 MAX_GATEWAYS = 64  # the limit of `homing up`
@@ -78,12 +77,11 @@ def start_cluster(gateways: int, *arguments: str, settings: str = "") -> Iterato
         log = Path(folder) / "up.log"
         with log.open("wb") as stderr:
             up = subprocess.Popen(
-                [*command, "--gateways", str(gateways), "--config", str(config), *arguments],
+                killed_with_parent([*command, "--gateways", str(gateways), "--config", str(config), *arguments]),
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which then stops `up`
-                preexec_fn=kill_with_parent(os.getpid()),
             )
         assert up.stdout is not None
         try:

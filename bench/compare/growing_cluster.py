@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import secrets
 import socket
@@ -14,9 +13,9 @@ from urllib.request import urlopen
 
 from bench.cluster.bench_cluster import BenchCluster, start_cluster
 from bench.cluster.process_usage import cpu_seconds
+from bench.process import killed_with_parent
 from homing.cluster.errors import CommandError
 from homing.cluster.kafka_topics import delete_topics
-from homing.cluster.process import kill_with_parent
 
 STOP_TIMEOUT = 15.0  # seconds
 
@@ -58,12 +57,11 @@ class GrowingCluster:
         config = str(self.cluster.run_dir / "homing.toml")
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-P", "-m", "homing", "gateway", "--config", config, *addresses],
+                killed_with_parent([sys.executable, "-P", "-m", "homing", "gateway", "--config", config, *addresses]),
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which then stops the gateway
-                preexec_fn=kill_with_parent(os.getpid()),
             )
 
     def gateway_counters(self) -> CounterValues:

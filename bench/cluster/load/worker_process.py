@@ -5,15 +5,13 @@ A worker cannot outlive its parent: the kernel kills it (homing.cluster.process)
 
 import contextlib
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 from bench.cluster.process_usage import cpu_seconds, rss_bytes
-from bench.process import environment, module_command
+from bench.process import environment, killed_with_parent, module_command
 from homing.cluster.errors import CommandError
-from homing.cluster.process import kill_with_parent
 
 Json = dict[str, Any]
 
@@ -24,13 +22,12 @@ class WorkerProcess:
     def __init__(self, module: str, **settings: object) -> None:
         self._module = module
         self._process = subprocess.Popen(
-            module_command(module),
+            killed_with_parent(module_command(module)),
             env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,  # Ctrl-C reaches the parent alone
-            preexec_fn=kill_with_parent(os.getpid()),
         )
         self.send(settings)
         self._started = False
