@@ -24,6 +24,7 @@ from runtime.grpc_wire.status import (
 MakeStreamHandler = Callable[[Call], StreamHandler]
 """Makes the handler of a new stream. It may send at once."""
 
+BACKLOG = 4096  # connections the kernel holds while the loop is busy; beyond, a client tries again after 1, 3, 7 s
 DEADLINE_PASSED = StreamEnded(DEADLINE_EXCEEDED, "the deadline has passed")
 HANDSHAKE_TIMEOUT: Final = 10  # seconds from a connection until the client's preface and SETTINGS
 IDLE_TIMEOUT: Final = 300  # seconds without a call and without a byte; gRPC clients connect again when they need to
@@ -157,7 +158,7 @@ class GrpcServer:
         loop = asyncio.get_running_loop()
         timeout = HANDSHAKE_TIMEOUT if tls else None
         self._server = await loop.create_server(
-            lambda: ServerProtocol(self), host, port, ssl=tls, ssl_handshake_timeout=timeout
+            lambda: ServerProtocol(self), host, port, ssl=tls, ssl_handshake_timeout=timeout, backlog=BACKLOG
         )
         self._next_second = loop.call_later(1.0, self._on_second, loop.time() + 1.0)
         return int(self._server.sockets[0].getsockname()[1])
