@@ -66,10 +66,11 @@ class RouterCalls:
                 raise Unavailable(self._reachability.describe())
             await asyncio.sleep(min(addresses.failed(), self._reachability.longest_delay))
 
-    async def call(self, send: Callable[[RouterStub, float], Awaitable[Response]]) -> Response:
-        """One call to the router in use, else to the others in turn. Every such call is idempotent.
+    async def call(self, send: Callable[[RouterStub, float], Awaitable[Response]], sent_once: str = "") -> Response:
+        """One call to the router in use, else to the others in turn.
 
-        `send` receives the stub and the seconds that are left. Refused, Unavailable.
+        `send` receives the stub and the seconds that are left. `sent_once`: what to say of a call that must not be sent
+        to another router, when its first one was lost during it. Refused, Unavailable.
         """
         began = time.monotonic()
         deadline = began + CALL_TIMEOUT
@@ -77,7 +78,7 @@ class RouterCalls:
             address = self._addresses.address
             channel = self._channel(address)
             try:
-                await wait_connected(channel, self._reachability.attempt_limit(began))
+                connected = await wait_connected(channel, self._reachability.attempt_limit(began))
                 stub = RouterStub(channel)  # type: ignore[no-untyped-call]
                 response = await send(stub, max(0.1, deadline - time.monotonic()))
             except TimeoutError:
@@ -88,6 +89,8 @@ class RouterCalls:
                 if error.code() is not grpc.StatusCode.UNAVAILABLE:
                     raise _router_error(error) from None
                 unreachable = self._record_unavailable(address, error)
+                if sent_once and unreachable and connected:
+                    raise Unavailable(f"router {address} was lost during the call; {sent_once}") from None
                 failed = Unavailable(self._reachability.describe()) if unreachable else _router_error(error)
                 give_up_at = self._reachability.give_up_at(began) if unreachable else deadline
             else:

@@ -27,8 +27,8 @@ def open_channel(address: str) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(address, options=OPTIONS)
 
 
-async def wait_connected(channel: grpc.aio.Channel, seconds: float) -> None:
-    """Until the channel is connected, or its server has refused, which the next call then says at once.
+async def wait_connected(channel: grpc.aio.Channel, seconds: float) -> bool:
+    """Whether the channel is connected; if not, its server has refused, which the next call then says at once.
 
     TimeoutError: neither within `seconds`, since the server is silent or its packets are dropped.
     """
@@ -37,3 +37,4 @@ async def wait_connected(channel: grpc.aio.Channel, seconds: float) -> None:
         while state in (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING):
             await channel.wait_for_state_change(state)
             state = channel.get_state(try_to_connect=True)
+        return state is grpc.ChannelConnectivity.READY

@@ -36,6 +36,7 @@ Response = TypeVar("Response")
 Change = TypeVar("Change")
 
 CONNECT_TIMEOUT = 5.0  # seconds
+MAY_BE_DELIVERED = "the reply may or may not have been delivered"
 
 
 class Router:
@@ -212,7 +213,7 @@ class Router:
         """
         request = requests.make_reply(session, ack, data, content_type, error)
         return responses.decode_outcome(
-            (await self._call(lambda stub, timeout: stub.Reply(request, timeout=timeout))).outcome
+            (await self._call(lambda stub, timeout: stub.Reply(request, timeout=timeout), MAY_BE_DELIVERED)).outcome
         )
 
     def watch_user(self, user: str) -> AsyncIterator[SessionConnected | SessionDisconnected | Synced]:
@@ -226,9 +227,9 @@ class Router:
         """Watch the gateways: the current ones first, then `Synced`, then changes, and their counters each second."""
         return self._watch(pb.WatchRequest(nodes=True), NodeWatch())
 
-    async def _call(self, send: Callable[[RouterStub, float], Awaitable[Response]]) -> Response:
+    async def _call(self, send: Callable[[RouterStub, float], Awaitable[Response]], sent_once: str = "") -> Response:
         self._check_open()
-        return await self._calls.call(send)
+        return await self._calls.call(send, sent_once)
 
     def _watch(self, request: pb.WatchRequest, state: WatchState[Change]) -> AsyncIterator[Change]:
         self._check_open()

@@ -74,7 +74,7 @@ def configured(table: Mapping[str, Any], section: str, key: str, environment: Ma
 def etcd_endpoints(value: object) -> list[str]:
     """etcd's endpoints, from a list, a JSON list, or host:port separated by commas; [] for none."""
     if isinstance(value, str):
-        value = json.loads(value) if value.startswith("[") else value.split(",")
+        value = json.loads(value) if value.startswith(('["', "[]")) else value.split(",")  # "[::1]:2379" is an address
     return [str(item).strip() for item in value if str(item).strip()] if isinstance(value, list) else []
 
 

@@ -90,7 +90,7 @@ class ListeningClient:
 
     def _without_bad_token(self, decision: ReconnectDecision) -> ReconnectDecision:
         """No reconnect with a refused --token: the same token would be refused again."""
-        if self._token and decision.token_refused:
+        if self._token is not None and decision.token_refused:
             return ReconnectDecision(False, 0.0, decision.reason)
         return decision
 
@@ -106,9 +106,9 @@ class ListeningClient:
         return gateways[self._rotation % len(gateways)].url
 
     def _fresh_token(self) -> str:
-        return self._token or devtoken.sign(
-            devtoken.read_key(self._run_dir), self._user, self._files, time.time(), TOKEN_TTL
-        )
+        if self._token is not None:
+            return self._token
+        return devtoken.sign(devtoken.read_key(self._run_dir), self._user, self._files, time.time(), TOKEN_TTL)
 
     async def _on_message(self, socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
         message: dict[str, Any] = json.loads(text)

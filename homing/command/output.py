@@ -45,9 +45,12 @@ def output_errors() -> Iterator[None]:
 
 
 def print_line(line: str, err: bool = False) -> None:
-    """Print a line on stdout, or on stderr. OutputError: it cannot be written."""
+    """Print a line on stdout, or on stderr. OutputError: it cannot be written.
+
+    Half a surrogate pair, which a client's message may hold, is printed escaped: UTF-8 cannot carry it.
+    """
     with output_errors():
-        click.echo(line, err=err)
+        click.echo(line.encode("utf-8", "backslashreplace").decode(), err=err)
 
 
 def discard() -> None:

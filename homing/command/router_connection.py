@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import grpc
 
+from homing.client.channels import OPTIONS
+
 ATTEMPT = 2.0  # seconds
 CONNECT_TIMEOUT = 5.0  # seconds
 CONNECTING = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING)
@@ -25,12 +27,14 @@ class RouterConnection(NamedTuple):
 
 def connections(addresses: Sequence[str], failures: dict[str, str]) -> Iterator[RouterConnection]:
     """A connection to each address in turn, closed when the next one is wanted. `failures` gets silent addresses."""
-    deadline = time.monotonic() + CONNECT_TIMEOUT
+    left = CONNECT_TIMEOUT
     for address in addresses:
-        if time.monotonic() >= deadline:
+        if left <= 0:
             return
-        with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
-            state = _wait_connected(channel, min(ATTEMPT, deadline - time.monotonic()))
+        with grpc.insecure_channel(address, options=OPTIONS) as channel:
+            began = time.monotonic()
+            state = _wait_connected(channel, min(ATTEMPT, left))
+            left -= time.monotonic() - began  # the calls' own time is not counted
             if state in CONNECTING:
                 failures[address] = "no answer"
             else:

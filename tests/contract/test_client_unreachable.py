@@ -142,3 +142,25 @@ async def test_a_push_whose_ttl_ends_while_it_waits_is_never_sent() -> None:
         with pytest.raises(Unavailable, match=r"^its ttl is over, it was not sent: "):
             await expiring
     assert [push.event for push in scripted.pushes] == ["in time"]
+
+
+async def test_a_reply_whose_router_is_lost_is_not_sent_to_another() -> None:
+    first, second = ScriptedRouter(), ScriptedRouter()
+    begun = asyncio.Event()
+
+    async def hang(request: pb.ReplyRequest, context: Any) -> pb.ReplyResponse:
+        begun.set()
+        await asyncio.Event().wait()
+        return pb.ReplyResponse()
+
+    first.Reply = hang  # type: ignore[method-assign]
+    await first.start()
+    await second.start()
+    async with Router(first.address, second.address) as router:
+        replying = asyncio.ensure_future(router.reply(7, 1))
+        await begun.wait()
+        await first.kill()
+        with pytest.raises(Unavailable):
+            await replying
+    await second.kill()
+    assert second.calls == []

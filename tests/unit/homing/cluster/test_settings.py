@@ -49,6 +49,10 @@ def test_no_endpoints(value):
     assert settings.etcd_endpoints(value) == []
 
 
+def test_an_ipv6_address_of_etcd_is_no_json():
+    assert settings.etcd_endpoints("[::1]:2379,b:2") == ["[::1]:2379", "b:2"]
+
+
 def test_ports_count_up_from_the_one_named_and_free_ones_stay_free():
     assert settings.offset_address("0.0.0.0:4000", 2) == "0.0.0.0:4002"
     assert settings.offset_address("[::1]:4000", 1) == "[::1]:4001"

@@ -68,3 +68,8 @@ def test_a_line_to_a_closed_pipe():
         with pytest.raises(OutputClosed):
             output.print_line("x")
         output.discard()
+
+
+def test_half_a_surrogate_pair_is_printed_escaped(capsys):
+    output.print_line("half \ud83d")
+    assert capsys.readouterr().out == "half \\ud83d\n"
