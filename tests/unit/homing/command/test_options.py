@@ -30,3 +30,9 @@ def test_one_target():
 def test_no_target_or_two(named):
     with pytest.raises(click.UsageError, match="name one target"):
         build_target(*named, "")
+
+
+@pytest.mark.parametrize("text", ["367d", "9" * 400, "999999999999d", "٣s"])
+def test_a_duration_has_an_end_and_ascii_digits(text):
+    with pytest.raises(click.BadParameter):
+        DURATION.convert(text, None, None)
