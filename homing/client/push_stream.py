@@ -198,10 +198,11 @@ class PushStreamClient:
         return batch
 
     def _is_expired(self, pending: PendingPush, now: float) -> bool:
-        """Whether its ttl is over, which its caller is told. One that was sent before has been judged already."""
-        if now < pending.expires_at or pending.attempts:
+        """Whether its ttl is over, which its caller is told."""
+        if now < pending.expires_at:
             return False
-        pending.report.set_exception(Unavailable(f"its ttl is over, it was not sent: {self._last_error}"))
+        what = "it may or may not have been delivered" if pending.attempts else "it was not sent"
+        pending.report.set_exception(Unavailable(f"its ttl is over, {what}: {self._last_error}"))
         return True
 
     def _mark_sent(self, pending: PendingPush, now: float) -> None:

@@ -164,3 +164,17 @@ async def test_a_reply_whose_router_is_lost_is_not_sent_to_another() -> None:
             await replying
     await second.kill()
     assert second.calls == []
+
+
+async def test_a_push_that_was_sent_and_expires_before_it_is_sent_again_is_no_refusal() -> None:
+    first = await ScriptedRouter(lambda _push: asyncio.Event().wait()).start()
+    async with Router(first.address, connect_timeout=10) as router:
+        pushing = asyncio.ensure_future(router.push(user="u", event="e", ttl=0.3))
+        while not first.pushes:
+            await asyncio.sleep(0)
+        await first.kill()
+        await asyncio.sleep(0.4)  # longer than the ttl
+        async with started(first.address) as again:
+            with pytest.raises(Unavailable, match=r"its ttl is over, .*it may or may not have been delivered"):
+                await pushing
+    assert again.pushes == []
