@@ -6,7 +6,8 @@ python -m bench.micro.fanout_core
 import time
 from typing import Any
 
-from gateway.delivery.fanout import Fanout, PushJob
+from gateway.delivery.fanout import Fanout
+from gateway.delivery.push_job import PushJob
 from gateway.sessions.session import Session
 from homing.internal.v1 import node_pb2
 from observability import names

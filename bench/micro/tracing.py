@@ -32,7 +32,8 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
 from bench.cluster.bench_cluster import BenchCluster
 from bench.cluster.unicast import unicast
-from gateway.delivery.fanout import Fanout, PushJob
+from gateway.delivery.fanout import Fanout
+from gateway.delivery.push_job import PushJob
 from gateway.delivery.traces import DeliveryTrace
 from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2

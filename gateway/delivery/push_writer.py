@@ -10,7 +10,8 @@ from collections.abc import Collection
 from functools import partial
 
 from gateway.close_codes import SLOW
-from gateway.delivery.fanout import Fanout, OnAnswer, PushJob
+from gateway.delivery.fanout import Fanout
+from gateway.delivery.push_job import OnAnswer, PushJob
 from gateway.delivery.traces import DeliveryTrace
 from gateway.sessions.acks import Acks
 from gateway.sessions.index import Index

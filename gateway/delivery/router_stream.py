@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.delivery.fanout import OnAnswer
+from gateway.delivery.push_job import OnAnswer
 from gateway.delivery.transit import Transit
 from homing.internal.v1 import node_pb2
 from registry.model import Incarnation

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from functools import partial
 
-from gateway.delivery.fanout import OnAnswer, PushJob
+from gateway.delivery.push_job import OnAnswer, PushJob
 from gateway.sessions.session import Session
 from homing.internal.v1 import node_pb2
 from homing.v1.router_pb2 import Delivery

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.delivery.fanout import SLICE, Fanout, PushJob, target_of
+from gateway.delivery.fanout import Fanout
+from gateway.delivery.push_job import SLICE, PushJob, target_of
 from gateway.outcome import DROPPED_SLOW, EXPIRED, OFFLINE, QUEUED, UNREACHABLE, WRITTEN
 from gateway.sessions.session import Session
 from gateway.wire.bare import Bare

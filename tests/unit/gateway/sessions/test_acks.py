@@ -1,6 +1,6 @@
 """Acks: asked for under one number, told once, and never waited for longer than was said."""
 
-from gateway.delivery.fanout import PushJob
+from gateway.delivery.push_job import PushJob
 from gateway.outcome import ACKED, QUEUED, WRITTEN
 from gateway.sessions.acks import Acks
 from gateway.sessions.session import Session
