@@ -12,6 +12,7 @@ from gateway.authentication import Authentication
 from gateway.back_pressure import EventBackPressure, SlowConsumers
 from gateway.client_commands import ClientCommands, ClientSettings
 from gateway.delivery.bus_endpoint import BusEndpoint
+from gateway.delivery.dedup import Dedup
 from gateway.delivery.node_requests import NodeRequestHandler
 from gateway.delivery.node_server import NodeServer
 from gateway.delivery.push_writer import PushWriter
@@ -76,6 +77,7 @@ class Base:
         self.uploads = Timer[Deadlined](1.0, lambda transport, _now: transport.on_deadline(), loop)
         self.index = Index[Session]()
         self.acks = Acks()
+        self.dedup = Dedup(settings.gateway.dedup, self.counters)
         self.sink = adapters.event_sink(settings, self.counters)
         self.bus_probe = adapters.bus_probe(settings)
         self.views = adapters.views(settings, self.node_id)
@@ -148,7 +150,7 @@ class RouterParts:
         self, base: Base, registry: RegistryParts, clients: ClientParts, stats: Callable[[], node_pb2.Stats]
     ) -> None:
         counted = base.counters
-        writer = PushWriter(base.node_id, base.index, base.acks, base.deadlines, counted, base.tracer)
+        writer = PushWriter(base.node_id, base.index, base.acks, base.dedup, base.deadlines, counted, base.tracer)
         subscriber = adapters.subscriber(base.settings)
         self.bus = BusEndpoint(subscriber, registry.lease, writer, counted) if subscriber is not None else None
         endpoint = RouterEndpoint(

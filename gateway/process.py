@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 
 from gateway import config
@@ -42,6 +43,8 @@ class GatewayProcess:
             "files": lambda: float(len(base.index.files())),
             "unregistered": lambda: float(loop.unregistered()),
             "events_held": lambda: float(base.sink.held()),
+            "dedup_bytes": lambda: float(base.dedup.bytes),
+            "dedup_window_seconds": lambda: base.dedup.window(time.monotonic_ns()),
         }
 
     def _stats(self) -> node_pb2.Stats:

@@ -1,6 +1,7 @@
 """Shell: the one way in for a push, whichever transport it came by: right, check, trace of a refusal, delivery."""
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from functools import partial
 
@@ -12,6 +13,11 @@ from router.delivery.trace import record_batch, record_refused
 from router.push import CallRefused, check_push
 
 PendingReport = asyncio.Future[router_pb2.PushReport]
+
+
+def new_push_id() -> str:
+    """A push_id for a push whose caller did not choose one: 22 characters, 128 random bits."""
+    return secrets.token_urlsafe(16)
 
 
 class PushHandler:
@@ -32,15 +38,16 @@ class PushHandler:
         received_ns: int,
         on_result: OnResult,
         linger: bool = False,
+        dedup: bool = True,
     ) -> None:
         """Start one push without waiting. `on_result` is called exactly once, possibly before this returns.
 
-        `linger`: its report may wait for other reports of the same caller.
+        `linger`: its report may wait for other reports of the same caller. `dedup`: the caller chose its push_id.
         """
         try:
             if "push" not in caller.rights:
                 caller.require("push")
-            push = check_push(request, self._max_data, linger)
+            push = check_push(request, self._max_data, linger, dedup, caller.name)
         except CallRefused as refused:
             record_refused(self._tracer, request.traceparent, received_ns, refused)
             on_result(refused)
@@ -48,9 +55,11 @@ class PushHandler:
         self._delivery.start(push, received_ns, on_result)
 
     async def push(self, caller: Caller, request: router_pb2.PushRequest, received_ns: int) -> router_pb2.PushReport:
-        """The report of one push. Raises CallRefused: nothing was sent."""
+        """The report of one push; a request without a push_id gets one. Raises CallRefused: nothing was sent."""
         report: PendingReport = asyncio.get_running_loop().create_future()
-        self.start(caller, request, received_ns, partial(_resolve, report))
+        chosen = bool(request.push_id)
+        request.push_id = request.push_id or new_push_id()
+        self.start(caller, request, received_ns, partial(_resolve, report), dedup=chosen)
         return await report
 
     def trace_batch(self, traceparent: str, pushes: Sequence[router_pb2.PushRequest], received_ns: int) -> None:
