@@ -53,6 +53,7 @@ from observability.counters import counters
 from registry.model import Node
 from registry.registrar import StoreRegistrar, boottime
 from runtime.process.background_tasks import BackgroundTasks
+from runtime.process.pauses import Pauses
 
 VERSION = "0.1.0"
 
@@ -93,7 +94,8 @@ class RegistryParts:
         self.store = adapters.store(base.settings)
         settings = base.settings.registry
         registrar = StoreRegistrar(self.store, settings, base.node_id, node, self.streams.notify_unregistered)
-        self.loop = RegistrationLoop(registrar, base.index, self.barrier, base.counters)
+        self.pauses = Pauses(boottime)
+        self.loop = RegistrationLoop(registrar, base.index, self.barrier, base.counters, self.pauses)
         self.lease = LeaseGate(self.loop, self.streams)
         self.sessions = SessionRegistration(self.loop, base.index, self.barrier, base.counters)
 

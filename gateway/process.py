@@ -81,7 +81,9 @@ class GatewayProcess:
             return
         async with asyncio.TaskGroup() as group:
             group.create_task(self._registry.loop.run())
-            serving = [group.create_task(self._base.sink.run()), group.create_task(self._base.bus_probe.run())]
+            serving = [
+                group.create_task(part.run()) for part in (self._base.sink, self._base.bus_probe, self._registry.pauses)
+            ]
             if self._routers.bus is not None:
                 serving.append(group.create_task(self._routers.bus.run()))
             if self._base.views is not None:

@@ -45,6 +45,13 @@ class Registrar(Protocol):
         """
         ...
 
+    async def begin_again(self, machine: int) -> "Registration":
+        """As `begin`, by a node that keeps the sessions of the incarnation before: under the same machine id.
+
+        Its node key says that they are being registered (`Node.restoring`), until `Registration.set_restored`.
+        """
+        ...
+
 
 class Registration(Protocol):
     """One incarnation of one gateway in the registry: the only writer of that incarnation's keys.
@@ -92,7 +99,12 @@ class Registration(Protocol):
         ...
 
     def unregistered(self) -> bool:
-        """Whether a session or file has waited longer than 1 s for its commit: routers must scatter to this node."""
+        """Whether a session or file has waited longer than 1 s for its commit, or kept ones are being registered:
+        routers must scatter to this node."""
+        ...
+
+    def set_restored(self) -> None:
+        """All kept sessions are registered, and every router's table has them."""
         ...
 
 

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from registry.floors import IdFloor
 from registry.keys import Keys
 from registry.membership import Membership
@@ -55,8 +57,20 @@ class StoreRegistrar:
 
     async def begin(self) -> StoreRegistration:
         """See the port."""
-        retrier = Retrier(self._settings.start_limit, self._clock)
-        membership = Membership(self._store, self._settings, self._node_id, self._make_node, self._clock)
+        return await self._begin(self._settings, self._make_node)
+
+    async def begin_again(self, machine: int) -> StoreRegistration:
+        """See the port."""
+
+        def make_restoring(machine: int) -> Node:
+            return msgspec.structs.replace(self._make_node(machine), restoring=True)
+
+        settings = msgspec.structs.replace(self._settings, machine=machine)
+        return await self._begin(settings, make_restoring)
+
+    async def _begin(self, settings: RegistrySettings, make_node: Callable[[int], Node]) -> StoreRegistration:
+        retrier = Retrier(settings.start_limit, self._clock)
+        membership = Membership(self._store, settings, self._node_id, make_node, self._clock)
         member = await membership.join(retrier)
         floor = IdFloor(self._store, Keys(self._settings.cluster), member.incarnation, member.machine, self._wall)
         generator = await retrier(floor.start)
@@ -65,7 +79,7 @@ class StoreRegistrar:
             self._store,
             self._settings,
             member,
-            self._make_node(member.machine),
+            make_node(member.machine),
             floor,
             generator,
             self._on_unregistered,

@@ -64,7 +64,8 @@ class StoreRegistration:
         self._lease_id = member.lease
         self._guard = BatchGuard(store, self._keys, member)
         self._pending = PendingWrites(clock)
-        self._reported_unregistered = False
+        self._restoring = node.restoring
+        self._reported_unregistered = node.restoring
         self._ended = asyncio.Event()
 
     # The incarnation
@@ -137,7 +138,12 @@ class StoreRegistration:
     def unregistered(self) -> bool:
         """See the port."""
         oldest = self._pending.oldest_put()
-        return oldest is not None and self._clock() - oldest > UNREGISTERED_AFTER
+        return self._restoring or (oldest is not None and self._clock() - oldest > UNREGISTERED_AFTER)
+
+    def set_restored(self) -> None:
+        """See the port."""
+        self._restoring = False
+        self._report_unregistered()
 
     # Its tasks
 

@@ -85,7 +85,8 @@ class RouterProcess:
 
         settings, fencing = self._settings.router.hop, self._fencing.answer
         return StreamHop(
-            self._name, incarnation, node.node_address, settings, batch, fencing, on_change, self._on_handled
+            *(self._name, incarnation, node.node_address, settings, batch, fencing, on_change, self._on_handled),
+            unregistered=node.restoring,
         )
 
     def _make_admin(self) -> AdminListener:

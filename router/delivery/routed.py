@@ -130,6 +130,10 @@ class Routed:
             routed.report.add_unreachable(leg)
         else:
             routed.report.add_answer(leg.incarnation, answer)
+            if answer.verdict == node_pb2.OLD_EPOCH and leg.scatter:
+                routed.report.add_unreachable(leg)
+            elif answer.verdict == node_pb2.OLD_EPOCH:
+                routed.outdated.append(leg)
             if len(answer.deliveries) < len(leg.known):
                 routed.denied += denied(leg, answer, routed.push.except_sessions)
             stale = routed.denied or (answer.verdict != node_pb2.DONE and is_stale(routed.push.target, answer))
@@ -234,13 +238,18 @@ class Routed:
                 self._feed.table.distrust(route.sid, route.incarnation)
         legs = {} if stopped else self._plan(routed.push.target)
         if routed.healing:
-            self._send_healed(routed, legs)
+            self._send_healed(routed, legs, stopped)
         else:
             self._send(routed, legs, lane)
 
-    def _send_healed(self, routed: RoutedPush, legs: Plan) -> None:
+    def _send_healed(self, routed: RoutedPush, legs: Plan, stopped: bool) -> None:
         """Send to the owners that were not contacted before. A full queue does not refuse the push, because something
-        was sent already."""
+        was sent already. A node that was contacted, and is an owner still, was between two incarnations: nobody knows
+        yet which of its sessions go on, so they are UNREACHABLE."""
+        for leg in routed.outdated:  # a node between two incarnations: its sessions may be registered anew
+            if stopped or leg.incarnation in legs:
+                self._counters.unreachable += 1
+                routed.report.add_unreachable(leg)
         rest = {incarnation: leg for incarnation, leg in legs.items() if incarnation not in routed.contacted}
         if rest:
             self._counters.healed += 1

@@ -108,6 +108,8 @@ class Fleet:
         hop = self._make_hop(incarnation, node, self._on_hop_change)
         self._hops[incarnation] = hop
         self._tasks[incarnation] = self._group.create_task(hop.run())
+        if hop.unregistered:
+            self._scattering |= {incarnation}
         if self._stats_requests:
             hop.request_stats(True)
 

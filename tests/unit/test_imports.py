@@ -165,6 +165,7 @@ SHELLS = {
     "runtime.process.http_listener",
     "runtime.process.lifecycle",
     "runtime.process.logs",
+    "runtime.process.pauses",
     "runtime.process.ready",
     "runtime.process.request_bodies",
     "runtime.process.task_group",
