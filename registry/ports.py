@@ -133,6 +133,23 @@ class RouteFeed(Protocol):
         """
         ...
 
+    unverified: bool
+    """Whether this process was paused, and the table has not been compared with the store since: every lookup waits."""
+
+    @property
+    def may_lack_routes(self) -> bool:
+        """Whether what the table has of a user or a file may be incomplete, and nobody can tell: the store could not be
+        read last time, or the table has not shown for a quarter of a second what a read has shown."""
+        ...
+
+    def behind_for(self) -> float:
+        """Seconds for which the store could be read and the table has not followed; 0.0: it follows."""
+        ...
+
+    def verify(self) -> None:
+        """This process was paused: the table may be old. Sets `unverified` until it has caught up, or for 2 s."""
+        ...
+
     async def fencing_answer(self, incarnation: Incarnation) -> FencingAnswer:
         """Whether the incarnation is alive, by a linearizable read: the answer to a lapsed node's fencing query."""
         ...

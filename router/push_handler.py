@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from homing.v1 import router_pb2
@@ -15,6 +15,11 @@ from router.push import CallRefused, check_push
 PendingReport = asyncio.Future[router_pb2.PushReport]
 
 
+def unchanged(now_ns: int) -> int:
+    """What is read now was received now."""
+    return now_ns
+
+
 def new_push_id() -> str:
     """A push_id for a push whose caller did not choose one: 22 characters, 128 random bits."""
     return secrets.token_urlsafe(16)
@@ -23,10 +28,17 @@ def new_push_id() -> str:
 class PushHandler:
     """Admits pushes of callers to the delivery. `received_ns`: when the router received the push, monotonic clock."""
 
-    __slots__ = ("_delivery", "_max_data", "_tracer")
+    __slots__ = ("_delivery", "_max_data", "_received", "_tracer")
 
-    def __init__(self, delivery: PushDelivery, max_data: int, tracer: Tracer = OFF) -> None:
-        """`max_data`: bytes of one push's data."""
+    def __init__(
+        self,
+        delivery: PushDelivery,
+        max_data: int,
+        tracer: Tracer = OFF,
+        received: Callable[[int], int] = unchanged,
+    ) -> None:
+        """`max_data`: bytes of one push's data. `received`: when what is read at a time was received."""
+        self._received = received
         self._delivery = delivery
         self._max_data = max_data
         self._tracer = tracer
@@ -52,7 +64,7 @@ class PushHandler:
             record_refused(self._tracer, request.traceparent, received_ns, refused)
             on_result(refused)
             return
-        self._delivery.start(push, received_ns, on_result)
+        self._delivery.start(push, self._received(received_ns), on_result)
 
     async def push(self, caller: Caller, request: router_pb2.PushRequest, received_ns: int) -> router_pb2.PushReport:
         """The report of one push; a request without a push_id gets one. Raises CallRefused: nothing was sent."""

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -14,7 +13,7 @@ import pytest
 from homing.v1 import router_pb2 as pb
 from tests.support.calls import push
 from tests.support.cluster import Client, Cluster, connect
-from tests.support.servers import Server, etcdctl, start_etcd
+from tests.support.servers import Server, etcdctl, restore_etcd, start_etcd
 
 pytestmark = pytest.mark.timeout(120)
 CLIENTS = 12
@@ -59,7 +58,9 @@ async def faulty(tmp_path: Path, redis: Server) -> AsyncIterator[Faulty]:
             await cluster.start_router()
             async with AsyncExitStack() as stack:
                 clients = [
-                    await stack.enter_async_context(connect(cluster, gateways[n % 2], f"user-{n}", "doc", max_queue=None))
+                    await stack.enter_async_context(
+                        connect(cluster, gateways[n % 2], f"user-{n}", "doc", max_queue=None)
+                    )
                     for n in range(CLIENTS)
                 ]
                 yield Faulty(etcd, tmp_path / "etcd", cluster, clients)
@@ -102,22 +103,12 @@ async def test_after_a_restore_of_an_older_backup_everybody_stays_and_is_found_a
     async with connect(faulty.cluster, gateway, "late") as late:
         faulty.etcd.kill()
         shutil.rmtree(faulty.data)
-        restore(backup, faulty.data)
+        restore_etcd(backup, faulty.data)
         faulty.etcd.restart()
         await check_recovered(faulty)
         report = (await faulty.cluster.router().Push(push(session=late.sid))).report
         assert dict(report.counts) == {"WRITTEN": 1}
         assert late.connection.close_code is None
-
-
-def restore(backup: Path, data: Path) -> None:
-    """Make a member's data from a backup, as etcd's documentation of disaster recovery says."""
-    command = [_etcdctl(), "snapshot", "restore", str(backup), "--data-dir", str(data), "--skip-hash-check=true"]
-    subprocess.run(command, check=True, capture_output=True, timeout=20)
-
-
-def _etcdctl() -> str:
-    return str(Path(shutil.which("etcdctl") or "etcdctl"))
 
 
 async def check_recovered(faulty: Faulty) -> None:

@@ -334,6 +334,25 @@ async def test_a_scattering_node_between_two_incarnations_is_unreachable(world: 
     assert facts(await world.push(user="ada")) == ({"UNREACHABLE": 1, "WRITTEN": 1}, 2, 1)
 
 
+async def test_after_a_pause_a_known_route_waits_until_the_table_has_caught_up(world: World) -> None:
+    one, two = world.feed.node("one"), world.feed.node("two")
+    world.connect(one, "ada", 1)
+    world.connect(two, "ada", 2, known=False)
+    world.feed.verify()
+    world.feed.later.append(lambda: setattr(world.feed, "unverified", False))
+    assert facts(await world.push(user="ada")) == ({"WRITTEN": 2}, 2, 2)
+    assert facts(await world.push(user="ada")) == ({"WRITTEN": 2}, 2, 2)
+    assert world.feed.reads == 1
+
+
+async def test_a_report_that_may_lack_a_session_says_so(world: World) -> None:
+    one = world.feed.node("one")
+    world.connect(one, "ada", 1)
+    world.feed.may_lack_routes = True
+    assert (await world.push(user="ada")).registry_away
+    assert not (await world.push(session=1)).registry_away, "a session has one owner"
+
+
 async def test_a_session_that_has_just_closed_is_offline_and_its_record_counts_no_more(world: World) -> None:
     one = world.feed.node("one")
     world.feed.session(one, "ada", 1)  # its key is not deleted yet
