@@ -17,7 +17,7 @@ from gateway.delivery.node_requests import NodeRequestHandler
 from gateway.delivery.node_server import NodeServer
 from gateway.delivery.push_writer import PushWriter
 from gateway.delivery.router_endpoint import NoObserver, RouterEndpoint
-from gateway.delivery.router_streams import RouterStreams
+from gateway.delivery.router_streams import RouterStreams, set_lagging
 from gateway.door.admission import Origins
 from gateway.door.development import is_page
 from gateway.door.handshake import HandshakeLimits
@@ -89,7 +89,7 @@ class RegistryParts:
 
     def __init__(self, base: Base, node: Callable[[int], Node]) -> None:
         """`node` makes the node's value in the registry, given its machine id."""
-        self.barrier = RouteAckBarrier()
+        self.barrier = RouteAckBarrier(on_lag=set_lagging)
         self.streams = RouterStreams(base.counters, boottime)
         self.store = adapters.store(base.settings)
         settings = base.settings.registry
