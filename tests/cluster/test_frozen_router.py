@@ -4,7 +4,6 @@ leaves anybody out, when it goes on."""
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -16,13 +15,13 @@ pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture
-async def frozen(cluster: Cluster) -> AsyncIterator[Cluster]:
+async def frozen(cluster: Cluster) -> Cluster:
     """Two gateways and two routers; a test stops the second router."""
     await asyncio.gather(*(cluster.start_gateway("--node-id", f"g{number}") for number in range(2)))
     cluster.gateways.sort(key=lambda gateway: gateway.node)
     await cluster.start_router()
     await cluster.start_router()
-    yield cluster
+    return cluster
 
 
 async def test_nobody_waits_for_it_for_long_and_it_leaves_nobody_out_afterwards(frozen: Cluster) -> None:
