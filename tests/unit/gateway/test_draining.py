@@ -20,6 +20,7 @@ from tests.support.wire import connection_of, identity, leave, transport_of
 @pytest.fixture
 async def rig(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[GatewayRig]:
     monkeypatch.setattr(draining, "SLOWEST_PACE", 1e9)
+    monkeypatch.setattr(draining, "MOVE_WITHIN", 0.0)
     async with gateway_rig() as made:
         yield made
 
@@ -50,6 +51,22 @@ async def test_clients_are_asked_to_reconnect_and_closed_and_the_drain_ends_with
     assert not running.done()
     leave(bob)
     await running
+
+
+async def test_a_client_that_can_moves_by_itself_and_one_that_cannot_is_closed_at_once(
+    rig: GatewayRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draining, "MOVE_WITHIN", 60.0)
+    ada, bob = await rig.session("ada"), await rig.session("bob", bare=True)
+    moving = transport_of(ada)
+    running = asyncio.ensure_future(drain_of(rig, limit=1000.0).run())
+    await closed(rig, "bob")
+    assert received_by(ada)[-1]["type"] == "reconnect"
+    assert moving.closing is None, "pushes to it still go here"
+    leave(bob)
+    leave(ada)
+    await running
+    assert moving.closing is None
 
 
 async def test_a_connection_that_carries_two_sessions_is_closed_once_and_those_without_one_are_passed_over(
