@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 
 from gateway.admission import Admission
 from gateway.authentication import Authentication
@@ -33,9 +34,11 @@ class Drain:
         lifecycle: SessionLifecycle,
         index: Index[Session],
         loop: RegistrationLoop,
+        report: Callable[[], None],
         limit: float,
     ) -> None:
-        """`limit`: seconds for all clients to be gone."""
+        """`report`: reports every push that waits for outcomes. `limit`: seconds for all clients to be gone."""
+        self._report = report
         self._listener = listener
         self._admission = admission
         self._authentication = authentication
@@ -58,6 +61,7 @@ class Drain:
                 await self._lifecycle.wait_no_sessions()
         except TimeoutError:
             log.warning("some clients did not close in time", extra={"sessions": len(self._index.sessions)})
+        self._report()  # pushes that waited for acks of clients that are gone: a cut stream would make them UNREACHABLE
         await marking
         await self._loop.end()
 

@@ -1,7 +1,7 @@
 """The way out: nobody new, every client asked to reconnect and closed, the registry told, and an end in any case."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -25,9 +25,9 @@ async def rig(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[GatewayRig]:
         yield made
 
 
-def drain_of(rig: GatewayRig, limit: float = 60.0) -> Drain:
+def drain_of(rig: GatewayRig, limit: float = 60.0, report: Callable[[], None] = lambda: None) -> Drain:
     listener = ClientListener(Routes({}), HandshakeLimits())
-    return Drain(listener, rig.admission, rig.authentication, rig.lifecycle, rig.index, rig.loop, limit)
+    return Drain(listener, rig.admission, rig.authentication, rig.lifecycle, rig.index, rig.loop, report, limit)
 
 
 async def closed(rig: GatewayRig, *users: str) -> None:
@@ -83,6 +83,13 @@ async def test_clients_that_have_not_authenticated_are_closed_too(rig: GatewayRi
     _, transport = await rig.unauthenticated()
     await drain_of(rig).run()
     assert (transport.closing or (0,))[0] == 1012
+
+
+async def test_what_waits_for_acks_is_reported_before_the_incarnation_is_given_back(rig: GatewayRig) -> None:
+    alive: list[bool] = []
+    await drain_of(rig, report=lambda: alive.append(rig.loop.registration.lease.fenced)).run()
+    assert alive == [False]
+    assert rig.loop.registration.lease.fenced
 
 
 async def test_a_client_that_does_not_go_ends_no_drain(rig: GatewayRig, caplog: pytest.LogCaptureFixture) -> None:
