@@ -10,6 +10,7 @@ import click
 
 from homing.cluster.errors import RouterAway
 from homing.command import failures
+from homing.command.printable import printable
 
 if TYPE_CHECKING:
     import grpc
@@ -43,17 +44,17 @@ def call(
     from homing.command.router_connection import connections
     from homing.v1.router_pb2_grpc import RouterStub
 
-    failures: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     addresses = routers or run_dir_routers(run_dir)
-    for connection in connections(addresses, failures):
+    for connection in connections(addresses, reasons):
         try:
             return send(RouterStub(connection.channel), timeout + DEADLINE_MARGIN)  # type: ignore[no-untyped-call]
         except grpc.RpcError as error:
             reason = _lost_because(cast("grpc.Call", error), as_json)  # grpcio raises the call itself
         if sent_once and connection.connected:
             raise RouterAway(f"router {connection.address} was lost during the call ({reason}); {sent_once}")
-        failures[connection.address] = reason
-    tried = "; ".join(f"{address}: {failures.get(address, 'not tried, for want of time')}" for address in addresses)
+        reasons[connection.address] = reason
+    tried = "; ".join(f"{address}: {reasons.get(address, 'not tried, for want of time')}" for address in addresses)
     raise RouterAway(f"no router answers ({tried}); is the cluster up (`homing up`), is the address right?")
 
 
@@ -90,7 +91,7 @@ def refuse(code: str, message: str, field: str, as_json: bool) -> NoReturn:
         click.echo(failures.to_json(code, message, field))
     else:
         suffix = f" (field: {field})" if field and not message.startswith(f"{field}:") else ""
-        click.echo(f"homing: refused: {message or code}{suffix}", err=True)
+        click.echo(f"homing: refused: {printable(message or code)}{printable(suffix)}", err=True)
     sys.exit(1)
 
 

@@ -12,6 +12,7 @@ import click
 
 from homing.cluster.errors import CommandError
 from homing.command import output
+from homing.command.printable import printable_lines
 
 
 def report(error: Exception, arguments: Sequence[str]) -> int:
@@ -53,7 +54,7 @@ def _print(code: str, text: str, status: int, as_json: bool) -> int:
     if as_json:
         click.echo(to_json(code, text, ""))
     else:
-        click.echo(f"homing: {text}", err=True)
+        click.echo(f"homing: {printable_lines(text)}", err=True)
     return status
 
 

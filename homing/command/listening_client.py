@@ -12,6 +12,7 @@ from typing import Any
 from homing.cluster import cluster_file, devtoken
 from homing.cluster.errors import CommandError
 from homing.command.output import OutputError, print_line
+from homing.command.printable import printable_json
 from homing.command.reconnect import DONE, ReconnectBackoff, ReconnectDecision, after_close, after_refusal
 
 try:
@@ -112,7 +113,7 @@ class ListeningClient:
 
     async def _on_message(self, socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
         message: dict[str, Any] = json.loads(text)
-        print_line(text if self._as_json else describe_message(message, self._files))
+        print_line(printable_json(text) if self._as_json else describe_message(message, self._files))
         if message.get("type") == "hello":
             for number, file in enumerate(self._files):
                 await socket.send_json({"type": "join", "file": file, "id": number})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from homing.command import calls, options
+from homing.command.printable import printable
 from homing.command.tables import table
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def describe(response: "LocateResponse") -> str:
 
     lines = ["the registry is away: these routes are the last known ones"] if response.registry_away else []
     if response.why or not response.routes:
-        lines.append(response.why or "no route")
+        lines.append(printable(response.why) or "no route")
     if not response.routes:
         return "\n".join(lines)
     rows = [

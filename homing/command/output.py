@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from homing.cluster.errors import CommandError
+from homing.command.printable import printable
 
 NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -45,12 +46,10 @@ def output_errors() -> Iterator[None]:
 
 
 def print_line(line: str, err: bool = False) -> None:
-    """Print a line on stdout, or on stderr. OutputError: it cannot be written.
-
-    Half a surrogate pair, which a client's message may hold, is printed escaped: UTF-8 cannot carry it.
-    """
+    """Print a line on stdout, or on stderr; control characters and half surrogate pairs, which a client's message may
+    hold, are printed escaped. OutputError: it cannot be written."""
     with output_errors():
-        click.echo(line.encode("utf-8", "backslashreplace").decode(), err=err)
+        click.echo(printable(line), err=err)
 
 
 def discard() -> None:

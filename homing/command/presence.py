@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from homing.command import calls, options
+from homing.command.printable import printable
 from homing.command.tables import table
 
 if TYPE_CHECKING:
@@ -60,5 +61,5 @@ def describe(response: "PresenceResponse") -> str:
         for session in response.sessions
     ]
     lines = list(table(("SESSION", "USER", "NODE", "CONNECTED (UTC)"), rows)) if rows else ["nobody"]
-    lines += [f"incomplete: node {node} did not answer" for node in response.incomplete_nodes]
+    lines += [f"incomplete: node {printable(node)} did not answer" for node in response.incomplete_nodes]
     return "\n".join(lines)

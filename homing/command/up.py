@@ -7,6 +7,7 @@ import click
 
 from homing.cluster.errors import CommandError
 from homing.command import options
+from homing.command.printable import printable_lines
 
 if TYPE_CHECKING:
     from homing.cluster.cluster_file import ClusterFile
@@ -102,7 +103,7 @@ def up(
         raise CommandError(f"cannot make the run-dir {run_dir}: {error.strerror}") from None
 
     def report_progress(line: str) -> None:
-        click.echo(line, err=as_json)
+        click.echo(printable_lines(line), err=as_json)
 
     def on_ready(cluster: "ClusterFile") -> None:
         if as_json:
