@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from homing.client.addresses import is_peer, parse_address
+
 if TYPE_CHECKING:
     from homing.v1.router_pb2 import Target
 
@@ -42,8 +44,8 @@ class CollectorUrlParam(click.ParamType[str]):
     name = "url"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        found = re.fullmatch(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})/?", str(value))
-        if found is None or not 0 < int(found[1]) < 65536:
+        found = re.fullmatch(r"https?://([^/]+)/?", str(value))
+        if found is None or not is_peer(found[1]):
             self.fail(f"{value!r} is not a URL such as http://127.0.0.1:4317", param, ctx)
         return str(value)
 
@@ -57,8 +59,7 @@ class ListenAddressParam(click.ParamType[str]):
     name = "address"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        found = re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})", str(value))
-        if found is None or int(found[1]) > 65535:
+        if parse_address(str(value)) is None:
             self.fail(f"{value!r} is not an address such as 127.0.0.1:4317", param, ctx)
         return str(value)
 
@@ -66,11 +67,53 @@ class ListenAddressParam(click.ParamType[str]):
 LISTEN_ADDRESS = ListenAddressParam()
 
 
+class PathParam(click.Path):
+    """A path that is not empty: Python takes an empty one for the working directory."""
+
+    def __init__(self, *, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        if not str(value) or "\0" in str(value):
+            self.fail(f"{str(value)!r} is no path; the working directory is .", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class AddressListParam(click.ParamType[list[str]]):
+    """Addresses of servers, HOST:PORT, several separated by commas."""
+
+    name = "addresses"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        from homing.cluster.settings import addresses
+
+        try:
+            found = addresses(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return found or self.fail(f"{value!r} names no address; HOST:PORT, several separated by commas", param, ctx)
+
+
+class RedisUrlParam(click.ParamType[str]):
+    """The URL of a Redis, in the form of the services' `[bus] redis`."""
+
+    name = "url"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from homing.cluster.settings import check_redis_url
+
+        try:
+            check_redis_url(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
 def run_dir(function: F) -> F:
     """--run-dir: the directory in which `up` writes cluster.json."""
     return click.option(
         "--run-dir",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=PathParam(file_okay=False),
         default=".homing",
         show_default=True,
         metavar="DIR",

@@ -1,12 +1,13 @@
 """`homing up`: a cluster on one machine."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from homing.cluster.errors import CommandError
-from homing.command import options
+from homing.command import options, services
 from homing.command.printable import printable_lines
 
 if TYPE_CHECKING:
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 @click.command(short_help="Start a cluster on this machine.")
 @click.option("--gateways", type=click.IntRange(1, 64), default=2, show_default=True, metavar="N", help="How many.")
 @click.option("--routers", type=click.IntRange(1, 16), default=1, show_default=True, metavar="N", help="How many.")
-@click.option("--etcd", metavar="HOST:PORT[,...]", help="Use this etcd instead of starting one.")
-@click.option("--redis", metavar="URL", help="Use this Redis instead of starting one.")
+@click.option(
+    "--etcd", type=options.AddressListParam(), metavar="HOST:PORT[,...]", help="Use this etcd instead of starting one."
+)
+@click.option("--redis", type=options.RedisUrlParam(), metavar="URL", help="Use this Redis instead of starting one.")
 @click.option(
     "--delivery",
     type=click.Choice(["routed", "broadcast"]),
@@ -29,14 +32,15 @@ if TYPE_CHECKING:
     help="Carries client events and broadcast pushes.  [default: redis]",
 )
 @click.option(
-    "--kafka", metavar="HOST:PORT[,...]", help="Use this Kafka instead of starting one (implies --bus kafka)."
+    "--kafka",
+    type=options.AddressListParam(),
+    metavar="HOST:PORT[,...]",
+    help="Use this Kafka instead of starting one (implies --bus kafka).",
 )
 @click.option(
     "--otlp", type=options.COLLECTOR_URL, metavar="URL", help="Send traces there (OTLP over gRPC), as to Jaeger."
 )
-@click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A homing.toml to build upon."
-)
+@click.option("--config", type=options.PathParam(dir_okay=False), metavar="FILE", help="A homing.toml to build upon.")
 @click.option(
     "--ports",
     type=click.Choice(["fixed", "random"]),
@@ -49,11 +53,11 @@ if TYPE_CHECKING:
 def up(
     gateways: int,
     routers: int,
-    etcd: str | None,
+    etcd: list[str] | None,
     redis: str | None,
     delivery: str | None,
     bus: str | None,
-    kafka: str | None,
+    kafka: list[str] | None,
     otlp: str | None,
     config: Path | None,
     ports: str,
@@ -78,21 +82,24 @@ def up(
       homing up --otlp http://127.0.0.1:4317
     """
     from homing.cluster import cluster_file, settings
+    from homing.cluster import ports as ports_of_listeners
     from homing.cluster.lock import RunDirLock
     from homing.cluster.ports import is_free, none_is_free
     from homing.cluster.supervisor import ClusterSpec, run_cluster
 
     user = settings.load(config)
+    services.check_configuration([("homing up", settings.DEFAULTS), (str(config), user)], os.environ)
+    ports_of_listeners.check_listeners(user, config, gateways, routers)
     if collector := otlp or settings.configured(user, "trace", "otlp"):
         user = settings.merge(user, {"trace": {"otlp": collector}})
     spec = ClusterSpec(
         run_dir=run_dir,
         gateways=gateways,
         routers=routers,
-        etcd=settings.etcd_endpoints(etcd or settings.configured(user, "registry", "etcd")),
-        redis=settings.redis_url(redis or str(settings.configured(user, "bus", "redis") or "")),
+        etcd=etcd or settings.addresses(settings.configured(user, "registry", "etcd")),
+        redis=redis or str(settings.configured(user, "bus", "redis") or ""),
         user=user,
-        kafka=settings.kafka_brokers(kafka or str(settings.configured(user, "bus", "kafka") or "")),
+        kafka=",".join(kafka or settings.addresses(settings.configured(user, "bus", "kafka"))),
         bus=bus or ("kafka" if kafka else str(settings.configured(user, "bus", "kind") or "redis")),
         is_free=is_free if ports == "fixed" else none_is_free,
         delivery=delivery or str(settings.configured(user, "delivery", "mode") or "routed"),
