@@ -15,19 +15,19 @@ from homing.command import output
 from homing.command.printable import printable_lines
 
 
-def report(error: Exception, arguments: Sequence[str]) -> int:
-    """Print the failure of the command line `arguments`. Returns the exit status."""
+def report(error: Exception, arguments: Sequence[str], as_json: bool | None = None) -> int:
+    """Print the failure of the command line `arguments`. `as_json`: whether it has --json; None: it was not parsed so
+    far. Returns the exit status."""
     try:
         with output.output_errors():
-            status = _report(error, arguments)
+            status = _report(error, arguments, "--json" in _options(arguments) if as_json is None else as_json)
     except output.OutputError as failed:
         status = failed.exit_code
     output.discard()
     return status
 
 
-def _report(error: Exception, arguments: Sequence[str]) -> int:
-    as_json = "--json" in _options(arguments)
+def _report(error: Exception, arguments: Sequence[str], as_json: bool) -> int:
     match error:
         case output.OutputClosed():
             return error.exit_code

@@ -16,7 +16,9 @@ from homing.command import options
     metavar="ws://HOST:PORT/ws",
     help="This gateway, instead of one from DIR/cluster.json.",
 )
-@click.option("--token", metavar="TOKEN", help="This token, instead of one signed with the run-dir's key.")
+@click.option(
+    "--token", type=options.TOKEN, metavar="TOKEN", help="This token, instead of one signed with the run-dir's key."
+)
 @options.run_dir
 @options.as_json
 def listen(user: str, files: tuple[str, ...], url: str | None, token: str | None, run_dir: Path, as_json: bool) -> None:

@@ -166,8 +166,22 @@ def routers(function: F) -> F:
 
 
 def as_json(function: F) -> F:
-    """--json."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(function)
+    """--json; the first option to be read, so that the others' errors are JSON as well."""
+    return click.option(
+        "--json", "as_json", is_flag=True, is_eager=True, callback=_note_json, help="Print JSON for programs."
+    )(function)
+
+
+class OutputForm:
+    """Whether a command line has --json; None: it was wrong before that could be known."""
+
+    as_json: bool | None = None
+
+
+def _note_json(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
+    if isinstance(ctx.obj, OutputForm):
+        ctx.obj.as_json = value
+    return value
 
 
 def target(function: F) -> F:
@@ -189,12 +203,27 @@ class ClientUrlParam(click.ParamType[str]):
     name = "url"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not re.fullmatch(r"wss?://(?:[^\s/:@\[\]?#]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?]\S*)?", str(value)):
+        found = re.fullmatch(r"wss?://(?:[^\s/:@\[\]?#]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(?:[/?]\S*)?", str(value))
+        if found is None or not 0 < int(found[1] or 80) < 65536:
             self.fail(f"{value!r} is not a WebSocket URL such as ws://127.0.0.1:8400/ws", param, ctx)
         return str(value)
 
 
 CLIENT_URL = ClientUrlParam()
+
+
+class TokenParam(click.ParamType[str]):
+    """A client's token, as it stands in a header."""
+
+    name = "token"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"[\x21-\x7e]+", str(value)):
+            self.fail("a token has neither white space nor line ends, and is ASCII", param, ctx)
+        return str(value)
+
+
+TOKEN = TokenParam()
 
 
 class UserParam(click.ParamType[str]):

@@ -2,16 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from homing.cluster.errors import CommandError
 from homing.command import options, services
-from homing.command.printable import printable_lines
-
-if TYPE_CHECKING:
-    from homing.cluster.cluster_file import ClusterFile
 
 
 @click.command(short_help="Start a cluster on this machine.")
@@ -86,6 +81,7 @@ def up(
     from homing.cluster.lock import RunDirLock
     from homing.cluster.ports import is_free, none_is_free
     from homing.cluster.supervisor import ClusterSpec, run_cluster
+    from homing.command.up_output import UpOutput
 
     user = settings.load(config)
     services.check_configuration([("homing up", settings.DEFAULTS), (str(config), user)], os.environ)
@@ -109,39 +105,9 @@ def up(
     except OSError as error:
         raise CommandError(f"cannot make the run-dir {run_dir}: {error.strerror}") from None
 
-    def report_progress(line: str) -> None:
-        click.echo(printable_lines(line), err=as_json)
-
-    def on_ready(cluster: "ClusterFile") -> None:
-        if as_json:
-            import msgspec
-
-            click.echo(msgspec.json.encode(cluster))
-        else:
-            click.echo(ready_text(run_dir, cluster if settings.serves_page(user) else None))
-
+    printed = UpOutput(run_dir, as_json, settings.serves_page(user))
     with RunDirLock(run_dir):
         cluster_file.remove(run_dir)  # a killed `up` may have left one
-        raise SystemExit(run_cluster(spec, report_progress, on_ready))
-
-
-def ready_text(run_dir: Path, cluster: "ClusterFile | None" = None) -> str:
-    """The next commands, ready to be copied; with a cluster also the address of its development page."""
-    import shlex
-
-    option = "" if str(run_dir) == ".homing" else f" --run-dir {shlex.quote(str(run_dir))}"
-    page = f"\n  {page_address(cluster)}   a page to try it\n" if cluster and cluster.gateways else ""
-    return f"""
-Ready. {run_dir}/cluster.json has all addresses. {"In a browser, or in" if page else "In"} other terminals:
-{page}
-  homing listen{option} --user ada --file notes
-  homing push{option} --file notes --event hello --data '{{"text": "hi"}}'
-  homing token{option} --user ada --file notes
-
-Ctrl-C stops everything."""
-
-
-def page_address(cluster: "ClusterFile") -> str:
-    """The first gateway's development page; its second user connects to the second gateway, if there is one."""
-    hosts = [gateway.url.split("/")[2] for gateway in cluster.gateways[:2]]
-    return f"http://{hosts[0]}/" + (f"?second={hosts[1]}" if len(hosts) > 1 else "")
+        status = run_cluster(spec, printed.report_progress, printed.on_ready, printed.stop_without_reader)
+    printed.check_read()
+    raise SystemExit(status)
