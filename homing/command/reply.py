@@ -39,8 +39,8 @@ def reply(
     """
     from homing.v1.router_pb2 import Delivery, ReplyRequest
 
-    if error is not None and data is not None:
-        raise click.UsageError("either --data or --error, not both")
+    if error is not None and (data is not None or content_type):
+        raise click.UsageError("either --error, or --data and its --content-type, not both")
     request = ReplyRequest(session=session, ack=ack, content_type=content_type)
     if error is not None:
         request.error.CopyFrom(_error(error))

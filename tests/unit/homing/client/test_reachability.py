@@ -52,6 +52,12 @@ def test_a_call_waits_from_its_beginning_or_from_the_loss_of_the_last_router(
     assert routers.give_up_at(104.0) == 109.0
 
 
+def test_an_attempt_that_nobody_answered_counts_from_its_beginning(routers: Reachability, clock: Clock) -> None:
+    clock.now = 102.0
+    routers.failed("a:1", "no answer", 100.0)
+    assert routers.give_up_at(100.0) == 105.0
+
+
 def test_an_attempt_ends_in_time_for_the_next_address_and_for_the_call(routers: Reachability, clock: Clock) -> None:
     assert routers.attempt_limit(100.0) == ATTEMPT
     clock.now = 104.0
