@@ -148,13 +148,17 @@ def offset_address(address: object, offset: int) -> str:
     return join_address(host, port + offset if port else 0)
 
 
+def defaults(key_file: Path) -> TomlTable:
+    """What `up` configures unless the user does, with the development key's file."""
+    return merge(DEFAULTS, {"auth": {"issuers": {"dev": {"key_file": str(key_file.resolve())}}}})
+
+
 def resolve(
     user: Mapping[str, Any], *, etcd: list[str], bus: Mapping[str, str], delivery: str, key_file: Path
 ) -> TomlTable:
     """The configuration of this cluster's services. `bus`: kind, redis, and kafka if there is one."""
-    key: TomlTable = {"auth": {"issuers": {"dev": {"key_file": str(key_file.resolve())}}}}
     fixed: TomlTable = {"registry": {"etcd": etcd}, "bus": dict(bus), "delivery": {"mode": delivery}}
-    table = merge(merge(merge(DEFAULTS, key), user), fixed)
+    table = merge(merge(defaults(key_file), user), fixed)
     gateway = {key: value for key, value in table.get("gateway", {}).items() if key != "node_id"}
     table["gateway"] = {
         **gateway,

@@ -24,6 +24,7 @@ Response = TypeVar("Response", bound="Message")
 DEADLINE_MARGIN = 10.0  # seconds beyond a push's ttl until the call is given up
 FIELD_METADATA = "homing-field"  # trailing metadata of a refusal: the field at fault
 UNREACHABLE_CODES = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+NO_ROUTERS_CODES = ("UNIMPLEMENTED", "UNKNOWN", "CANCELLED")  # a router refuses with none of these
 
 
 def call(
@@ -50,7 +51,9 @@ def call(
         try:
             return send(RouterStub(connection.channel), timeout + DEADLINE_MARGIN)  # type: ignore[no-untyped-call]
         except grpc.RpcError as error:
-            reason = _lost_because(cast("grpc.Call", error), as_json)  # grpcio raises the call itself
+            reason = _lost_because(
+                connection.address, cast("grpc.Call", error), as_json
+            )  # grpcio raises the call itself
         if sent_once and connection.connected:
             raise RouterAway(f"router {connection.address} was lost during the call ({reason}); {sent_once}")
         reasons[connection.address] = reason
@@ -70,13 +73,15 @@ def run_dir_routers(run_dir: Path) -> list[str]:
     return [router.grpc for router in routers]
 
 
-def _lost_because(error: "grpc.Call", as_json: bool) -> str:
+def _lost_because(address: str, error: "grpc.Call", as_json: bool) -> str:
     """Why the router did not answer. A refusal by the router itself is printed, and ends the verb."""
     from homing.client.reachability import last_reason
 
     code, details = error.code().name, error.details() or ""
     metadata = {key: value for key, value in _pairs(error.trailing_metadata()) if isinstance(value, str)}
     if code not in UNREACHABLE_CODES or FIELD_METADATA in metadata or _pairs(error.initial_metadata()):
+        if code in NO_ROUTERS_CODES:
+            details = f"{address}: {code}: {details}; is it a router?"
         refuse(code, details, metadata.get(FIELD_METADATA, ""), as_json)
     return last_reason(details) or "no answer"
 

@@ -41,6 +41,8 @@ def _report(error: Exception, arguments: Sequence[str], as_json: bool) -> int:
         case UnicodeEncodeError() if _not_utf8(arguments):
             text = f"an argument is not UTF-8: {_not_utf8(arguments)}"
             return _print("INVALID_ARGUMENT", text, click.UsageError.exit_code, as_json)
+        case OSError() if error.filename is not None:
+            return _print("FAILED_PRECONDITION", f"{error.filename}: {error.strerror}", 1, as_json)
         case click.Abort():
             click.echo("Aborted!", err=True)
             return 1

@@ -67,6 +67,21 @@ def check_configuration(tables: Sequence[tuple[str, Mapping[str, Any]]], environ
             raise ConfigurationMistake(str(error)) from None
 
 
+def check_keys(tables: Sequence[tuple[str, Mapping[str, Any]]], environ: Mapping[str, str]) -> None:
+    """Judge the keys of a right configuration, and who may get a development token, as a gateway will.
+
+    Arguments and errors as for `check_configuration`.
+    """
+    configuration, config = _import("runtime.process.configuration"), _import("gateway.config")
+    try:
+        settings = configuration.load(config.GatewayConfig, None, environ, (), tables)
+        config.tokens(settings.auth)
+        if settings.gateway.dev:
+            config.development_issuer(settings)
+    except configuration.ConfigurationError as error:
+        raise ConfigurationMistake(str(error)) from None
+
+
 def _import(name: str) -> Any:  # noqa: ANN401 - a service's module
     try:
         return importlib.import_module(name)

@@ -76,7 +76,7 @@ def up(
       homing up --delivery broadcast --bus kafka --kafka 127.0.0.1:9092
       homing up --otlp http://127.0.0.1:4317
     """
-    from homing.cluster import cluster_file, settings
+    from homing.cluster import cluster_file, devtoken, settings
     from homing.cluster import ports as ports_of_listeners
     from homing.cluster.lock import RunDirLock
     from homing.cluster.ports import is_free, none_is_free
@@ -84,7 +84,8 @@ def up(
     from homing.command.up_output import UpOutput
 
     user = settings.load(config)
-    services.check_configuration([("homing up", settings.DEFAULTS), (str(config), user)], os.environ)
+    tables = [("homing up", settings.DEFAULTS), (str(config), user)]
+    services.check_configuration(tables, os.environ)
     ports_of_listeners.check_listeners(user, config, gateways, routers)
     if collector := otlp or settings.configured(user, "trace", "otlp"):
         user = settings.merge(user, {"trace": {"otlp": collector}})
@@ -108,6 +109,7 @@ def up(
     printed = UpOutput(run_dir, as_json, settings.serves_page(user))
     with RunDirLock(run_dir):
         cluster_file.remove(run_dir)  # a killed `up` may have left one
+        services.check_keys([("homing up", settings.defaults(devtoken.ensure_key(run_dir))), tables[1]], os.environ)
         status = run_cluster(spec, printed.report_progress, printed.on_ready, printed.stop_without_reader)
     printed.check_read()
     raise SystemExit(status)

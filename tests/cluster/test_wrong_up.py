@@ -10,7 +10,7 @@ HOMING = [sys.executable, "-P", "-m", "homing"]
 
 
 def refused(tmp_path: Path, *arguments: str, text: str | None = None, **variables: str) -> str:
-    """What is printed; the status must be 2, and nothing may have been made in the run-dir."""
+    """What is printed; the status must be 2, and nothing may have been started."""
     run_dir, file = tmp_path / "run", tmp_path / "mine.toml"
     if text is not None:
         file.write_text(text)
@@ -26,7 +26,7 @@ def refused(tmp_path: Path, *arguments: str, text: str | None = None, **variable
     done = subprocess.run([*command, *config, *arguments], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout) == (2, "")
     assert "internal error" not in done.stderr
-    assert not run_dir.exists()
+    assert not (run_dir / "logs").exists()
     return " ".join(done.stderr.split()).replace(str(file), "FILE")
 
 
@@ -49,6 +49,23 @@ def refused(tmp_path: Path, *arguments: str, text: str | None = None, **variable
 )
 def test_a_mistake_in_the_file(tmp_path, text, words):
     assert words in refused(tmp_path, text=text)
+
+
+KEY = '[auth.issuers.app]\nalgorithm = "HS256"\niss = "a"\naud = "b"\nkey_file = '
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (KEY + '"short.key"', "auth.issuers.app.key_file: DIR/short.key has 5 bytes without the white space"),
+        (KEY + '"none.key"', "FILE: [auth.issuers.app] key_file: DIR/none.key: No such file or directory"),
+        (KEY + '"/dev/zero"', "FILE: [auth.issuers.app] key_file: /dev/zero is no regular file"),
+        ('[gateway]\nlisten = "0.0.0.0:8400"', "gateway.listen: 0.0.0.0:8400 is not loopback"),
+    ],
+)
+def test_a_mistake_that_a_gateway_would_find_at_its_start(tmp_path, text, words):
+    (tmp_path / "short.key").write_text("short")
+    assert words in refused(tmp_path, text=text).replace(str(tmp_path), "DIR")
 
 
 @pytest.mark.parametrize(
@@ -80,6 +97,12 @@ def test_a_mistake_in_a_variable(tmp_path, variable, value, words):
 )
 def test_a_mistake_in_an_option(tmp_path, arguments, words):
     assert words in refused(tmp_path, *arguments)
+
+
+def test_a_run_dir_that_cannot_be_used_is_named(tmp_path):
+    (tmp_path / "lock").mkdir()
+    done = subprocess.run([*HOMING, "up", "--run-dir", str(tmp_path)], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (1, f"homing: {tmp_path}/lock: Is a directory\n")
 
 
 def test_an_empty_run_dir_is_not_the_working_directory(tmp_path):

@@ -115,6 +115,11 @@ def test_with_json_a_failure_is_json_too(monkeypatch, capsys, error, status, cod
     assert "no" in printed["message"]
 
 
+def test_a_file_that_cannot_be_used_is_named(capsys):
+    assert failures.report(PermissionError(13, "Permission denied", "/run/lock"), []) == 1
+    assert capsys.readouterr().err == "homing: /run/lock: Permission denied\n"
+
+
 def test_json_after_two_dashes_is_no_option(capsys):
     assert failures.report(CommandError("no"), ["verb", "--", "--json"]) == 1
     assert capsys.readouterr().err == "homing: no\n"
