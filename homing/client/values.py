@@ -68,7 +68,8 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One node that a push would be sent to. `source`: TABLE, TABLE_AFTER_READ, SCATTER or BROADCAST."""
+    """One node that a push would be sent to. `source`: TABLE, TABLE_AFTER_READ, SCATTER, BROADCAST, or for one of a
+    newer router UNKNOWN."""
 
     node: str
     epoch: int

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 import click
 
-from homing.cluster.errors import RouterAway
+from homing.cluster.errors import CommandError, RouterAway
 from homing.command import failures
 from homing.command.printable import printable
 
@@ -114,9 +114,12 @@ def to_json(message: "Message") -> str:
     """The message in protobuf's JSON mapping, on one line, with the field names of the .proto and with zeros."""
     from google.protobuf import json_format
 
-    fields = json_format.MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
+    try:
+        fields = json_format.MessageToDict(
+            message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+    except json_format.Error as error:  # a time beyond the year 9999
+        raise CommandError(f"what the router answered has no form in JSON: {error}") from None
     for route in fields.get("routes", ()):
         route.setdefault("sessions", None)  # unknown is not zero
     return json.dumps(fields)

@@ -43,6 +43,7 @@ def locate(
 
 def describe(response: "LocateResponse") -> str:
     """The routes as a table; the reason in words when there is none."""
+    from homing.client.responses import enum_name
     from homing.v1.router_pb2 import Route
 
     lines = ["the registry is away: these routes are the last known ones"] if response.registry_away else []
@@ -55,7 +56,7 @@ def describe(response: "LocateResponse") -> str:
             route.node,
             str(route.epoch),
             str(route.sessions) if route.HasField("sessions") else "-",
-            Route.Source.Name(route.source),
+            enum_name(Route.Source, route.source),
         )
         for route in response.routes
     ]

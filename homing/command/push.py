@@ -90,6 +90,7 @@ def push(
 
 def describe(report: "PushReport") -> str:
     """A report for a person: the counts by outcome, the nodes contacted, then a line per session."""
+    from homing.client.responses import enum_name
     from homing.v1.router_pb2 import Delivery
 
     counts = ", ".join(f"{count} {printable(name)}" for name, count in sorted(report.counts.items())) or "nobody"
@@ -101,7 +102,7 @@ def describe(report: "PushReport") -> str:
     ]
     if report.trace_id:
         lines.append(f"trace {printable(report.trace_id)}")
-    rows = [_row(delivery, Delivery.Outcome.Name(delivery.outcome)) for delivery in report.deliveries]
+    rows = [_row(delivery, enum_name(Delivery.Outcome, delivery.outcome)) for delivery in report.deliveries]
     if rows:
         lines += ["", *table(("SESSION", "USER", "NODE", "OUTCOME", "LATENCY"), rows)]
     if report.deliveries_truncated:

@@ -73,9 +73,12 @@ def show(trace_id: str, spans: "list[DrawnSpan]", as_json: bool) -> None:
     from homing.command import waterfall
 
     if as_json:
-        import json
+        import msgspec
 
-        click.echo(json.dumps({"trace_id": trace_id, "spans": [span._asdict() for span in spans]}))
+        from homing.command.printable import printable_json
+
+        line = msgspec.json.encode({"trace_id": trace_id, "spans": [span._asdict() for span in spans]})
+        click.echo(printable_json(line.decode()))  # NaN is null
     else:
         click.echo("\n".join(waterfall.draw(trace_id, spans)))
 

@@ -148,3 +148,12 @@ def test_what_others_named_cannot_write_on_the_terminal():
     assert "\\u202e" in text
     assert len(text.splitlines()) == 2
     assert len(text) < 500
+
+
+def test_a_number_that_json_has_not_is_null(monkeypatch):
+    async def collect(grpc, http, on_ready, show):
+        show(CompleteTrace(ID, [drawn_span(1, "")._replace(attributes={"a": float("nan"), "b": "\x9b"})]))
+
+    monkeypatch.setattr("homing.command.trace_collector.collect", collect)
+    done = run("--collect", "--json")
+    assert '"attributes":{"a":null,"b":"\\u009b"}' in done.output

@@ -282,3 +282,9 @@ def test_a_file_that_a_setting_names_is_a_regular_one(tmp_path: Path) -> None:
 )
 def test_a_flag_is_shown_on_one_line(assignment: str, message: str) -> None:
     assert mistake(None, {}, assignment).startswith(message)
+
+
+def test_a_file_may_have_a_number_for_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "42").touch()
+    monkeypatch.chdir(tmp_path)
+    assert load(Config, None, {}, ["auth.issuers.a.key_file=42"]).auth.issuers == {"a": Issuer("42")}
