@@ -58,6 +58,7 @@ class Reachability:
 
 
 def last_reason(details: str) -> str:
-    """The last part of grpcio's nested error text."""
-    reason = details.rpartition(": ")[2].strip("[] ")
-    return (reason.rstrip(")") if reason.count(")") > reason.count("(") else reason) or details
+    """The last part of grpcio's nested error text, on one line: a server has a say in it, and it is logged."""
+    shown = "".join(character if character.isprintable() else "?" for character in details)
+    reason = shown.rpartition(": ")[2].strip("[] ")
+    return (reason.rstrip(")") if reason.count(")") > reason.count("(") else reason) or shown

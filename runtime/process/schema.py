@@ -93,7 +93,8 @@ def _is_text(kind: inspect.Type | None) -> bool:
         case inspect.LiteralType():
             return all(isinstance(value, str) for value in kind.values)
         case inspect.UnionType():
-            return all(isinstance(one, _LISTS) or _is_text(one) for one in kind.types)
+            texts = [_is_text(one) for one in kind.types if not isinstance(one, (*_LISTS, inspect.NoneType))]
+            return bool(texts) and all(texts)
     return False
 
 

@@ -87,6 +87,7 @@ def test_a_call_meets_several_attempts_and_none_spins(clock: Clock, timeout: flo
         ("Stream removed (Socket closed)", "Stream removed (Socket closed)"),
         ("failed (a: Socket closed)", "Socket closed"),
         ("", ""),
+        ("a: gone\n\x1b[2J forged", "gone??[2J forged"),
     ],
 )
 def test_the_reason_is_the_last_part_of_grpcs_text(details: str, reason: str) -> None:

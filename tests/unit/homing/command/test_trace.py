@@ -5,10 +5,13 @@ import sys
 import msgspec
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from homing.cluster.errors import CommandError
 from homing.command import jaeger, waterfall
 from homing.command.collected_traces import CompleteTrace
+from homing.command.span_tree import build_tree
 from homing.command.trace import trace
 from homing.command.up import up
 
@@ -157,3 +160,12 @@ def test_a_number_that_json_has_not_is_null(monkeypatch):
     monkeypatch.setattr("homing.command.trace_collector.collect", collect)
     done = run("--collect", "--json")
     assert '"attributes":{"a":null,"b":"\\u009b"}' in done.output
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12))
+def test_every_span_is_in_the_tree_once_whatever_the_parents_are(pairs):
+    spans = [drawn_span(number or "", parent or "") for number, parent in pairs]
+    tree = build_tree(spans)
+    indexes = [index for _, index in tree.rows]
+    assert len(set(indexes)) == len(indexes) == len(spans) - tree.repeated
+    assert {spans[index].span for index in indexes} == {span.span for span in spans}

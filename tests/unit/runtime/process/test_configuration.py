@@ -288,3 +288,16 @@ def test_a_file_may_have_a_number_for_its_name(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "42").touch()
     monkeypatch.chdir(tmp_path)
     assert load(Config, None, {}, ["auth.issuers.a.key_file=42"]).auth.issuers == {"a": Issuer("42")}
+
+
+def test_a_union_is_a_text_when_it_has_one_and_no_number() -> None:
+    class Mixed(msgspec.Struct):
+        name: str | None = None
+        names: tuple[str, ...] | None = None
+        number: str | int = ""
+
+    class Sections(msgspec.Struct):
+        gateway: Mixed
+
+    read = load(Sections, None, {}, ["gateway.name=5", 'gateway.names=["a"]', "gateway.number=5"]).gateway
+    assert (read.name, read.names, read.number) == ("5", ("a",), 5)
