@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from homing.command import options
+from homing.command import address_types, options
 
 
 @click.command(short_help="Connect as a client and print messages.")
@@ -12,7 +12,7 @@ from homing.command import options
 @click.option("--file", "files", multiple=True, type=options.NAME, metavar="FILE", help="Join this file; repeatable.")
 @click.option(
     "--url",
-    type=options.CLIENT_URL,
+    type=address_types.CLIENT_URL,
     metavar="ws://HOST:PORT/ws",
     help="This gateway, instead of one from DIR/cluster.json.",
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from homing.cluster.errors import CommandError
-from homing.command import options
+from homing.command import address_types, options
 from homing.command.output import run_while_read
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _match_id = re.compile(r"[0-9a-f]{32}").fullmatch
     "--grpc",
     default="127.0.0.1:4317",
     show_default=True,
-    type=options.LISTEN_ADDRESS,
+    type=address_types.LISTEN_ADDRESS,
     metavar="HOST:PORT",
     help="Where to collect OTLP over gRPC.",
 )
@@ -34,7 +34,7 @@ _match_id = re.compile(r"[0-9a-f]{32}").fullmatch
     "--http",
     default="127.0.0.1:4318",
     show_default=True,
-    type=options.LISTEN_ADDRESS,
+    type=address_types.LISTEN_ADDRESS,
     metavar="HOST:PORT",
     help="Where to collect OTLP over HTTP.",
 )

@@ -6,16 +6,16 @@ from pathlib import Path
 import click
 
 from homing.cluster.errors import CommandError
-from homing.command import options, services
+from homing.command import address_types, options, services
 
 
 @click.command(short_help="Start a cluster on this machine.")
 @click.option("--gateways", type=click.IntRange(1, 64), default=2, show_default=True, metavar="N", help="How many.")
 @click.option("--routers", type=click.IntRange(1, 16), default=1, show_default=True, metavar="N", help="How many.")
 @click.option(
-    "--etcd", type=options.AddressListParam(), metavar="HOST:PORT[,...]", help="Use this etcd instead of starting one."
+    "--etcd", type=address_types.ADDRESSES, metavar="HOST:PORT[,...]", help="Use this etcd instead of starting one."
 )
-@click.option("--redis", type=options.RedisUrlParam(), metavar="URL", help="Use this Redis instead of starting one.")
+@click.option("--redis", type=address_types.REDIS_URL, metavar="URL", help="Use this Redis instead of starting one.")
 @click.option(
     "--delivery",
     type=click.Choice(["routed", "broadcast"]),
@@ -28,12 +28,12 @@ from homing.command import options, services
 )
 @click.option(
     "--kafka",
-    type=options.AddressListParam(),
+    type=address_types.ADDRESSES,
     metavar="HOST:PORT[,...]",
     help="Use this Kafka instead of starting one (implies --bus kafka).",
 )
 @click.option(
-    "--otlp", type=options.COLLECTOR_URL, metavar="URL", help="Send traces there (OTLP over gRPC), as to Jaeger."
+    "--otlp", type=address_types.COLLECTOR_URL, metavar="URL", help="Send traces there (OTLP over gRPC), as to Jaeger."
 )
 @click.option("--config", type=options.PathParam(dir_okay=False), metavar="FILE", help="A homing.toml to build upon.")
 @click.option(
