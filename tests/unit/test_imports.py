@@ -143,6 +143,7 @@ SHELLS = {
     "router.listeners",
     "router.node_requests",
     "router.locate",
+    "router.lost_sessions",
     "router.presence",
     "router.process",
     "router.push_handler",
