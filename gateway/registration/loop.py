@@ -97,7 +97,11 @@ class RegistrationLoop:
 
     async def start(self) -> Registration:
         """Begin the first incarnation. Raises StoreError and RegistryError, as `Registrar.begin`."""
-        self._registration = await self._registrar.begin()
+        try:
+            self._registration = await self._registrar.begin()
+        except (FencedError, LeaseNotFound) as error:  # the process was stopped meanwhile, past its first lease
+            log.info("the first incarnation was over before it had begun: %s", error)
+            self._registration = await self._registrar.begin()
         return self._registration
 
     async def run(self) -> None:
