@@ -137,7 +137,7 @@ class Routed:
                 routed.refusing.add(leg.incarnation.node)
             if answer.verdict == node_pb2.OLD_EPOCH:
                 self._on_outdated(routed, leg)
-            if len(answer.deliveries) < len(leg.known):
+            if leg.known:
                 routed.denied += denied(leg, answer, routed.push.except_sessions)
             stale = routed.denied or (answer.verdict != node_pb2.DONE and is_stale(routed.push.target, answer))
             if stale and not leg.scatter and not routed.healing:

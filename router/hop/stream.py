@@ -47,7 +47,7 @@ class HopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     queue: Count = 8192  # Calls to one gateway that were sent and not answered yet.
     queue_bytes: Bytes = 16 * 1024 * 1024  # Bytes of payload for one gateway that are not written yet.
-    ping: Seconds = 0.33  # Seconds between two pings; after three without an answer the gateway is unreachable.
+    ping: Seconds = 0.25  # Seconds between two pings; after three without an answer the gateway is unreachable.
     back_off: Seconds = 1.0  # Seconds between two dials of one gateway at most.
 
 
