@@ -8,7 +8,7 @@ from homing.v1 import router_pb2
 from router.push import Target as PushTarget
 from tests.simulation.client import SimulatedClient
 from tests.simulation.cluster import GATEWAYS, ROUTERS, STORE, Cluster
-from tests.simulation.history import Fault, Sent, Target
+from tests.simulation.history import Fault, Membership, Sent, Target
 from tests.simulation.loop import ProcessState
 from tests.simulation.store_client import WATCH
 
@@ -73,13 +73,17 @@ class Actions:
         process = self.cluster.routers[router]
         if not process.ready or not process.alive:
             return
-        for client in self.cluster.open_clients():
-            if client.user == user:
-                _ = client.end_memberships(file) if leave else client.expect_membership(file)
+        joined = Membership(0, file, self.cluster.now, user=user)
         if leave:
             self._leaving.append((user, file))
+            for client in self.cluster.open_clients():
+                if client.user == user:
+                    client.end_memberships(file)
+        else:
+            self.cluster.history.memberships.append(joined)
 
         def on_answer(complete: bool) -> None:
+            joined.t_answered = self.cluster.now if complete else None
             if leave and complete:
                 self._leaving.remove((user, file))
 

@@ -33,7 +33,7 @@ class Connected:
 
 @dataclass(slots=True)
 class Membership:
-    """A session's time in a file, by what was told to it."""
+    """A session's time in a file, by what was told to it. Session 0: a backend's join of all sessions of a user."""
 
     session: int
     file: str
@@ -42,6 +42,8 @@ class Membership:
     routers: frozenset[str] | None = None
     t_leave: float | None = None  # when the leave was sent
     t_left: float | None = None  # when the client was told
+    user: str = ""
+    t_answered: float | None = None  # of a backend's join: when every node had answered
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ NOT_RECEIVED = frozenset({"OFFLINE", "EXPIRED", "DROPPED_SLOW"})
 RECEIVED = frozenset({"WRITTEN", "ACKED"})
 ANSWER_VALID = 0.5  # seconds that a router's answer lets a lapsed node continue
 STORE_AWAY_FOR = 5.0  # seconds after a fault of the store in which a router may still answer that it is away
+HEALING_WAIT = 0.05  # seconds that a push waits for those before it, which may be healed (docs/design.md, "Order")
 EPSILON = 0.002  # seconds; ttls are counted in milliseconds
 
 
@@ -81,7 +82,8 @@ def _duplicates(known: _Known, retries_are_written_again: bool) -> Iterator[Viol
 
 
 def _order(known: _Known) -> Iterator[Violation]:
-    """Promise 1: what one stream sends to one target is written in that order, healed or not."""
+    """Promise 1: what one stream sends to one target is written in that order. A push that is healed is waited for as
+    long as HEALING_WAIT."""
     newest: dict[tuple[int, str, object], tuple[int, str]] = {}
     for receipt in sorted(known.history.receipts, key=_t):
         sent = known.sent.get(receipt.push_id)
@@ -91,6 +93,8 @@ def _order(known: _Known) -> Iterator[Violation]:
         key = receipt.session, sent.stream, sent.target
         before = newest.get(key)
         if before is not None and before[0] > number:
+            if sent.healed and _t(receipt) - sent.t_invoke > HEALING_WAIT:
+                continue
             text = f"session {receipt.session}: {receipt.push_id} came after {before[1]}, {sent.stream} to {sent.target}"
             yield Violation("order", text, _t(receipt))
         else:
@@ -232,7 +236,8 @@ def _recipients(known: _Known) -> Iterator[Violation]:
             meant = name if _was_member(known, receipt, sent, name) else None
         if meant != name:
             yield Violation("I5", f"{receipt.push_id} for {sent.target} was written to {receipt.session}", _t(receipt))
-        if sent.t_return is not None and connected.t_request > sent.t_return and known.attempts[sent.push_id] == 1:
+        came_later = sent.t_return is not None and connected.t_request > sent.t_return
+        if came_later and "UNREACHABLE" not in sent.counts and known.attempts[sent.push_id] == 1:
             text = f"{receipt.push_id} reached {receipt.session}, which came after its report"
             yield Violation("I4", text, _t(receipt))
 
@@ -245,7 +250,11 @@ def _was_member(known: _Known, receipt: Receipt, sent: Sent, file: str) -> bool:
         joined_before = one.t_request <= _t(receipt)
         if one.file == file and joined_before and (one.t_left is None or one.t_left >= sent.t_invoke):
             return True
-    return False
+    return any(
+        one.user == connected.user and one.file == file and one.t_request <= _t(receipt)
+        and (one.t_answered is None or connected.t_request <= one.t_answered)
+        for one in known.memberships.get(0, ())
+    )
 
 
 def _reached(known: _Known) -> Iterator[Violation]:

@@ -49,7 +49,7 @@ class Walk:
             (2, self._backend_join),
             (3, self._stick),
             (0 if self._calm else 5, self._fault),
-            (10, self._nothing),
+            (10, self._come_back),
         ]
         self._kinds = [kind for _, kind in kinds]
         self._weights = [weight for weight, _ in kinds]
@@ -115,7 +115,7 @@ class Walk:
 
     def _connect(self) -> None:
         rng = self._rng
-        if len(self.cluster.clients) < CLIENTS * 2:
+        if len(self.cluster.clients) < CLIENTS * 1.5:
             self.actions.connect(rng.choice(USERS), rng.choice(GATEWAYS), self._files(), rng.random() < 0.2)
 
     def _disconnect(self) -> None:
@@ -142,8 +142,10 @@ class Walk:
         if (client := self._client()) is not None:
             self.actions.set_stuck(client, self._rng.random() < 0.5)
 
-    def _nothing(self) -> None:
-        """Only time passes."""
+    def _come_back(self) -> None:
+        """Who was disconnected comes back."""
+        if len(self.cluster.clients) < CLIENTS:
+            self._connect()
 
     # Faults
 
