@@ -8,7 +8,7 @@ from homing.v1 import router_pb2
 from router.push import Target as PushTarget
 from tests.simulation.client import SimulatedClient
 from tests.simulation.cluster import GATEWAYS, ROUTERS, STORE, Cluster
-from tests.simulation.history import Fault, Membership, Sent, Target
+from tests.simulation.history import BackendChange, Fault, Sent, Target
 from tests.simulation.loop import ProcessState
 from tests.simulation.store_client import WATCH
 
@@ -25,7 +25,6 @@ class Actions:
         self._pushes = 0
         self._ends: dict[int, tuple[Fault, Callable[[], None]]] = {}  # of faults that last
         self._faults = 0
-        self._leaving: list[tuple[str, str]] = []  # user and file of backends' leaves without an answer
 
     # Clients
 
@@ -42,9 +41,7 @@ class Actions:
         self.connect(client.user, gateway, client.connected.files if client.connected else ())
 
     def join(self, client: SimulatedClient, file: str) -> None:
-        membership = client.join(file)
-        if (client.user, file) in self._leaving:
-            membership.t_leave = self.cluster.now
+        client.join(file)
 
     def leave(self, client: SimulatedClient, file: str) -> None:
         client.leave(file)
@@ -73,19 +70,11 @@ class Actions:
         process = self.cluster.routers[router]
         if not process.ready or not process.alive:
             return
-        joined = Membership(0, file, self.cluster.now, user=user)
-        if leave:
-            self._leaving.append((user, file))
-            for client in self.cluster.open_clients():
-                if client.user == user:
-                    client.end_memberships(file)
-        else:
-            self.cluster.history.memberships.append(joined)
+        change = BackendChange(user, file, leave, self.cluster.now)
+        self.cluster.history.backend_changes.append(change)
 
         def on_answer(complete: bool) -> None:
-            joined.t_answered = self.cluster.now if complete else None
-            if leave and complete:
-                self._leaving.remove((user, file))
+            change.t_answered = self.cluster.now if complete else None
 
         process.loop.call_soon(process.change_membership, PushTarget(user=user), file, leave, on_answer)
 

@@ -37,6 +37,7 @@ class SimulatedClient:
         self._t_request = 0.0
         self._notified: tuple[int, frozenset[str]] = 0, frozenset()  # epoch and routers, when the last reply was sent
         self._last_id = 0
+        self._memberships: list[Membership] = []
         self._joins: dict[int, Membership] = {}  # by the id of the request
         self._leaves: dict[int, list[Membership]] = {}
 
@@ -62,30 +63,17 @@ class SimulatedClient:
             self.closed = True
             self._pipe.send(self.transport.on_lost)
 
-    def join(self, file: str) -> Membership:
-        membership = self.expect_membership(file)
-        self._joins[self._send(type="join", file=file, id=self._next_id())] = membership
-        return membership
-
-    def leave(self, file: str) -> None:
-        left = self.end_memberships(file)
-        self._leaves[self._send(type="leave", file=file, id=self._next_id())] = left
-
-    def expect_membership(self, file: str) -> Membership:
-        """Somebody requests that this session joins the file."""
+    def join(self, file: str) -> None:
         membership = Membership(self.session, file, self.loop.time())
         self._history.memberships.append(membership)
-        return membership
+        self._memberships.append(membership)
+        self._joins[self._send(type="join", file=file, id=self._next_id())] = membership
 
-    def end_memberships(self, file: str) -> list[Membership]:
-        """Somebody requests that this session leaves the file. The result: those that the client itself had joined."""
-        now = self.loop.time()
-        own = list(self._joins.values())
-        found = [one for one in self._history.memberships if one.session == self.session and one.file == file]
-        for one in found:
-            if one.t_leave is None:
-                one.t_leave = now
-        return [one for one in found if one.t_joined is not None or one in own]
+    def leave(self, file: str) -> None:
+        left = [one for one in self._memberships if one.file == file and one.t_leave is None]
+        for one in left:
+            one.t_leave = self.loop.time()
+        self._leaves[self._send(type="leave", file=file, id=self._next_id())] = left
 
     # What happens to it
 
@@ -137,8 +125,10 @@ class SimulatedClient:
             *(self._t_request, now, hello.get("registered", True), routers),
         )
         self._history.connected.append(self.connected)
-        for file in files:
-            self._history.memberships.append(Membership(self.session, file, self._t_request, now, routers))
+        for file in self._files:
+            joined = now if file in files else None  # a backend may have it left meanwhile
+            self._memberships.append(Membership(self.session, file, self._t_request, joined, routers))
+        self._history.memberships += self._memberships
         if self.transport is not None and not self.transport.is_open:
             self.connected.t_ended = now  # closed meanwhile by the gateway
 

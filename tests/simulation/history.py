@@ -6,6 +6,7 @@ seconds on one clock. What an observer of real processes cannot know has a defau
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 Target = tuple[str, str]
 """Kind (session, user, file, everyone) and name; a session's name is its id in decimal."""
@@ -33,7 +34,7 @@ class Connected:
 
 @dataclass(slots=True)
 class Membership:
-    """A session's time in a file, by what was told to it. Session 0: a backend's join of all sessions of a user."""
+    """A session's time in a file, by its own requests and what was told to it."""
 
     session: int
     file: str
@@ -42,8 +43,17 @@ class Membership:
     routers: frozenset[str] | None = None
     t_leave: float | None = None  # when the leave was sent
     t_left: float | None = None  # when the client was told
-    user: str = ""
-    t_answered: float | None = None  # of a backend's join: when every node had answered
+
+
+@dataclass(slots=True)
+class BackendChange:
+    """A backend's Join or Leave of all sessions of a user."""
+
+    user: str
+    file: str
+    leave: bool
+    t_request: float
+    t_answered: float | None = None  # when every node had answered; None: it may still take effect
 
 
 @dataclass(slots=True)
@@ -117,6 +127,7 @@ class History:
 
     connected: list[Connected] = field(default_factory=list)
     memberships: list[Membership] = field(default_factory=list)
+    backend_changes: list[BackendChange] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
     ends: list[IncarnationEnd] = field(default_factory=list)
@@ -128,21 +139,22 @@ class History:
     def tail(self, until: float, seconds: float = 2.0) -> Iterator[str]:
         """The records of the last seconds, for people."""
         lines: list[tuple[float, str]] = []
-        for records in (self.connected, self.memberships, self.receipts, self.sent, self.ends, self.faults):
-            for record in records:  # type: ignore[attr-defined]
+        lists: tuple[list[Any], ...] = self.connected, self.memberships, self.backend_changes, self.receipts
+        for records in (*lists, self.sent, self.ends, self.faults):
+            for record in records:
                 t = _time_of(record)
                 if until - seconds <= t <= until:
                     lines.append((t, f"{t:12.6f}  {record}"))
         yield from (line for _, line in sorted(lines, key=lambda one: one[0]))
 
 
-def _time_of(record: Connected | Membership | Receipt | Sent | IncarnationEnd | Fault) -> float:
+def _time_of(record: Any) -> float:
     match record:
-        case Membership():
+        case Membership() | BackendChange():
             return record.t_request
         case Receipt():
             return record.t_written if record.t_written is not None else (record.t or 0.0)
         case Sent():
             return record.t_invoke
         case _:
-            return record.t
+            return float(record.t)

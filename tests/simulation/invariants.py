@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tests.simulation.history import Connected, History, Membership, Receipt, Sent
+from tests.simulation.history import BackendChange, Connected, History, Membership, Receipt, Sent
 
 NOT_RECEIVED = frozenset({"OFFLINE", "EXPIRED", "DROPPED_SLOW"})
 RECEIVED = frozenset({"WRITTEN", "ACKED"})
@@ -25,11 +25,14 @@ class Violation(NamedTuple):
     t: float
 
 
-def check(history: History, retries_are_written_again: bool = True) -> list[Violation]:
-    """Every violation. `retries_are_written_again`: a repeat of a push_id by a caller may arrive again (no dedup)."""
+def check(history: History, strict: bool = False, retries_are_written_again: bool = True) -> list[Violation]:
+    """Every violation. `strict`: also of what is known not to hold today (`KNOWN`).
+
+    `retries_are_written_again`: a repeat of a push_id by a caller may arrive again, since there is no dedup.
+    """
     known = _Known(history)
     found: list[Violation] = []
-    for invariant in INVARIANTS:
+    for invariant in (*INVARIANTS, *(KNOWN if strict else ())):
         found += invariant(known)
     found += _duplicates(known, retries_are_written_again)
     return sorted(found, key=lambda one: one.t)
@@ -52,6 +55,9 @@ class _Known:
         self.memberships: dict[int, list[Membership]] = defaultdict(list)
         for membership in history.memberships:
             self.memberships[membership.session].append(membership)
+        self.changes: dict[tuple[str, str], list[BackendChange]] = defaultdict(list)
+        for change in history.backend_changes:
+            self.changes[change.user, change.file].append(change)
         self.key_gone: dict[tuple[str, int], float] = {}
         self.ended: dict[tuple[str, int], list[tuple[str, float]]] = defaultdict(list)
         for end in history.ends:
@@ -82,8 +88,17 @@ def _duplicates(known: _Known, retries_are_written_again: bool) -> Iterator[Viol
 
 
 def _order(known: _Known) -> Iterator[Violation]:
-    """Promise 1: what one stream sends to one target is written in that order. A push that is healed is waited for as
-    long as HEALING_WAIT."""
+    """Promise 1: what one stream sends to one target is written in that order, healed or not."""
+    yield from (violation for violation, waited in _overtaken(known) if not waited)
+
+
+def _order_after_waiting(known: _Known) -> Iterator[Violation]:
+    """The same for a push that is healed later than HEALING_WAIT: those behind it were sent before."""
+    yield from (violation for violation, waited in _overtaken(known) if waited)
+
+
+def _overtaken(known: _Known) -> Iterator[tuple[Violation, bool]]:
+    """True: the later push had waited as long as it waits at most."""
     newest: dict[tuple[int, str, object], tuple[int, str]] = {}
     for receipt in sorted(known.history.receipts, key=_t):
         sent = known.sent.get(receipt.push_id)
@@ -93,10 +108,9 @@ def _order(known: _Known) -> Iterator[Violation]:
         key = receipt.session, sent.stream, sent.target
         before = newest.get(key)
         if before is not None and before[0] > number:
-            if sent.healed and _t(receipt) - sent.t_invoke > HEALING_WAIT:
-                continue
+            waited = sent.healed and _t(receipt) - sent.t_invoke > HEALING_WAIT
             text = f"session {receipt.session}: {receipt.push_id} came after {before[1]}, {sent.stream} to {sent.target}"
-            yield Violation("order", text, _t(receipt))
+            yield Violation("order", text, _t(receipt)), waited
         else:
             newest[key] = number, receipt.push_id
 
@@ -178,21 +192,32 @@ def _refused(known: _Known) -> Iterator[Violation]:
 
 def _fencing(known: _Known) -> Iterator[Violation]:
     """I4 and promise 5: an incarnation that is over writes nothing."""
+    yield from (violation for violation, held in _written_when_over(known) if not held)
+
+
+def _fencing_of_held(known: _Known) -> Iterator[Violation]:
+    """The same for pushes that were held until their client was connected."""
+    yield from (violation for violation, held in _written_when_over(known) if held)
+
+
+def _written_when_over(known: _Known) -> Iterator[tuple[Violation, bool]]:
     store_faults = [fault for fault in known.history.faults if "store" in fault.fault]
     for receipt in known.history.receipts:
         owner, at = (receipt.node, receipt.epoch), _t(receipt)
         sent = known.sent.get(receipt.push_id)
         if sent is not None and sent.contacted is not None and owner not in sent.contacted:
-            yield Violation("I4", f"{receipt.push_id} was written by {owner}, sent to {sent.contacted}", at)
+            text = f"{receipt.push_id} was written by {owner}, sent to {sent.contacted}"
+            yield Violation("I4", text, at), False
         for known_to, t in known.ended.get(owner, ()):
             if known_to == "node" and t < at:
-                yield Violation("I4", f"{receipt.push_id} was written by {owner}, which knew it was over", at)
+                text = f"{receipt.push_id} was written by {owner}, which knew it was over"
+                yield Violation("I4", text, at), receipt.held
             elif sent is not None and known_to == sent.router and t < sent.t_invoke:
-                yield Violation("I4", f"{receipt.push_id} was sent to {owner}, which {known_to} had ended", at)
+                yield Violation("I4", f"{receipt.push_id} was sent to {owner}, which {known_to} had ended", at), False
         gone = known.key_gone.get(owner)
         if gone is not None and at > gone + ANSWER_VALID and not _fault_near(store_faults, gone, at):
             text = f"{receipt.push_id} was written by {owner}, whose key was gone {at - gone:.3f} s before"
-            yield Violation("I4", text, at)
+            yield Violation("I4", text, at), receipt.held
 
 
 def _fault_near(faults: list, begin: float, end: float) -> bool:  # type: ignore[type-arg]
@@ -251,10 +276,13 @@ def _was_member(known: _Known, receipt: Receipt, sent: Sent, file: str) -> bool:
         if one.file == file and joined_before and (one.t_left is None or one.t_left >= sent.t_invoke):
             return True
     return any(
-        one.user == connected.user and one.file == file and one.t_request <= _t(receipt)
-        and (one.t_answered is None or connected.t_request <= one.t_answered)
-        for one in known.memberships.get(0, ())
+        not one.leave and one.t_request <= _t(receipt) and connected.t_request <= _answered(one)
+        for one in known.changes.get((connected.user, file), ())
     )
+
+
+def _answered(change: BackendChange) -> float:
+    return change.t_answered if change.t_answered is not None else float("inf")
 
 
 def _reached(known: _Known) -> Iterator[Violation]:
@@ -283,7 +311,12 @@ def _by_target(known: _Known) -> dict[tuple[str, str], list[_Reachable]]:
             found[target].append(entry)
         for membership in known.memberships.get(one.session, ()):
             if membership.t_joined is not None:
-                until = membership.t_leave
+                leaves = [
+                    change.t_request
+                    for change in known.changes.get((one.user, membership.file), ())
+                    if change.leave and _answered(change) >= membership.t_request
+                ]
+                until = min((t for t in (*leaves, membership.t_leave) if t is not None), default=None)
                 found["file", membership.file].append((one, membership.t_joined, membership.routers, until))
     return found
 
@@ -345,3 +378,6 @@ INVARIANTS: tuple[Callable[[_Known], Iterator[Violation]], ...] = (
     _ids,
     _agreement,
 )
+
+KNOWN: tuple[Callable[[_Known], Iterator[Violation]], ...] = (_order_after_waiting, _fencing_of_held)
+"""What does not hold today; tests/simulation/test_known.py has a seed for each."""
