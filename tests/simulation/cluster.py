@@ -67,14 +67,14 @@ class Cluster:
         for name in (STORE, *GATEWAYS, *ROUTERS, "clients", "kernel"):
             self.clocks[name] = clocks.ProcessClocks(self.scheduler, self.rng)
         self.client_loop = ProcessLoop(self.scheduler, "clients")
-        store_loop = ProcessLoop(self.scheduler, STORE)
-        self.store = RecordedStore(store_loop, self.history)
-        self.server = StoreServer(self.network, self.store, store_loop)
 
     def __enter__(self) -> "Cluster":
         self._stack.enter_context(
             clocks.installed(self.scheduler, self.clocks, self._code_rng, self._replaced)
         )
+        store_loop = ProcessLoop(self.scheduler, STORE)
+        self.store = RecordedStore(store_loop, self.history)
+        self.server = StoreServer(self.network, self.store, store_loop)
         for name in GATEWAYS:
             self.start_gateway(name)
         for name in ROUTERS:

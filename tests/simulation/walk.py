@@ -1,13 +1,15 @@
 """A seeded random walk over a cluster: actions and faults, then peace, then the verdict."""
 
+import bisect
 import random
+import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tests.simulation.actions import FILES, USERS, WALL_JUMPS, Actions
 from tests.simulation.client import SimulatedClient
 from tests.simulation.cluster import GATEWAYS, ROUTERS, STORE, Cluster
-from tests.simulation.history import Target
+from tests.simulation.history import History, Target
 from tests.simulation.invariants import Violation, check
 
 HEAL = 30.0  # seconds from the end of the faults until everything must agree
@@ -16,14 +18,15 @@ PROBE = 2.0  # seconds for the last pushes
 
 
 class Result(NamedTuple):
-    """One run of one seed."""
+    """One run of one seed. Seconds are virtual."""
 
     seed: int
     steps: int
     violations: list[Violation]
-    tail: list[str]
+    step: int  # that of the first violation; 0: none
+    tail: list[str]  # the records before the first violation
     callbacks: int
-    seconds: float  # virtual
+    seconds: float
     pushes: int
     receipts: int
     faults: int
@@ -38,6 +41,7 @@ class Walk:
         self.actions = Actions(cluster)
         self._rng = rng
         self._recent: list[int] = []  # sessions, some of them over
+        self.times: list[float] = []  # of the steps
         self._calm = rng.random() < 0.1  # a share of the seeds have no faults
         kinds: list[tuple[int, Callable[[], None]]] = [
             (44, self._push),
@@ -56,6 +60,7 @@ class Walk:
 
     def step(self) -> None:
         rng = self._rng
+        self.times.append(self.cluster.now)
         rng.choices(self._kinds, self._weights)[0]()
         pause = rng.random()
         if pause < 0.3:
@@ -179,38 +184,46 @@ class Walk:
         action(*arguments)
 
 
-def run(seed: int, steps: int, replaced: dict[str, Any] | None = None) -> Result:
-    """One seed: so many steps, then peace."""
+def run(seed: int, steps: int, replaced: dict[str, Any] | None = None, strict: bool = False) -> Result:
+    """One seed: so many steps, then peace. `replaced`: see `Cluster`; `strict`: see `check`."""
     with Cluster(seed, replaced) as cluster:
         walk = Walk(cluster, cluster.rng)
         walk.populate()
         for _ in range(steps):
             walk.step()
         walk.finish()
-        return _judge(cluster, seed, steps)
+        return judge(cluster, seed, walk.times, strict)
 
 
-def _judge(cluster: Cluster, seed: int, steps: int) -> Result:
+def judge(cluster: Cluster, seed: int, times: list[float], strict: bool = False) -> Result:
+    """The result of what has run on the cluster. `times`: when its steps began."""
     history, now = cluster.history, cluster.now
-    violations = check(history)
-    violations += [Violation("error", text, now) for text in cluster.scheduler.errors]
-    tail = list(history.tail(min(violations[0].t, now))) if violations else []
+    found = check(history, strict) + [Violation("error", text, now) for text in cluster.scheduler.errors]
+    first = min((violation.t for violation in found), default=0.0)
     return Result(
-        seed,
-        steps,
-        violations,
-        tail,
-        cluster.scheduler.callbacks,
-        now,
-        len(history.sent),
-        len(history.receipts),
-        len(history.faults),
-        digest(history),
+        seed=seed,
+        steps=len(times),
+        violations=found,
+        step=bisect.bisect(times, first),
+        tail=list(history.tail(min(first, now))) if found else [],
+        callbacks=cluster.scheduler.callbacks,
+        seconds=now,
+        pushes=len(history.sent),
+        receipts=len(history.receipts),
+        faults=sum(fault.phase == "begin" for fault in history.faults),
+        digest=digest(history),
     )
 
 
-def digest(history: object) -> int:
-    """A number that two runs share if they are the same."""
-    import zlib
-
-    return zlib.crc32(repr(history).encode())
+def digest(history: History) -> int:
+    """A number that two runs share if everything in them is the same."""
+    parts: list[object] = []
+    for sent in history.sent:
+        parts += sent.push_id, sent.t_invoke, sent.t_return, sorted(sent.outcomes), sorted(sent.contacted or ())
+    for receipt in history.receipts:
+        parts += receipt.push_id, receipt.conn, receipt.t_written, receipt.t
+    for one in history.connected:
+        parts += one.session, one.t, one.t_ended
+    for end in history.ends:
+        parts += end.node, end.epoch, end.known_to, end.t
+    return zlib.crc32(repr(parts).encode())
