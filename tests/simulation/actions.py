@@ -106,8 +106,10 @@ class Actions:
             self._begin("drain", gateway, seconds, lambda: self._restart(gateway))
 
     def _restart(self, gateway: str) -> None:
-        self.cluster.gateways[gateway].end()
-        self.cluster.start_gateway(gateway)
+        process = self.cluster.gateways[gateway]
+        if process.draining:
+            process.end()
+            self.cluster.start_gateway(gateway)
 
     def set_wall_clock(self, name: str, seconds: float) -> None:
         self.cluster.clocks[name].wall_offset += seconds
@@ -173,8 +175,7 @@ class Actions:
         entry = self.cluster.store._entries.get(f"/homing/c/nodes/{gateway}")
         if entry is not None:
             self.cluster.server.loop.call_soon(self.cluster.store._end_lease, entry.lease)
-            self._record("store lease revoked", "begin", gateway)
-            self._record("store lease revoked", "end", gateway)
+            self._record("lease revoked", "begin", gateway)
 
     # Time
 

@@ -22,6 +22,7 @@ GATEWAYS = ("gw-1", "gw-2", "gw-3")
 ROUTERS = ("r1", "r2")
 STORE = "store"
 SETTINGS = RegistrySettings(cluster="c", ttl=3, sweep_after=4.0)
+RESTART = 1.0  # seconds until a gateway that has exited by itself is started again
 START = 3.0  # seconds for the first processes to come up
 
 
@@ -106,7 +107,16 @@ class Cluster:
             settings=SETTINGS,
             history=self.history,
             sent=self.sent,
+            errors=self.scheduler.errors,
+            on_exit=self._restart_later,
         )
+
+    def _restart_later(self, process: GatewayProcess) -> None:
+        def restart() -> None:
+            if self.gateways[process.name] is process:
+                self.start_gateway(process.name)
+
+        self.network.kernel.call_later(RESTART, restart)
 
     def start_router(self, host: str) -> None:
         self._starts += 1

@@ -1,6 +1,7 @@
 """One simulated gateway: every part of a gateway but its listeners, composed as `gateway.composition` does."""
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,7 @@ from observability import names
 from observability.counters import counters
 from observability.tracing import OFF
 from registry.lease_state import FencingAnswer, LeaseTracker
+from registry.membership import FencedError
 from registry.model import Node
 from registry.ports import RegistryError, RegistrySettings
 from registry.registrar import StoreRegistrar
@@ -47,7 +49,7 @@ from tests.simulation.client import SimulatedClient
 from tests.simulation.client_transport import SimulatedTransport
 from tests.simulation.clocks import ProcessClocks
 from tests.simulation.grpc_stream import SimulatedCall
-from tests.simulation.history import History, IncarnationEnd, Receipt, Sent
+from tests.simulation.history import Fault, History, IncarnationEnd, Receipt, Sent
 from tests.simulation.loop import ProcessLoop, ProcessState
 from tests.simulation.network import Network
 from tests.simulation.store_client import StoreClient, StoreServer
@@ -143,8 +145,10 @@ class GatewayProcess:
         settings: RegistrySettings,
         history: History,
         sent: dict[str, Sent],
+        errors: list[str],
+        on_exit: "Callable[[GatewayProcess], None]",
     ) -> None:
-        """`sent`: every push by its push_id."""
+        """`sent`: every push by its push_id. `on_exit` is called when the process ends by itself."""
         self.name = name
         self.loop = loop
         self.network = network
@@ -157,6 +161,8 @@ class GatewayProcess:
         self._settings = settings
         self._history = history
         self._sent = sent
+        self._scheduler_errors = errors
+        self._on_exit = on_exit
         self._stop = asyncio.Event()
         loop.call_soon(self._begin)
 
@@ -229,16 +235,32 @@ class GatewayProcess:
 
     async def _serve(self) -> None:
         try:
-            await self.registration_loop.start()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self.registration_loop.run())
-                await self.registration_loop.wait_linked()
-                self.admission.open()
-                await self._stop.wait()
-                await self.drain.run()
-        except (StoreError, RegistryError):
-            pass  # a process that cannot start exits
-        self.end()
+            await self._start_and_drain()
+        except* (StoreError, RegistryError):
+            self._exit("exit")
+        except* FencedError:  # see KNOWN in tests.simulation.invariants
+            self._exit("crash")
+        except* Exception:
+            self._scheduler_errors.append(traceback.format_exc())
+            self._exit("crash")
+        else:
+            self.end()
+
+    async def _start_and_drain(self) -> None:
+        await self.registration_loop.start()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.registration_loop.run())
+            await self.registration_loop.wait_linked()
+            self.admission.open()
+            await self._stop.wait()
+            await self.drain.run()
+
+    def _exit(self, how: str) -> None:
+        """The process ends by itself; whoever supervises it starts another one."""
+        if self.alive:
+            self._history.faults.append(Fault(how, "begin", self.name, self.loop.time()))
+            self.end()
+            self._on_exit(self)
 
     def end(self) -> None:
         """The process has exited, or was killed."""

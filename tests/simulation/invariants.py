@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tests.simulation.history import BackendChange, Connected, History, Membership, Receipt, Sent
+from tests.simulation.history import BackendChange, Connected, Fault, History, Membership, Receipt, Sent
 
 NOT_RECEIVED = frozenset({"OFFLINE", "EXPIRED", "DROPPED_SLOW"})
 RECEIVED = frozenset({"WRITTEN", "ACKED"})
@@ -64,6 +64,8 @@ class _Known:
             self.ended[end.node, end.epoch].append((end.known_to, end.t))
             if end.known_to == "store":
                 self.key_gone[end.node, end.epoch] = end.t
+        revoked = {(fault.subject, fault.t) for fault in history.faults if fault.fault == "lease revoked"}
+        self.revoked = {owner for owner, t in self.key_gone.items() if (owner[0], t) in revoked}
 
 
 def _t(receipt: Receipt) -> float:
@@ -93,13 +95,13 @@ def _order(known: _Known) -> Iterator[Violation]:
 
 
 def _order_after_waiting(known: _Known) -> Iterator[Violation]:
-    """The same for a push that is healed later than HEALING_WAIT: those behind it were sent before."""
+    """The same for a push that is healed late: those behind it have waited as long as HEALING_WAIT, and no longer."""
     yield from (violation for violation, waited in _overtaken(known) if waited)
 
 
 def _overtaken(known: _Known) -> Iterator[tuple[Violation, bool]]:
     """True: the later push had waited as long as it waits at most."""
-    newest: dict[tuple[int, str, object], tuple[int, str]] = {}
+    newest: dict[tuple[int, str, object], tuple[int, str, float]] = {}
     for receipt in sorted(known.history.receipts, key=_t):
         sent = known.sent.get(receipt.push_id)
         if sent is None or known.attempts[receipt.push_id] > 1:
@@ -108,11 +110,11 @@ def _overtaken(known: _Known) -> Iterator[tuple[Violation, bool]]:
         key = receipt.session, sent.stream, sent.target
         before = newest.get(key)
         if before is not None and before[0] > number:
-            waited = sent.healed and _t(receipt) - sent.t_invoke > HEALING_WAIT
+            waited = before[2] > HEALING_WAIT
             text = f"session {receipt.session}: {receipt.push_id} came after {before[1]}, {sent.stream} to {sent.target}"
             yield Violation("order", text, _t(receipt)), waited
         else:
-            newest[key] = number, receipt.push_id
+            newest[key] = number, receipt.push_id, _t(receipt) - sent.t_invoke
 
 
 def _receipts_in_written_order(known: _Known) -> Iterator[Violation]:
@@ -201,7 +203,7 @@ def _fencing_of_held(known: _Known) -> Iterator[Violation]:
 
 
 def _written_when_over(known: _Known) -> Iterator[tuple[Violation, bool]]:
-    store_faults = [fault for fault in known.history.faults if "store" in fault.fault]
+    store_faults = [fault for fault in known.history.faults if _may_hide_the_store(known, fault)]
     for receipt in known.history.receipts:
         owner, at = (receipt.node, receipt.epoch), _t(receipt)
         sent = known.sent.get(receipt.push_id)
@@ -215,12 +217,20 @@ def _written_when_over(known: _Known) -> Iterator[tuple[Violation, bool]]:
             elif sent is not None and known_to == sent.router and t < sent.t_invoke:
                 yield Violation("I4", f"{receipt.push_id} was sent to {owner}, which {known_to} had ended", at), False
         gone = known.key_gone.get(owner)
+        if owner in known.revoked:
+            continue  # the node learns of it with its next keepalive
         if gone is not None and at > gone + ANSWER_VALID and not _fault_near(store_faults, gone, at):
             text = f"{receipt.push_id} was written by {owner}, whose key was gone {at - gone:.3f} s before"
             yield Violation("I4", text, at), receipt.held
 
 
-def _fault_near(faults: list, begin: float, end: float) -> bool:  # type: ignore[type-arg]
+def _may_hide_the_store(known: _Known, fault: Fault) -> bool:
+    """Whether a router may be unable to read the store."""
+    hosts = {name.partition(".")[0] for name in known.history.router_starts}
+    return "store" in fault.fault and (fault.subject == "store" or bool(hosts & set(fault.subject.split())))
+
+
+def _fault_near(faults: list[Fault], begin: float, end: float) -> bool:
     """Whether a fault of the store may have made a router answer AWAY between the two times."""
     open_faults: dict[tuple[str, str], float] = {}
     for fault in faults:
@@ -379,5 +389,13 @@ INVARIANTS: tuple[Callable[[_Known], Iterator[Violation]], ...] = (
     _agreement,
 )
 
-KNOWN: tuple[Callable[[_Known], Iterator[Violation]], ...] = (_order_after_waiting, _fencing_of_held)
+
+def _crashes(known: _Known) -> Iterator[Violation]:
+    """A gateway whose lease ends while it begins an incarnation goes on to the next one; it does not end."""
+    for fault in known.history.faults:
+        if fault.fault == "crash":
+            yield Violation("crash", f"{fault.subject} has ended by itself", fault.t)
+
+
+KNOWN: tuple[Callable[[_Known], Iterator[Violation]], ...] = (_order_after_waiting, _fencing_of_held, _crashes)
 """What does not hold today; tests/simulation/test_known.py has a seed for each."""

@@ -125,15 +125,14 @@ class Scheduler:
     def close(self) -> None:
         """End every task of every process, so that no coroutine is left to the garbage collector."""
         errors = len(self.errors)
-        for _ in range(5):
-            tasks = [task for loop in self.loops for task in loop.tasks if not task.done()]
-            for loop in self.loops:
-                loop.state = ProcessState.RUNNING
-                loop.late.clear()
+        for loop in self.loops:
+            loop.state = ProcessState.RUNNING
+            loop.late.clear()
+        while tasks := [task for loop in self.loops for task in loop.tasks if not task.done()]:
+            self._timers.clear()  # nothing more arrives
             for task in tasks:
                 task.cancel()
-            self.run_until(self.now + 3.0)
-        self._timers.clear()
+            self.run_until(self.now)
         del self.errors[errors:]
 
 

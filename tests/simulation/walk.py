@@ -3,7 +3,7 @@
 import bisect
 import random
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from tests.simulation.actions import FILES, USERS, WALL_JUMPS, Actions
@@ -15,6 +15,14 @@ from tests.simulation.invariants import Violation, check
 HEAL = 30.0  # seconds from the end of the faults until everything must agree
 CLIENTS = 24  # about as many are connected
 PROBE = 2.0  # seconds for the last pushes
+
+
+FAULT_KINDS = (
+    *("pause gateway", "pause router", "kill gateway", "kill router", "drain"),
+    *("block one way", "block both ways", "delay", "reset"),
+    *("block store one way", "block store both ways", "delay store", "stop store"),
+    *("delay watch", "break watch", "expire lease", "wall clock"),
+)
 
 
 class Result(NamedTuple):
@@ -36,13 +44,17 @@ class Result(NamedTuple):
 class Walk:
     """Chooses actions by the seed. One step is one action, and the time until the next one."""
 
-    def __init__(self, cluster: Cluster, rng: random.Random) -> None:
+    def __init__(self, cluster: Cluster, rng: random.Random, fault_kinds: Sequence[str] = ()) -> None:
+        """`fault_kinds`: of FAULT_KINDS; none: some, by the seed."""
         self.cluster = cluster
         self.actions = Actions(cluster)
         self._rng = rng
+        self._hot: tuple[str, str, Target] | None = None  # router, stream and target of many pushes
         self._recent: list[int] = []  # sessions, some of them over
         self.times: list[float] = []  # of the steps
-        self._calm = rng.random() < 0.1  # a share of the seeds have no faults
+        self._pace = rng.choice((400.0, 200.0, 50.0))  # steps a second of virtual time
+        self._fault_kinds = fault_kinds or rng.sample(FAULT_KINDS, rng.choice((1, 2, 3, 5, len(FAULT_KINDS))))
+        fault_weight = 3 if fault_kinds else rng.choice((0, 1, 3, 6))
         kinds: list[tuple[int, Callable[[], None]]] = [
             (44, self._push),
             (10, self._connect),
@@ -52,7 +64,7 @@ class Walk:
             (6, self._leave),
             (2, self._backend_join),
             (3, self._stick),
-            (0 if self._calm else 5, self._fault),
+            (fault_weight, self._fault),
             (10, self._come_back),
         ]
         self._kinds = [kind for _, kind in kinds]
@@ -66,9 +78,11 @@ class Walk:
         if pause < 0.3:
             self.cluster.run(rng.random() * 0.0005)
         elif pause < 0.98:
-            self.cluster.run(rng.expovariate(200))
-        else:
+            self.cluster.run(rng.expovariate(self._pace))
+        elif pause < 0.998:
             self.cluster.run(rng.random() * 1.0)
+        else:
+            self.cluster.run(rng.random() * 5.0)
 
     def populate(self) -> None:
         """The first clients."""
@@ -112,7 +126,11 @@ class Walk:
 
     def _push(self) -> None:
         rng = self._rng
-        router, stream, target = rng.choice(ROUTERS), rng.choice("ab"), self._target()
+        if self._hot is None or rng.random() < 0.1:
+            self._hot = rng.choice(ROUTERS), rng.choice("ab"), self._target()
+        router, stream, target = self._hot
+        if rng.random() < 0.5:
+            router, stream, target = rng.choice(ROUTERS), rng.choice("ab"), self._target()
         ttl = rng.choice((0.005, 0.05, 0.5, 2.0)) if rng.random() < 0.2 else 30.0
         ack_timeout = rng.choice((0.05, 0.3, 1.0)) if rng.random() < 0.2 else 0.0
         for _ in range(rng.choice((1, 1, 1, 2, 4))):
@@ -128,7 +146,12 @@ class Walk:
             self.actions.disconnect(client)
 
     def _move(self) -> None:
-        if (client := self._client()) is not None:
+        """Most often somebody who is pushed to."""
+        clients = self.cluster.open_clients()
+        if self._hot is not None and self._rng.random() < 0.5:
+            clients = [client for client in clients if client.user == self._hot[2][1]] or clients
+        client = self._rng.choice(clients) if clients else None
+        if client is not None:
             self.actions.move(client, self._rng.choice(GATEWAYS))
 
     def _join(self) -> None:
@@ -157,37 +180,57 @@ class Walk:
     def _fault(self) -> None:
         rng, actions = self._rng, self.actions
         gateway, router = rng.choice(GATEWAYS), rng.choice(ROUTERS)
+        host = rng.choice((gateway, router))
         seconds = rng.choice((0.05, 0.3, 1.0, 2.5, 6.0)) * (0.5 + rng.random())
-        hosts = rng.choice((gateway, router))
-        one_way = rng.choice(((router, gateway), (gateway, router)))
-        to_store = rng.choice(((hosts, STORE), (STORE, hosts)))
-        faults: tuple[tuple[int, Callable[..., None], tuple[Any, ...]], ...] = (
-            (3, actions.pause, (gateway, seconds)),
-            (1, actions.pause, (router, seconds)),
-            (1, actions.kill, (gateway, seconds)),
-            (1, actions.kill_router, (router, seconds)),
-            (1, actions.drain, (gateway, max(seconds, 4.0))),
-            (2, actions.block, (*one_way, seconds)),
-            (1, actions.block_both, (*one_way, seconds)),
-            (3, actions.delay, (*one_way, rng.random() * 0.3, seconds)),
-            (3, actions.reset, (router, gateway)),
-            (2, actions.block, (*to_store, seconds)),
-            (2, actions.block_both, (hosts, STORE, seconds)),
-            (2, actions.delay, (*to_store, rng.random() * 0.3, seconds)),
-            (1, actions.stop_store, (seconds,)),
-            (4, actions.delay_watch, (router, seconds)),
-            (3, actions.break_watch, (router, rng.random() < 0.5, rng.random() < 0.5)),
-            (1, actions.expire_lease, (gateway,)),
-            (2, actions.set_wall_clock, (gateway, rng.choice(WALL_JUMPS))),
-        )
-        _, action, arguments = rng.choices(faults, [weight for weight, _, _ in faults])[0]
-        action(*arguments)
+        hop = rng.choice(((router, gateway), (gateway, router)))
+        to_store = rng.choice(((host, STORE), (STORE, host)))
+        match rng.choice(self._fault_kinds):
+            case "pause gateway":
+                actions.pause(gateway, seconds)
+            case "pause router":
+                actions.pause(router, seconds)
+            case "kill gateway":
+                actions.kill(gateway, seconds)
+            case "kill router":
+                actions.kill_router(router, seconds)
+            case "drain":
+                actions.drain(gateway, max(seconds, 4.0))
+            case "block one way":
+                actions.block(*hop, seconds)
+            case "block both ways":
+                actions.block_both(*hop, seconds)
+            case "delay":
+                actions.delay(*hop, rng.random() * 0.3, seconds)
+            case "reset":
+                actions.reset(router, gateway)
+            case "block store one way":
+                actions.block(*to_store, seconds)
+            case "block store both ways":
+                actions.block_both(host, STORE, seconds)
+            case "delay store":
+                actions.delay(*to_store, rng.random() * 0.3, seconds)
+            case "stop store":
+                actions.stop_store(seconds)
+            case "delay watch":
+                actions.delay_watch(router, seconds)
+            case "break watch":
+                actions.break_watch(router, rng.random() < 0.5, rng.random() < 0.5)
+            case "expire lease":
+                actions.expire_lease(gateway)
+            case "wall clock":
+                actions.set_wall_clock(gateway, rng.choice(WALL_JUMPS))
 
 
-def run(seed: int, steps: int, replaced: dict[str, Any] | None = None, strict: bool = False) -> Result:
-    """One seed: so many steps, then peace. `replaced`: see `Cluster`; `strict`: see `check`."""
+def run(
+    seed: int,
+    steps: int,
+    replaced: dict[str, Any] | None = None,
+    fault_kinds: Sequence[str] = (),
+    strict: bool = False,
+) -> Result:
+    """One seed: so many steps, then peace. `replaced`: see `Cluster`; `fault_kinds`: see `Walk`; `strict`: see `check`."""
     with Cluster(seed, replaced) as cluster:
-        walk = Walk(cluster, cluster.rng)
+        walk = Walk(cluster, cluster.rng, fault_kinds)
         walk.populate()
         for _ in range(steps):
             walk.step()
