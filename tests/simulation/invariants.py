@@ -95,12 +95,12 @@ def _order(known: _Known) -> Iterator[Violation]:
 
 
 def _order_after_waiting(known: _Known) -> Iterator[Violation]:
-    """The same for a push that is healed late: those behind it have waited as long as HEALING_WAIT, and no longer."""
+    """The same for a push that is healed late: those behind it wait for it as long as HEALING_WAIT, and no longer."""
     yield from (violation for violation, waited in _overtaken(known) if waited)
 
 
 def _overtaken(known: _Known) -> Iterator[tuple[Violation, bool]]:
-    """True: the later push had waited as long as it waits at most."""
+    """True: the later push was written after the time for which others wait for an earlier one."""
     newest: dict[tuple[int, str, object], tuple[int, str, float]] = {}
     for receipt in sorted(known.history.receipts, key=_t):
         sent = known.sent.get(receipt.push_id)
@@ -110,11 +110,11 @@ def _overtaken(known: _Known) -> Iterator[tuple[Violation, bool]]:
         key = receipt.session, sent.stream, sent.target
         before = newest.get(key)
         if before is not None and before[0] > number:
-            waited = before[2] > HEALING_WAIT
+            waited = before[2] - sent.t_invoke > HEALING_WAIT
             text = f"session {receipt.session}: {receipt.push_id} came after {before[1]}, {sent.stream} to {sent.target}"
             yield Violation("order", text, _t(receipt)), waited
         else:
-            newest[key] = number, receipt.push_id, _t(receipt) - sent.t_invoke
+            newest[key] = number, receipt.push_id, _t(receipt)
 
 
 def _receipts_in_written_order(known: _Known) -> Iterator[Violation]:
