@@ -90,16 +90,6 @@ class Walk:
             self._connect()
         self.cluster.run(1.0)
 
-    def finish(self) -> None:
-        """End all faults, wait, compare what everybody holds, and push to each session once more."""
-        self.actions.heal()
-        self.cluster.run(HEAL)
-        self.cluster.record_states()
-        for client in self.cluster.open_clients():
-            for router in ROUTERS:
-                self.actions.push(router, "last", ("session", str(client.session)))
-        self.cluster.run(PROBE)
-
     # Choices
 
     def _client(self) -> SimulatedClient | None:
@@ -234,8 +224,20 @@ def run(
         walk.populate()
         for _ in range(steps):
             walk.step()
-        walk.finish()
+        finish(walk.actions)
         return judge(cluster, seed, walk.times, strict)
+
+
+def finish(actions: Actions, seconds: float = HEAL) -> None:
+    """End all faults, wait, record what everybody holds, and push to each session once more."""
+    cluster = actions.cluster
+    actions.heal()
+    cluster.run(seconds)
+    cluster.record_states()
+    for client in cluster.open_clients():
+        for router in ROUTERS:
+            actions.push(router, "last", ("session", str(client.session)))
+    cluster.run(PROBE)
 
 
 def judge(cluster: Cluster, seed: int, times: list[float], strict: bool = False) -> Result:
