@@ -4,7 +4,7 @@ import contextlib
 import random
 from typing import Any
 
-from registry.keys import Keys
+from registry.keys import FileKey, Keys, SessionKey, parse_key
 from registry.memory import MemoryStore
 from registry.ports import RegistrySettings
 from registry.store import Change
@@ -70,9 +70,7 @@ class Cluster:
         self.client_loop = ProcessLoop(self.scheduler, "clients")
 
     def __enter__(self) -> "Cluster":
-        self._stack.enter_context(
-            clocks.installed(self.scheduler, self.clocks, self._code_rng, self._replaced)
-        )
+        self._stack.enter_context(clocks.installed(self.scheduler, self.clocks, self._code_rng, self._replaced))
         store_loop = ProcessLoop(self.scheduler, STORE)
         self.store = RecordedStore(store_loop, self.history)
         self.server = StoreServer(self.network, self.store, store_loop)
@@ -166,8 +164,6 @@ class Cluster:
     def _store_state(self) -> State:
         keys = Keys(SETTINGS.cluster)
         sessions, files = set(), set()
-        from registry.keys import FileKey, SessionKey, parse_key
-
         for key in self.store._entries:
             match parse_key(key, len(keys.prefix)):
                 case SessionKey() as parsed:

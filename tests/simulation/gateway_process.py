@@ -210,9 +210,7 @@ class GatewayProcess:
             *(ClientSettings(self.name, 25_000, 65_536), _verify, self.lifecycle, self.membership, self.acks, sink),
             *(events, SlowConsumers(BUDGET, self.deadlines), expiry, traces, self.tasks, self.counters),
         )
-        self.admission = Admission(
-            self.sessions, self.lease, events, self.lifecycle, traces, MAX_FILES, self.counters
-        )
+        self.admission = Admission(self.sessions, self.lease, events, self.lifecycle, traces, MAX_FILES, self.counters)
         self.authentication = Authentication(
             self.admission, _verify, commands, self.lifecycle, BUDGET, self.deadlines, self.tasks
         )

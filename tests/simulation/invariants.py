@@ -111,7 +111,9 @@ def _overtaken(known: _Known) -> Iterator[tuple[Violation, bool]]:
         before = newest.get(key)
         if before is not None and before[0] > number:
             waited = before[2] - sent.t_invoke > HEALING_WAIT
-            text = f"session {receipt.session}: {receipt.push_id} came after {before[1]}, {sent.stream} to {sent.target}"
+            text = (
+                f"session {receipt.session}: {receipt.push_id} came after {before[1]}, {sent.stream} to {sent.target}"
+            )
             yield Violation("order", text, _t(receipt)), waited
         else:
             newest[key] = number, receipt.push_id, _t(receipt)
@@ -141,7 +143,9 @@ def _outcomes(known: _Known) -> Iterator[Violation]:
             if outcome in NOT_RECEIVED and session and receipts and got:
                 yield Violation("outcome", f"{sent.push_id}: {session} is {outcome} and received it", sent.t_return)
             if outcome in RECEIVED and not receipts:
-                yield Violation("outcome", f"{sent.push_id}: {session} is {outcome}, nothing was written", sent.t_return)
+                yield Violation(
+                    "outcome", f"{sent.push_id}: {session} is {outcome}, nothing was written", sent.t_return
+                )
             elif outcome == "WRITTEN" and not got and not _has_ended(known, session):
                 yield Violation("outcome", f"{sent.push_id}: {session} is WRITTEN and never got it", sent.t_return)
             elif outcome == "ACKED" and not known.history.acks.get((sent.push_id, session)):

@@ -1,7 +1,8 @@
 """Virtual time: every process of a simulated cluster has an event loop of its own, and one scheduler runs them all.
 
 Nothing sleeps: the clock jumps to the next timer. There is one queue, in order of time, then of scheduling, so a run is
-a function of its seed. A process may be paused (its callbacks wait, and its timers fire late) or dead (they are dropped).
+a function of its seed. A process may be paused (its callbacks wait, and its timers fire late) or dead (both are
+dropped).
 """
 
 import asyncio
@@ -78,6 +79,10 @@ class Scheduler:
 
     def make_ready(self, call: ScheduledCall) -> None:
         self._ready.append(call)
+
+    def make_ready_first(self, calls: list[ScheduledCall]) -> None:
+        """Calls that were due before those that are ready now."""
+        self._ready.extendleft(reversed(calls))
 
     def add_timer(self, call: ScheduledCall) -> None:
         heapq.heappush(self._timers, (call.when(), next(self._serial), call))
@@ -157,8 +162,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         if self.state is ProcessState.PAUSED:
             self.state = ProcessState.RUNNING
             late, self.late = self.late, []
-            for call in late:
-                self._scheduler.make_ready(call)
+            self._scheduler.make_ready_first(late)
 
     def kill(self) -> None:
         self.state = ProcessState.DEAD

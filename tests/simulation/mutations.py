@@ -94,13 +94,17 @@ class Mutation(NamedTuple):
 
 
 MUTATIONS: dict[str, Mutation] = {
-    "no epoch check": Mutation({f"{ENDPOINT}._is_current": _is_current_whatever_the_epoch}, ("expire lease", "delay watch")),
+    "no epoch check": Mutation(
+        {f"{ENDPOINT}._is_current": _is_current_whatever_the_epoch}, ("expire lease", "delay watch")
+    ),
     "deleting another incarnation's key": Mutation(
         {"registry.routes.RouteTable.keys_of": _keys_of_every_incarnation}, ("expire lease", "kill gateway")
     ),
     "lease checked after the write begins": Mutation({f"{ENDPOINT}._take_held": _write_then_check}, ("pause gateway",)),
     "sweep of a live node": Mutation({"registry.routes.RouteTable.ended": _ended_or_draining}, ("reset",)),
-    "healing that overtakes": Mutation({"router.delivery.lanes.Lane.may_send": _may_always_send}, ("expire lease", "delay store"), 20),
+    "healing that overtakes": Mutation(
+        {"router.delivery.lanes.Lane.may_send": _may_always_send}, ("expire lease", "delay store"), 20
+    ),
     "ack counted twice": Mutation({"gateway.delivery.push_job.PushJob.acked": _acked_twice}, ("delay",)),
     "a resync that drops an event": Mutation(
         {"registry.feed.StoreRouteFeed._follow": _follow_without_the_first_change}, ("break watch",)

@@ -1,4 +1,4 @@
-"""The simulation is seen to fail: each planted fault is found within a few seeds, and without it the same seeds pass."""
+"""The simulation is seen to fail: each planted fault is found within a few seeds, which pass without it."""
 
 import pytest
 

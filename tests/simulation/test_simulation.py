@@ -1,7 +1,7 @@
 """A short run of the simulation, and a state machine over it.
 
-The random walk chooses by one seed, so that a long run is fast and a failing seed repeats exactly. The state machine has
-the same actions as rules, so that hypothesis shrinks what it finds to the few actions that matter.
+The random walk chooses by one seed, so that a long run is fast and a failing seed repeats exactly. The state machine
+has the same actions as rules, so that hypothesis shrinks what it finds to the few actions that matter.
 """
 
 import os

@@ -218,7 +218,7 @@ def run(
     fault_kinds: Sequence[str] = (),
     strict: bool = False,
 ) -> Result:
-    """One seed: so many steps, then peace. `replaced`: see `Cluster`; `fault_kinds`: see `Walk`; `strict`: see `check`."""
+    """One seed: so many steps, then peace. `replaced` is `Cluster`'s, `fault_kinds` is `Walk`'s, `strict` `check`'s."""
     with Cluster(seed, replaced) as cluster:
         walk = Walk(cluster, cluster.rng, fault_kinds)
         walk.populate()
