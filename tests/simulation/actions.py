@@ -54,16 +54,18 @@ class Actions:
 
     # Callers
 
-    def push(self, router: str, stream: str, target: Target, ttl: float = 30.0, ack_timeout: float = 0.0) -> None:
+    def push(self, router: str, stream: str, target: Target, ttl: float = 30.0, ack_timeout: float = 0.0) -> str:
+        """The push_id; "" while the router does not serve."""
         process = self.cluster.routers[router]
         if not process.ready or not process.alive:
-            return
+            return ""
         self._pushes += 1
         push_id = f"p{self._pushes:07d}"
         sent = Sent(push_id, f"{process.name}/{stream}", process.name, target, self.cluster.now, ttl, ack_timeout)
         self.cluster.sent[push_id] = sent
         self.cluster.history.sent.append(sent)
         process.loop.call_soon(process.push, sent, _request(sent))
+        return push_id
 
     def change_membership(self, router: str, user: str, file: str, leave: bool) -> None:
         """A backend's Join or Leave of all sessions of a user."""

@@ -35,6 +35,7 @@ class SimulatedTransport:
         self._kept: deque[tuple[bytes, Receipt | None]] = deque()
         self._unsent = 0
         self._unread: list[bytes] = []
+        self._opened_at = -1.0
 
     def open(self, handler: Connection) -> None:
         """The client was admitted."""
@@ -123,8 +124,12 @@ class SimulatedTransport:
     def _record(self, frame: bytes) -> Receipt | None:
         at = frame.find(PUSH_KEY)
         if at < 0:
-            if frame.find(b'"type":"hello"') >= 0 or frame.find(b'"type":"ok"') >= 0:
+            is_hello = frame.find(b'"type":"hello"') >= 0
+            if is_hello or frame.find(b'"type":"ok"') >= 0:
                 self._client.on_notified(self._gateway)
+            if is_hello:
+                self._opened_at = self.loop.time()
             return None
         start = at + len(PUSH_KEY)
-        return self._gateway.record_write(self._client, frame[start : start + PUSH_ID_SIZE].decode())
+        held = self.loop.time() == self._opened_at  # held pushes are written when the session is attached
+        return self._gateway.record_write(self._client, frame[start : start + PUSH_ID_SIZE].decode(), held)

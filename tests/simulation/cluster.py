@@ -23,6 +23,12 @@ ROUTERS = ("r1", "r2")
 STORE = "store"
 SETTINGS = RegistrySettings(cluster="c", ttl=3, sweep_after=4.0)
 RESTART = 1.0  # seconds until a gateway that has exited by itself is started again
+SMALL: dict[str, Any] = {
+    "router.delivery.lanes.LANE_CAPACITY": 12,  # pushes
+    "gateway.delivery.push_job.SLICE": 3,  # sockets
+    "gateway.delivery.push_writer.SLICE_BUDGET": -1.0,  # after each slice others get a turn
+}
+"""Bounds so small that a few clients reach them."""
 START = 3.0  # seconds for the first processes to come up
 
 
@@ -60,7 +66,8 @@ class Cluster:
         self.routers: dict[str, RouterProcess] = {}
         self.clients: dict[int, SimulatedClient] = {}
         self.sent: dict[str, Sent] = {}
-        self._replaced = ordering.REPLACED | {"router.hop.stream.dial": Dialler(self.network).dial} | (replaced or {})
+        dial = {"router.hop.stream.dial": Dialler(self.network).dial}
+        self._replaced = ordering.REPLACED | SMALL | dial | (replaced or {})
         self._stack = contextlib.ExitStack()
         self._starts = 0
         self._conns = 0

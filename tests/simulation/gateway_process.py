@@ -303,11 +303,9 @@ class GatewayProcess:
 
     # What is recorded
 
-    def record_write(self, client: SimulatedClient, push_id: str) -> Receipt:
+    def record_write(self, client: SimulatedClient, push_id: str, held: bool) -> Receipt:
         """A push's frame is given to a client's transport."""
         now = self.loop.time()
-        connected = client.connected
-        held = connected is None
         session = next(iter(client.transport._handler.sessions)).sid  # type: ignore[union-attr]
         error = self._clock_error(push_id)
         receipt = Receipt(client.conn, session, self.name, self.epoch, push_id, None, now, held, error)

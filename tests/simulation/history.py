@@ -1,4 +1,4 @@
-"""What happened in one run, as plain records: what clients received, what callers were reported, which faults there were.
+"""What happened in one run, as plain records: what clients received, what callers were reported, which faults occurred.
 
 The simulation writes these, and a suite with real processes can; `tests.simulation.invariants` judges both. Times are
 seconds on one clock. What an observer of real processes cannot know has a default, and is not judged then.
@@ -135,6 +135,8 @@ class History:
     states: list[State] = field(default_factory=list)  # taken at one moment, at the end
     acks: dict[tuple[str, int], int] = field(default_factory=dict)  # push_id, session: acks that the client sent
     router_starts: dict[str, float] = field(default_factory=dict)
+    router_ends: dict[str, float] = field(default_factory=dict)  # of routers that were killed
+    probes: set[str] = field(default_factory=set)  # pushes after the faults: they must be written
 
     def tail(self, until: float, seconds: float = 2.0) -> Iterator[str]:
         """The records of the last seconds, for people."""

@@ -181,9 +181,21 @@ def _counts(known: _Known) -> Iterator[Violation]:
 
 
 def _one_report(known: _Known) -> Iterator[Violation]:
+    """Each push has one report, unless its router was killed. To be judged when all reports are due."""
     for sent in known.history.sent:
-        if sent.reports > 1:
-            yield Violation("report", f"{sent.push_id} was reported {sent.reports} times", sent.t_return or 0.0)
+        if sent.reports > 1 or (not sent.reports and sent.router not in known.history.router_ends):
+            yield Violation("report", f"{sent.push_id} was reported {sent.reports} times", sent.t_invoke)
+
+
+def _probes(known: _Known) -> Iterator[Violation]:
+    """After the faults each push to an open session is written."""
+    for push_id in sorted(known.history.probes):
+        sent = known.sent.get(push_id)
+        if sent is None:
+            yield Violation("recovery", "a router does not serve after the faults", float("inf"))
+        elif sent.counts != {"WRITTEN": 1}:
+            text = f"{push_id} to {sent.target} after the faults: {sent.refused or sent.counts}"
+            yield Violation("recovery", text, sent.t_invoke)
 
 
 def _refused(known: _Known) -> Iterator[Violation]:
@@ -384,6 +396,7 @@ INVARIANTS: tuple[Callable[[_Known], Iterator[Violation]], ...] = (
     _outcomes,
     _counts,
     _one_report,
+    _probes,
     _refused,
     _fencing,
     _ttl,

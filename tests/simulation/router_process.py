@@ -28,7 +28,7 @@ from tests.simulation.loop import ProcessLoop, ProcessState
 from tests.simulation.network import Network
 from tests.simulation.store_client import StoreClient, StoreServer
 
-HOP = HopSettings(ping=0.5)
+HOP = HopSettings(ping=0.5, queue=60)
 Outcome = router_pb2.Delivery.Outcome
 
 
@@ -107,6 +107,7 @@ class RouterProcess:
 
     def end(self) -> None:
         """The process was killed."""
+        self._history.router_ends[self.name] = self.loop.time()
         self.loop.kill()
         self.network.on_death(self.loop)
 

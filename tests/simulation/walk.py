@@ -14,6 +14,7 @@ from tests.simulation.invariants import Violation, check
 
 HEAL = 30.0  # seconds from the end of the faults until everything must agree
 CLIENTS = 24  # about as many are connected
+PROBE_PAUSE = 0.001  # seconds between the last pushes, which must fit into the queues
 PROBE = 2.0  # seconds for the last pushes
 
 
@@ -236,7 +237,8 @@ def finish(actions: Actions, seconds: float = HEAL) -> None:
     cluster.record_states()
     for client in cluster.open_clients():
         for router in ROUTERS:
-            actions.push(router, "last", ("session", str(client.session)))
+            cluster.history.probes.add(actions.push(router, "last", ("session", str(client.session))))
+        cluster.run(PROBE_PAUSE)
     cluster.run(PROBE)
 
 
