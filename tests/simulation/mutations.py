@@ -90,7 +90,6 @@ class Mutation(NamedTuple):
 
     replaced: dict[str, Any]
     fault_kinds: tuple[str, ...]
-    first_seed: int = 1  # of those that are tried
 
 
 MUTATIONS: dict[str, Mutation] = {
@@ -102,9 +101,7 @@ MUTATIONS: dict[str, Mutation] = {
     ),
     "lease checked after the write begins": Mutation({f"{ENDPOINT}._take_held": _write_then_check}, ("pause gateway",)),
     "sweep of a live node": Mutation({"registry.routes.RouteTable.ended": _ended_or_draining}, ("reset",)),
-    "healing that overtakes": Mutation(
-        {"router.delivery.lanes.Lane.may_send": _may_always_send}, ("expire lease", "delay store"), 20
-    ),
+    "healing that overtakes": Mutation({"router.delivery.lanes.Lane.may_send": _may_always_send}, ("delay",)),
     "ack counted twice": Mutation({"gateway.delivery.push_job.PushJob.acked": _acked_twice}, ("delay",)),
     "a resync that drops an event": Mutation(
         {"registry.feed.StoreRouteFeed._follow": _follow_without_the_first_change}, ("break watch",)

@@ -31,7 +31,8 @@ from tests.support.faulty_store import FaultyStore
 from tests.support.gateway import ADDRESS, JSON, GatewayRig
 from tests.support.wire import identity
 
-SEEDS = {"order": 3007, "I4": 3033, "crash": 3046}
+SHOWN_BY = {"order": ("delay",), "I4": ("block store both ways",), "crash": ("expire lease",)}
+"""The kind of fault under which each invariant of `KNOWN` does not hold."""
 
 
 @pytest.mark.xfail(reason="whoever is healed late overtakes", strict=True)
@@ -127,8 +128,9 @@ async def test_an_incarnation_that_ends_while_it_begins_is_followed_by_another()
         await asyncio.gather(running, return_exceptions=True)
 
 
-@pytest.mark.parametrize("invariant", SEEDS)
+@pytest.mark.parametrize("invariant", SHOWN_BY)
 @pytest.mark.xfail(reason="see above", strict=True)
-def test_the_seed_of_a_finding(invariant: str) -> None:
-    result = run(SEEDS[invariant], 1000, strict=True)
-    assert invariant not in {violation.invariant for violation in result.violations}
+def test_some_seed_shows_it(invariant: str) -> None:
+    for seed in range(1, 40):
+        result = run(seed, 500, None, SHOWN_BY[invariant], strict=True)
+        assert invariant not in {violation.invariant for violation in result.violations}

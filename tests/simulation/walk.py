@@ -60,7 +60,8 @@ class Walk:
             (44, self._push),
             (10, self._connect),
             (5, self._disconnect),
-            (7, self._move),
+            (5, self._move),
+            (3, self._move_while_pushed),
             (8, self._join),
             (6, self._leave),
             (2, self._backend_join),
@@ -145,6 +146,19 @@ class Walk:
         if client is not None:
             self.actions.move(client, self._rng.choice(GATEWAYS))
 
+    def _move_while_pushed(self) -> None:
+        """The user moves, and every few milliseconds there is another push."""
+        rng = self._rng
+        client = self._client()
+        if client is None:
+            return
+        self._hot = rng.choice(ROUTERS), rng.choice("ab"), ("user", client.user)
+        self.actions.move(client, rng.choice(GATEWAYS))
+        for _ in range(8):
+            self.times.append(self.cluster.now)
+            self.actions.push(*self._hot)
+            self.cluster.run(rng.expovariate(400))
+
     def _join(self) -> None:
         if (client := self._client()) is not None:
             self.actions.join(client, self._rng.choice(FILES))
@@ -223,7 +237,7 @@ def run(
     with Cluster(seed, replaced) as cluster:
         walk = Walk(cluster, cluster.rng, fault_kinds)
         walk.populate()
-        for _ in range(steps):
+        while len(walk.times) < steps:
             walk.step()
         finish(walk.actions)
         return judge(cluster, seed, walk.times, strict)
