@@ -67,6 +67,16 @@ class Actions:
         process.loop.call_soon(process.push, sent, _request(sent))
         return push_id
 
+    def repeat(self, router: str, push_id: str) -> None:
+        """The caller sends a push again under its push_id, as after UNREACHABLE, perhaps to another router."""
+        process, first = self.cluster.routers[router], self.cluster.sent[push_id]
+        if process.ready and process.alive:
+            sent = Sent(push_id, f"{process.name}/repeats", process.name, first.target, self.cluster.now)
+            sent.contacted = first.contacted = first.contacted or set()  # receipts do not show which of the two it was
+            self.cluster.sent[push_id] = sent
+            self.cluster.history.sent.append(sent)
+            process.loop.call_soon(process.push, sent, _request(sent))
+
     def change_membership(self, router: str, user: str, file: str, leave: bool) -> None:
         """A backend's Join or Leave of all sessions of a user."""
         process = self.cluster.routers[router]

@@ -44,7 +44,7 @@ class _Known:
     def __init__(self, history: History) -> None:
         self.history = history
         self.attempts = Counter(sent.push_id for sent in history.sent)
-        self.sent: dict[str, Sent] = {sent.push_id: sent for sent in history.sent}
+        self.sent: dict[str, Sent] = {sent.push_id: sent for sent in reversed(history.sent)}  # the first attempts
         self.number = {sent.push_id: number for number, sent in enumerate(history.sent)}
         self.connected = {one.session: one for one in history.connected}
         self.receipts: dict[tuple[str, int], list[Receipt]] = defaultdict(list)
@@ -230,7 +230,7 @@ def _written_when_over(known: _Known) -> Iterator[tuple[Violation, bool]]:
             if known_to == "node" and t < at:
                 text = f"{receipt.push_id} was written by {owner}, which knew it was over"
                 yield Violation("I4", text, at), receipt.held
-            elif sent is not None and known_to == sent.router and t < sent.t_invoke:
+            elif sent and known.attempts[sent.push_id] == 1 and known_to == sent.router and t < sent.t_invoke:
                 yield Violation("I4", f"{receipt.push_id} was sent to {owner}, which {known_to} had ended", at), False
         gone = known.key_gone.get(owner)
         if owner in known.revoked:

@@ -50,7 +50,8 @@ class RecordedRouted(Routed):
 
     def _send_legs(self, routed: RoutedPush, legs: Plan) -> None:
         sent = self.sent[routed.push.push_id]
-        sent.contacted = (sent.contacted or set()) | {(one.node, one.epoch) for one in legs}
+        sent.contacted = sent.contacted if sent.contacted is not None else set()
+        sent.contacted.update((one.node, one.epoch) for one in legs)
         super()._send_legs(routed, legs)
 
 

@@ -58,6 +58,7 @@ class Walk:
         fault_weight = 3 if fault_kinds else rng.choice((0, 1, 3, 6))
         kinds: list[tuple[int, Callable[[], None]]] = [
             (44, self._push),
+            (1, self._repeat),
             (10, self._connect),
             (5, self._disconnect),
             (5, self._move),
@@ -127,6 +128,14 @@ class Walk:
         ack_timeout = rng.choice((0.05, 0.3, 1.0)) if rng.random() < 0.2 else 0.0
         for _ in range(rng.choice((1, 1, 1, 2, 4))):
             self.actions.push(router, stream, target, ttl, ack_timeout)
+
+    def _repeat(self) -> None:
+        """A caller repeats a push of which it does not know what became."""
+        unknown = [
+            one for one in self.cluster.history.sent[-20:] if one.t_return is None or "UNREACHABLE" in one.counts
+        ]
+        if unknown:
+            self.actions.repeat(self._rng.choice(ROUTERS), self._rng.choice(unknown).push_id)
 
     def _connect(self) -> None:
         rng = self._rng
