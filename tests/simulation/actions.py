@@ -72,7 +72,9 @@ class Actions:
         process, first = self.cluster.routers[router], self.cluster.sent[push_id]
         if process.ready and process.alive:
             sent = Sent(push_id, f"{process.name}/repeats", process.name, first.target, self.cluster.now)
-            sent.contacted = first.contacted = first.contacted or set()  # receipts do not show which of the two it was
+            if first.contacted is None:
+                first.contacted = set()
+            sent.contacted = first.contacted  # receipts do not show which of the two it was
             self.cluster.sent[push_id] = sent
             self.cluster.history.sent.append(sent)
             process.loop.call_soon(process.push, sent, _request(sent))
