@@ -13,7 +13,7 @@ NOT_RECEIVED = frozenset({"OFFLINE", "EXPIRED", "DROPPED_SLOW"})
 RECEIVED = frozenset({"WRITTEN", "ACKED"})
 ANSWER_VALID = 0.5  # seconds that a router's answer lets a lapsed node continue
 STORE_AWAY_FOR = 5.0  # seconds after a fault of the store in which a router may still answer that it is away
-HEALING_WAIT = 0.05  # seconds that a push waits for those before it, which may be healed (docs/design.md, "Order")
+HEALING_WAIT = 0.05  # seconds that a push waits for those before it, which may be healed (docs/design.md, "The router")
 EPSILON = 0.002  # seconds; ttls are counted in milliseconds
 
 
@@ -45,6 +45,9 @@ class _Known:
         self.history = history
         self.attempts = Counter(sent.push_id for sent in history.sent)
         self.sent: dict[str, Sent] = {sent.push_id: sent for sent in reversed(history.sent)}  # the first attempts
+        self.invoked: dict[str, float] = {}  # when the first attempt was received
+        for sent in history.sent:
+            self.invoked[sent.push_id] = min(sent.t_invoke, self.invoked.get(sent.push_id, sent.t_invoke))
         self.number = {sent.push_id: number for number, sent in enumerate(history.sent)}
         self.connected = {one.session: one for one in history.connected}
         self.receipts: dict[tuple[str, int], list[Receipt]] = defaultdict(list)
@@ -299,7 +302,7 @@ def _was_member(known: _Known, receipt: Receipt, sent: Sent, file: str) -> bool:
         return True
     for one in known.memberships.get(receipt.session, ()):
         joined_before = one.t_request <= _t(receipt)
-        if one.file == file and joined_before and (one.t_left is None or one.t_left >= sent.t_invoke):
+        if one.file == file and joined_before and (one.t_left is None or one.t_left >= known.invoked[sent.push_id]):
             return True
     return any(
         not one.leave and one.t_request <= _t(receipt) and connected.t_request <= _answered(one)
