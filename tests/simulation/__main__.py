@@ -11,7 +11,7 @@ import secrets
 import sys
 import time
 
-from tests.simulation.walk import Result, run
+from tests.simulation.run import Result, run
 
 STEPS_PER_SEED = 1000
 PROGRESS = 10.0  # seconds between two lines

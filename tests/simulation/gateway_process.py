@@ -20,10 +20,8 @@ from gateway.events.traces import ClientTraces
 from gateway.identity.identity import Identity
 from gateway.lifecycle import SessionLifecycle
 from gateway.membership import FileMembership
-from gateway.registration.barrier import RouteAckBarrier
 from gateway.registration.lease_gate import LeaseGate
 from gateway.registration.loop import RegistrationLoop
-from gateway.registration.session_registration import Commits, SessionRegistration
 from gateway.sessions.acks import Acks
 from gateway.sessions.budget import Budget
 from gateway.sessions.heartbeat import Heartbeat, HeartbeatSettings
@@ -37,19 +35,17 @@ from homing.internal.v1 import node_pb2
 from observability import names
 from observability.counters import counters
 from observability.tracing import OFF
-from registry.lease_state import FencingAnswer, LeaseTracker
 from registry.membership import FencedError
 from registry.model import Node
 from registry.ports import RegistryError, RegistrySettings
-from registry.registrar import StoreRegistrar
-from registry.registration import StoreRegistration
 from registry.store import StoreError
 from runtime.process.background_tasks import BackgroundTasks
 from tests.simulation.client import SimulatedClient
 from tests.simulation.client_transport import SimulatedTransport
 from tests.simulation.clocks import ProcessClocks
+from tests.simulation.gateway_parts import NoEvents, RecordedBarrier, RecordedRegistrar, RecordedSessions
 from tests.simulation.grpc_stream import SimulatedCall
-from tests.simulation.history import Fault, History, IncarnationEnd, Receipt, Sent
+from tests.simulation.history import Fault, History, Receipt, Sent
 from tests.simulation.loop import ProcessLoop, ProcessState
 from tests.simulation.network import Network
 from tests.simulation.store_client import StoreClient, StoreServer
@@ -58,77 +54,6 @@ MAX_FILES = 3
 BUDGET = Budget(unsent_bytes=600, stalled_s=2.0)
 DRAIN_LIMIT = 3.0  # seconds
 JSON = JsonEnvelope()
-
-
-class NoEvents:
-    """An `EventSink` that takes everything and keeps nothing."""
-
-    def publish(self, record: object) -> bool:
-        return True
-
-    def publish_own(self, record: object) -> None: ...
-
-    def full(self) -> bool:
-        return False
-
-    async def wait_room(self) -> None: ...
-
-
-class RecordedBarrier(RouteAckBarrier):
-    """`reached`: the routers that had acknowledged the batch of the wait that has ended last."""
-
-    reached: frozenset[str] = frozenset()
-
-    async def wait_reachable(self, batch: int) -> bool:
-        result = await super().wait_reachable(batch)
-        self.reached = frozenset(stream.router for stream, held in self._held.items() if held >= batch)  # type: ignore[attr-defined]
-        return result
-
-
-class RecordedSessions(SessionRegistration):
-    """A wait that has no commit has reached nobody."""
-
-    async def wait_reachable(self, commits: Commits) -> bool:
-        committed = await super().wait_reachable(commits)
-        if not committed:
-            self._barrier.reached = frozenset()  # type: ignore[attr-defined]
-        return committed
-
-
-class RecordedLease(LeaseTracker):
-    """Records when the node knows that its incarnation is over."""
-
-    __slots__ = ("_on_fenced",)
-
-    def __init__(self, ttl: float, sent: float, on_fenced: Callable[[], None]) -> None:
-        super().__init__(ttl, sent)
-        self._on_fenced = on_fenced
-
-    def on_fencing_answer(self, answer: FencingAnswer, queried: float) -> None:
-        super().on_fencing_answer(answer, queried)
-        if answer is FencingAnswer.FENCED:
-            self._on_fenced()
-
-    def set_fenced(self) -> None:
-        super().set_fenced()
-        self._on_fenced()
-
-
-class RecordedRegistrar(StoreRegistrar):
-    """Begins incarnations whose end is recorded."""
-
-    history: History
-    loop: ProcessLoop
-
-    async def begin(self) -> StoreRegistration:
-        registration = await super().begin()
-        node, epoch = registration.incarnation
-
-        def on_fenced() -> None:
-            self.history.ends.append(IncarnationEnd(node, epoch, "node", self.loop.time()))
-
-        registration.lease = RecordedLease(self._settings.ttl, registration.lease._sent, on_fenced)
-        return registration
 
 
 class GatewayProcess:

@@ -1,6 +1,6 @@
 """Faults planted in the code, each a small replacement: the simulation must find every one (docs/promises.md).
 
-Each is given as `replaced` to `tests.simulation.walk.run`: by the path of what it stands for.
+Each is given as `replaced` to `tests.simulation.run.run`: by the path of what it stands for.
 """
 
 from contextlib import aclosing

@@ -26,7 +26,7 @@ from registry.registrar import StoreRegistrar
 from registry.store import Compare, Operation, TransactionResult
 from router.delivery import routed
 from tests.contract.test_delivery import RoutedWorld, settle
-from tests.simulation.walk import run
+from tests.simulation.run import run
 from tests.support.faulty_store import FaultyStore
 from tests.support.gateway import ADDRESS, JSON, GatewayRig
 from tests.support.wire import identity

@@ -1,0 +1,82 @@
+"""Parts of a simulated gateway that record what is not to be seen from outside, and stand-ins for what it does not use."""
+
+from collections.abc import Callable
+
+from gateway.registration.barrier import RouteAckBarrier
+from gateway.registration.session_registration import Commits, SessionRegistration
+from registry.lease_state import FencingAnswer, LeaseTracker
+from registry.registrar import StoreRegistrar
+from registry.registration import StoreRegistration
+from tests.simulation.history import History, IncarnationEnd
+from tests.simulation.loop import ProcessLoop
+
+
+class NoEvents:
+    """An `EventSink` that takes everything and keeps nothing."""
+
+    def publish(self, record: object) -> bool:
+        return True
+
+    def publish_own(self, record: object) -> None: ...
+
+    def full(self) -> bool:
+        return False
+
+    async def wait_room(self) -> None: ...
+
+
+class RecordedBarrier(RouteAckBarrier):
+    """`reached`: the routers that had acknowledged the batch of the wait that has ended last."""
+
+    reached: frozenset[str] = frozenset()
+
+    async def wait_reachable(self, batch: int) -> bool:
+        result = await super().wait_reachable(batch)
+        self.reached = frozenset(stream.router for stream, held in self._held.items() if held >= batch)  # type: ignore[attr-defined]
+        return result
+
+
+class RecordedSessions(SessionRegistration):
+    """A wait that has no commit has reached nobody."""
+
+    async def wait_reachable(self, commits: Commits) -> bool:
+        committed = await super().wait_reachable(commits)
+        if not committed:
+            self._barrier.reached = frozenset()  # type: ignore[attr-defined]
+        return committed
+
+
+class RecordedLease(LeaseTracker):
+    """Records when the node knows that its incarnation is over."""
+
+    __slots__ = ("_on_fenced",)
+
+    def __init__(self, ttl: float, sent: float, on_fenced: Callable[[], None]) -> None:
+        super().__init__(ttl, sent)
+        self._on_fenced = on_fenced
+
+    def on_fencing_answer(self, answer: FencingAnswer, queried: float) -> None:
+        super().on_fencing_answer(answer, queried)
+        if answer is FencingAnswer.FENCED:
+            self._on_fenced()
+
+    def set_fenced(self) -> None:
+        super().set_fenced()
+        self._on_fenced()
+
+
+class RecordedRegistrar(StoreRegistrar):
+    """Begins incarnations whose end is recorded."""
+
+    history: History
+    loop: ProcessLoop
+
+    async def begin(self) -> StoreRegistration:
+        registration = await super().begin()
+        node, epoch = registration.incarnation
+
+        def on_fenced() -> None:
+            self.history.ends.append(IncarnationEnd(node, epoch, "node", self.loop.time()))
+
+        registration.lease = RecordedLease(self._settings.ttl, registration.lease._sent, on_fenced)
+        return registration
