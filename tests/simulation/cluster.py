@@ -74,11 +74,11 @@ class Cluster:
         self._code_rng = random.Random(seed + 1)
         for name in (STORE, *GATEWAYS, *ROUTERS, "clients", "kernel"):
             self.clocks[name] = clocks.ProcessClocks(self.scheduler, self.rng)
-        self.client_loop = ProcessLoop(self.scheduler, "clients")
+        self.client_loop = ProcessLoop(self.scheduler, "clients")  # type: ignore[abstract]
 
     def __enter__(self) -> "Cluster":
         self._stack.enter_context(clocks.installed(self.scheduler, self.clocks, self._code_rng, self._replaced))
-        store_loop = ProcessLoop(self.scheduler, STORE)
+        store_loop = ProcessLoop(self.scheduler, STORE)  # type: ignore[abstract]
         self.store = RecordedStore(store_loop, self.history)
         self.server = StoreServer(self.network, self.store, store_loop)
         for name in GATEWAYS:
@@ -105,7 +105,7 @@ class Cluster:
     def start_gateway(self, name: str) -> None:
         self.gateways[name] = GatewayProcess(
             name=name,
-            loop=ProcessLoop(self.scheduler, name),
+            loop=ProcessLoop(self.scheduler, name),  # type: ignore[abstract]
             network=self.network,
             server=self.server,
             clocks=self.clocks[name],
@@ -127,7 +127,7 @@ class Cluster:
         self._starts += 1
         self.routers[host] = RouterProcess(
             name=f"{host}.{self._starts}",
-            loop=ProcessLoop(self.scheduler, host),
+            loop=ProcessLoop(self.scheduler, host),  # type: ignore[abstract]
             network=self.network,
             server=self.server,
             clocks=self.clocks[host],

@@ -1,4 +1,4 @@
-"""Parts of a simulated gateway that record what is not to be seen from outside, and stand-ins for what it does not use."""
+"""Parts of a simulated gateway that record what cannot be seen from outside, and stand-ins for what it does not use."""
 
 from collections.abc import Callable
 

@@ -251,7 +251,7 @@ class GatewayProcess:
         return Node(f"ws://{self.name}/ws", f"{self.name}:1", f"{self.name}:2", machine, "simulation")
 
 
-def _verify(token: str, _now: float) -> Identity:
+def _verify(token: str, now: float) -> Identity:
     """A token is a user and the granted files."""
     user, *files = token.split()
     return Identity(user, tuple(files), "simulation", 4e9)

@@ -7,7 +7,8 @@ from contextlib import aclosing
 from typing import Any, NamedTuple
 
 from gateway.delivery.push_job import PushJob
-from gateway.delivery.router_endpoint import RouterEndpoint, RouterStream
+from gateway.delivery.router_endpoint import RouterEndpoint
+from gateway.delivery.router_stream import RouterStream
 from gateway.outcome import ACKED
 from gateway.sessions.session import Session
 from registry.feed import StoreRouteFeed
