@@ -8,6 +8,7 @@ from homing.v1 import router_pb2
 from router.push import Target as PushTarget
 from tests.simulation.client import SimulatedClient
 from tests.simulation.cluster import GATEWAYS, ROUTERS, STORE, Cluster
+from tests.simulation.gateway_process import GatewayProcess
 from tests.simulation.history import BackendChange, Fault, Sent, Target
 from tests.simulation.loop import ProcessState
 from tests.simulation.store_client import WATCH
@@ -98,7 +99,7 @@ class Actions:
         process = self.cluster.gateways[gateway]
         if process.alive:
             process.end()
-            self._begin("kill", gateway, seconds, lambda: self.cluster.start_gateway(gateway))
+            self._begin("kill", gateway, seconds, lambda: self._replace(process))
 
     def kill_router(self, router: str, seconds: float) -> None:
         process = self.cluster.routers[router]
@@ -117,13 +118,13 @@ class Actions:
         process = self.cluster.gateways[gateway]
         if process.alive and not process.draining:
             process.stop()
-            self._begin("drain", gateway, seconds, lambda: self._restart(gateway))
+            self._begin("drain", gateway, seconds, lambda: self._replace(process))
 
-    def _restart(self, gateway: str) -> None:
-        process = self.cluster.gateways[gateway]
-        if process.draining:
+    def _replace(self, process: GatewayProcess) -> None:
+        """Start another process, unless that has been done."""
+        if self.cluster.gateways[process.name] is process:
             process.end()
-            self.cluster.start_gateway(gateway)
+            self.cluster.start_gateway(process.name)
 
     def set_wall_clock(self, name: str, seconds: float) -> None:
         self.cluster.clocks[name].wall_offset += seconds
