@@ -24,6 +24,7 @@ STORE = "store"
 SETTINGS = RegistrySettings(cluster="c", ttl=3, sweep_after=4.0)
 RESTART = 1.0  # seconds until a gateway that has exited by itself is started again
 SMALL: dict[str, Any] = {
+    "registry.membership.MACHINE_IDS": 8,  # so that a machine id soon has its next holder
     "router.delivery.lanes.LANE_CAPACITY": 12,  # pushes
     "gateway.delivery.push_job.SLICE": 3,  # sockets
     "gateway.delivery.push_writer.SLICE_BUDGET": -1.0,  # after each slice others get a turn

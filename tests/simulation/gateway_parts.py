@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from gateway.delivery.router_stream import RouterStream
 from gateway.registration.barrier import RouteAckBarrier
 from gateway.registration.session_registration import Commits, SessionRegistration
 from registry.lease_state import FencingAnswer, LeaseTracker
@@ -26,14 +27,15 @@ class NoEvents:
 
 
 class RecordedBarrier(RouteAckBarrier):
-    """`reached`: the routers that had acknowledged the batch of the wait that has ended last."""
+    """`reached`: the routers whose tables hold the batch of the wait that has ended last: all, if it was in time."""
 
     reached: frozenset[str] = frozenset()
 
     async def wait_reachable(self, batch: int) -> bool:
-        result = await super().wait_reachable(batch)
-        self.reached = frozenset(stream.router for stream, held in self._held.items() if held >= batch)  # type: ignore[attr-defined]
-        return result
+        in_time = await super().wait_reachable(batch)
+        streams: dict[RouterStream, int] = self._held  # type: ignore[assignment]
+        self.reached = frozenset(stream.router for stream, held in streams.items() if in_time or held >= batch)
+        return in_time
 
 
 class RecordedSessions(SessionRegistration):

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 from gateway.delivery.push_job import PushJob
 from gateway.delivery.router_endpoint import RouterEndpoint
 from gateway.delivery.router_stream import RouterStream
+from gateway.delivery.transit import Transit
 from gateway.outcome import ACKED
+from gateway.registration.barrier import RouteAckBarrier
 from gateway.sessions.session import Session
 from registry.feed import StoreRouteFeed
 from registry.lease_state import LeaseState
@@ -86,6 +88,16 @@ async def _follow_without_the_first_change(self: StoreRouteFeed) -> None:
         self.resyncs += 1
 
 
+def _holds_always(_self: RouteAckBarrier, _batch: int) -> bool:
+    """A client is told "connected" before routers' tables hold its session."""
+    return True
+
+
+def _age_of_nothing(_self: Transit, _then_ns: int, _now_ns: int) -> int:
+    """Time that a push spent in a buffer does not count."""
+    return 0
+
+
 class Mutation(NamedTuple):
     """What is replaced, and the faults under which that shows."""
 
@@ -107,4 +119,12 @@ MUTATIONS: dict[str, Mutation] = {
     "a resync that drops an event": Mutation(
         {"registry.feed.StoreRouteFeed._follow": _follow_without_the_first_change}, ("break watch",)
     ),
+    "connected before it is reachable": Mutation(
+        {"gateway.registration.barrier.RouteAckBarrier.holds": _holds_always}, ("delay watch",)
+    ),
+    "time in buffers does not count": Mutation(
+        {"gateway.delivery.transit.Transit.age": _age_of_nothing}, ("pause gateway",)
+    ),
 }
+"""docs/promises.md also names a retry without dedup: to be added here with the owner's dedup, whose checks are
+`check(..., retries_are_written_again=False)` and the walk's repeats."""
