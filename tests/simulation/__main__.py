@@ -78,7 +78,7 @@ def _show(result: Result, strict: bool) -> None:
     lines += result.tail[-TAIL:]
     lines += [f"{one.invariant} at {one.t:.6f}: {one.text}" for one in result.violations[:20]]
     flags = " --strict" if strict else ""
-    lines.append(f"again: python -m tests.simulation --seed {result.seed} --steps {result.steps}{flags}")
+    lines.append(f"again: python -m tests.simulation --seed {result.seed} --steps {result.requested}{flags}")
     print("\n".join(lines), file=sys.stderr)
 
 

@@ -86,7 +86,7 @@ class GatewayProcess:
         self._settings = settings
         self._history = history
         self._sent = sent
-        self._scheduler_errors = errors
+        self._errors = errors
         self._on_exit = on_exit
         self._stop = asyncio.Event()
         loop.call_soon(self._begin)
@@ -164,7 +164,7 @@ class GatewayProcess:
         except* FencedError:  # see KNOWN in tests.simulation.invariants
             self._exit("crash")
         except* Exception:
-            self._scheduler_errors.append(traceback.format_exc())
+            self._errors.append(traceback.format_exc())
             self._exit("crash")
         else:
             self.end()

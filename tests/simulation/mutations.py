@@ -16,7 +16,6 @@ from gateway.sessions.session import Session
 from registry.feed import StoreRouteFeed
 from registry.lease_state import LeaseState
 from registry.model import Incarnation
-from registry.nodes import NodeTable
 from registry.routes import RouteTable
 from registry.store import Compacted, StoreUnavailable
 from router.delivery.lanes import Lane
@@ -51,13 +50,9 @@ def _write_then_check(self: RouterEndpoint, stream: RouterStream) -> None:
         self._streams.query_fencing_of(stream)
 
 
-def _ended_or_draining(self: RouteTable) -> list[Incarnation]:
-    """A node that lives counts as ended."""
-    return [one for one in self._owned if not self._nodes.is_routable(one) or _is_draining_or_older(self._nodes, one)]
-
-
-def _is_draining_or_older(nodes: NodeTable, incarnation: Incarnation) -> bool:
-    return incarnation in nodes.lingering or incarnation in list(nodes.present)[:1]
+def _ended_and_one_that_lives(self: RouteTable) -> list[Incarnation]:
+    living = next(iter(self._nodes.present), None)
+    return [one for one in self._owned if one == living or not self._nodes.is_routable(one)]
 
 
 def _may_always_send(_self: Lane, _legs: Plan) -> bool:
@@ -113,7 +108,7 @@ MUTATIONS: dict[str, Mutation] = {
         {"registry.routes.RouteTable.keys_of": _keys_of_every_incarnation}, ("expire lease", "kill gateway")
     ),
     "lease checked after the write begins": Mutation({f"{ENDPOINT}._take_held": _write_then_check}, ("pause gateway",)),
-    "sweep of a live node": Mutation({"registry.routes.RouteTable.ended": _ended_or_draining}, ("reset",)),
+    "sweep of a live node": Mutation({"registry.routes.RouteTable.ended": _ended_and_one_that_lives}, ("reset",)),
     "healing that overtakes": Mutation({"router.delivery.lanes.Lane.may_send": _may_always_send}, ("delay",)),
     "ack counted twice": Mutation({"gateway.delivery.push_job.PushJob.acked": _acked_twice}, ("delay",)),
     "a resync that drops an event": Mutation(

@@ -20,7 +20,8 @@ class Result(NamedTuple):
     """One run of one seed. Seconds are virtual."""
 
     seed: int
-    steps: int
+    requested: int  # steps
+    steps: int  # that were taken: an action may be several
     violations: list[Violation]
     step: int  # that of the first violation; 0: none
     tail: list[str]  # the records before the first violation
@@ -46,7 +47,7 @@ def run(
         while len(walk.times) < steps:
             walk.step()
         finish(walk.actions)
-        return judge(cluster, seed, walk.times, strict)
+        return judge(cluster, seed, walk.times, strict)._replace(requested=steps)
 
 
 def finish(actions: Actions, seconds: float = HEAL) -> None:
@@ -69,6 +70,7 @@ def judge(cluster: Cluster, seed: int, times: list[float], strict: bool = False)
     first = min((violation.t for violation in found), default=0.0)
     return Result(
         seed=seed,
+        requested=len(times),
         steps=len(times),
         violations=found,
         step=bisect.bisect(times, first),

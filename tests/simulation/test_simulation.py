@@ -24,7 +24,7 @@ SLOW_MACHINE = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.fi
 def explain(result: Result) -> str:
     """What a failed run shows."""
     lines = [f"{one.invariant} at {one.t:.6f}: {one.text}" for one in result.violations[:5]]
-    again = f"python -m tests.simulation --seed {result.seed} --steps {result.steps}"
+    again = f"python -m tests.simulation --seed {result.seed} --steps {result.requested}"
     return "\n".join([*result.tail[-40:], *lines, again])
 
 
