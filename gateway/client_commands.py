@@ -106,10 +106,13 @@ class ClientCommands:
             facts = {"session": str(session.sid), "user": session.user, "code": code, "reason": reason}
             log.info("connection closed", extra=facts)
 
-    def request_reconnect(self, connection: Connection) -> None:
+    def request_reconnect(self, connection: Connection, *, close: bool) -> None:
+        told = bool(connection.sessions)
         for session in connection.sessions:
-            connection.send(session.codec.reconnect(RECONNECT_WITHIN_MS, DRAINING.reason))
-        connection.close(DRAINING)
+            message = session.codec.reconnect(RECONNECT_WITHIN_MS, DRAINING.reason)
+            told = bool(message) and connection.send(message) and told
+        if close or not told:
+            connection.close(DRAINING)
 
     def _hello(self, session: Session) -> Hello:
         settings = self._settings

@@ -12,11 +12,12 @@ from gateway.authentication import Authentication
 from gateway.back_pressure import EventBackPressure, SlowConsumers
 from gateway.client_commands import ClientCommands, ClientSettings
 from gateway.delivery.bus_endpoint import BusEndpoint
+from gateway.delivery.dedup import Dedup
 from gateway.delivery.node_requests import NodeRequestHandler
 from gateway.delivery.node_server import NodeServer
 from gateway.delivery.push_writer import PushWriter
 from gateway.delivery.router_endpoint import NoObserver, RouterEndpoint
-from gateway.delivery.router_streams import RouterStreams
+from gateway.delivery.router_streams import RouterStreams, set_lagging
 from gateway.door.admission import Origins
 from gateway.door.development import is_page
 from gateway.door.handshake import HandshakeLimits
@@ -52,6 +53,7 @@ from observability.counters import counters
 from registry.model import Node
 from registry.registrar import StoreRegistrar, boottime
 from runtime.process.background_tasks import BackgroundTasks
+from runtime.process.pauses import Pauses
 
 VERSION = "0.1.0"
 
@@ -76,6 +78,10 @@ class Base:
         self.uploads = Timer[Deadlined](1.0, lambda transport, _now: transport.on_deadline(), loop)
         self.index = Index[Session]()
         self.acks = Acks()
+        self.dedup = Dedup(settings.gateway.dedup, self.counters)
+        self.writer = PushWriter(
+            self.node_id, self.index, self.acks, self.dedup, self.deadlines, self.counters, self.tracer
+        )
         self.sink = adapters.event_sink(settings, self.counters)
         self.bus_probe = adapters.bus_probe(settings)
         self.views = adapters.views(settings, self.node_id)
@@ -86,12 +92,13 @@ class RegistryParts:
 
     def __init__(self, base: Base, node: Callable[[int], Node]) -> None:
         """`node` makes the node's value in the registry, given its machine id."""
-        self.barrier = RouteAckBarrier()
+        self.barrier = RouteAckBarrier(on_lag=set_lagging)
         self.streams = RouterStreams(base.counters, boottime)
         self.store = adapters.store(base.settings)
         settings = base.settings.registry
         registrar = StoreRegistrar(self.store, settings, base.node_id, node, self.streams.notify_unregistered)
-        self.loop = RegistrationLoop(registrar, base.index, self.barrier, base.counters)
+        self.pauses = Pauses(boottime)
+        self.loop = RegistrationLoop(registrar, base.index, self.barrier, base.counters, self.pauses)
         self.lease = LeaseGate(self.loop, self.streams)
         self.sessions = SessionRegistration(self.loop, base.index, self.barrier, base.counters)
 
@@ -137,6 +144,7 @@ class ClientParts:
             self.lifecycle,
             base.index,
             registry.loop,
+            base.writer.finalize_all,
             section.drain,
         )
 
@@ -147,8 +155,7 @@ class RouterParts:
     def __init__(
         self, base: Base, registry: RegistryParts, clients: ClientParts, stats: Callable[[], node_pb2.Stats]
     ) -> None:
-        counted = base.counters
-        writer = PushWriter(base.node_id, base.index, base.acks, base.deadlines, counted, base.tracer)
+        counted, writer = base.counters, base.writer
         subscriber = adapters.subscriber(base.settings)
         self.bus = BusEndpoint(subscriber, registry.lease, writer, counted) if subscriber is not None else None
         endpoint = RouterEndpoint(

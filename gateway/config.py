@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from gateway.delivery.dedup import DedupSettings
 from gateway.events.port import EventSettings
 from gateway.identity import keys
 from gateway.identity.tokens import Issuer, Tokens
@@ -42,6 +43,7 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drain: NonNegativeSeconds = 10.0  # Seconds from a stop signal to the close of the last client at most.
     heartbeat: HeartbeatSettings = HeartbeatSettings()
     slow: Budget = Budget()
+    dedup: DedupSettings = DedupSettings()
 
 
 class IssuerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,6 +9,7 @@ ACKED = Delivery.ACKED
 WRITTEN = Delivery.WRITTEN
 OFFLINE = Delivery.OFFLINE
 DROPPED_SLOW = Delivery.DROPPED_SLOW
+DUPLICATE = Delivery.DUPLICATE
 EXPIRED = Delivery.EXPIRED
 QUEUED = Delivery.QUEUED
 UNREACHABLE = Delivery.UNREACHABLE  # by a fault of ours only: what became of it is unknown

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 
 from gateway import config
@@ -42,6 +43,8 @@ class GatewayProcess:
             "files": lambda: float(len(base.index.files())),
             "unregistered": lambda: float(loop.unregistered()),
             "events_held": lambda: float(base.sink.held()),
+            "dedup_bytes": lambda: float(base.dedup.bytes),
+            "dedup_window_seconds": lambda: base.dedup.window(time.monotonic_ns()),
         }
 
     def _stats(self) -> node_pb2.Stats:
@@ -78,7 +81,9 @@ class GatewayProcess:
             return
         async with asyncio.TaskGroup() as group:
             group.create_task(self._registry.loop.run())
-            serving = [group.create_task(self._base.sink.run()), group.create_task(self._base.bus_probe.run())]
+            serving = [
+                group.create_task(part.run()) for part in (self._base.sink, self._base.bus_probe, self._registry.pauses)
+            ]
             if self._routers.bus is not None:
                 serving.append(group.create_task(self._routers.bus.run()))
             if self._base.views is not None:

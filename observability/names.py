@@ -22,6 +22,8 @@ GATEWAY = (
     Counter("expired", "frames not written because the push's ttl had passed"),
     Counter("old_epoch", "pushes refused because they were planned for another incarnation of this node"),
     Counter("not_mine", "pushes that found no live session here"),
+    Counter("duplicates", "sessions not written to because the same push_id was written to them before"),
+    Counter("dedup_evicted", "push_ids forgotten before their time because dedup's bytes were used up"),
     Counter("bus_messages", "messages of pushes read from the bus (broadcast mode)"),
     Counter("bus_bytes", "bytes of these messages"),
     Counter("bus_dropped", "messages from the bus that were malformed, or came while too many waited"),

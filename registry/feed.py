@@ -1,45 +1,55 @@
 """`StoreRouteFeed`: keeps a router's table by a snapshot and one watch over the whole prefix.
 
-One watch, because several have no common order. When the watch is lost, a fresh snapshot is diffed into the table, so
-there is no gap. The table is *caught up* when it has reached the newest batch guard (docs/design.md, "The table"): each
-registration is in a batch, and each batch changes its node's guard below `batches/`. So one linearizable read of the
-guards gives the newest revision at which anything was registered, and the watch must show that very change.
+One watch, because several have no common order. When the watch's history is compacted or replaced, a fresh snapshot is
+diffed into the table, so there is no gap. A watch that is silent (`registry.catch_up`) is opened again, by then on
+another member.
 """
 
 import asyncio
 import logging
-from asyncio import Future
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
+from registry.catch_up import READ_TIMEOUT, CatchUp, HistoryReplaced, WatchSilent
 from registry.keys import Keys
 from registry.lease_state import FencingAnswer
 from registry.model import Incarnation
 from registry.ports import RegistrySettings
 from registry.retry import RetryBackoff
 from registry.routes import RouteTable, TableChange
-from registry.store import Compacted, Snapshot, Store, StoreUnavailable
+from registry.store import Changes, Compacted, Snapshot, Store, StoreUnavailable
 from runtime.process.task_group import run_until_first_error
 
 log = logging.getLogger(__name__)
-
-READ_TIMEOUT = 2.0  # seconds, for catching up and for a fencing read
 
 
 class StoreRouteFeed:
     """See `registry.ports.RouteFeed`."""
 
-    def __init__(self, store: Store, settings: RegistrySettings) -> None:
+    def __init__(self, store: Store, settings: RegistrySettings, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds."""
         self.table = RouteTable(settings.cluster)
         self.resyncs = 0  # snapshots after the first
+        self.watches_reopened = 0  # because they were silent
+        self.unverified = False
         self._warned = False  # of what is malformed
         self._subscribers: list[Callable[[TableChange], None]] = []
         self._store = store
         self._keys = Keys(settings.cluster)
+        self._catch_up = CatchUp(store, self._keys, self.table, clock, self._interrupt)
         self._synced = asyncio.Event()
-        self._read_requested = asyncio.Event()
-        self._before_read: list[Future[bool]] = []  # calls whose read has not begun
-        self._after_read: list[tuple[int, Future[bool]]] = []  # calls that wait for the table to reach a revision
+        self._interrupted: asyncio.Future[None] | None = None  # of the watch that runs
+        self._verifying: asyncio.Task[None] | None = None
+
+    @property
+    def may_lack_routes(self) -> bool:
+        """See the port."""
+        return self._catch_up.may_lack_routes
+
+    def behind_for(self) -> float:
+        """See the port."""
+        return self._catch_up.behind_for()
 
     def subscribe(self, on_change: Callable[[TableChange], None]) -> None:
         """See the port."""
@@ -47,7 +57,7 @@ class StoreRouteFeed:
 
     async def run(self) -> None:
         """See the port. StoreRefused: the store does not permit the reads."""
-        await run_until_first_error(self._follow, self._read_guards)
+        await run_until_first_error(self._follow, self._catch_up.run)
 
     async def wait_synced(self) -> None:
         """See the port."""
@@ -55,14 +65,18 @@ class StoreRouteFeed:
 
     async def wait_caught_up(self) -> bool:
         """See the port."""
-        call: Future[bool] = asyncio.get_running_loop().create_future()
-        self._before_read.append(call)
-        self._read_requested.set()
-        try:
-            async with asyncio.timeout(READ_TIMEOUT):
-                return await call
-        except TimeoutError:
-            return False
+        return await self._catch_up.wait()
+
+    def verify(self) -> None:
+        """See the port."""
+        self.unverified = True
+        if self._verifying is not None:
+            self._verifying.cancel()
+        self._verifying = asyncio.get_running_loop().create_task(self._verify())
+
+    async def _verify(self) -> None:
+        await self.wait_caught_up()
+        self.unverified = False
 
     async def fencing_answer(self, incarnation: Incarnation) -> FencingAnswer:
         """See the port."""
@@ -77,16 +91,16 @@ class StoreRouteFeed:
     # The table
 
     async def _follow(self) -> None:
+        replaced = False
         while True:
-            snapshot = await self._snapshot()
-            self._on_change(self.table.load(snapshot))
-            self._synced.set()
+            await self._load(await self._snapshot(), replaced)
+            replaced = False
             try:
-                async with aclosing(self._store.watch_prefix(self._keys.prefix, snapshot.revision + 1)) as watch:
-                    async for changes in watch:
-                        self._on_change(self.table.apply(changes))
-            except (Compacted, StoreUnavailable) as error:
-                log.info("The route table is read again: %s", error)
+                while True:
+                    await self._watch()
+            except (Compacted, HistoryReplaced, StoreUnavailable) as error:
+                replaced = isinstance(error, HistoryReplaced)
+                log.warning("The route table is read again: %s", error)
             self.resyncs += 1
 
     async def _snapshot(self) -> Snapshot:
@@ -98,6 +112,44 @@ class StoreRouteFeed:
                 log.debug("The route table waits: %s", error)
             await backoff.sleep()
 
+    async def _load(self, snapshot: Snapshot, replaced: bool) -> None:
+        """Replace the table by a snapshot, in slices, so that calls go on."""
+        self._catch_up.on_snapshot(snapshot)
+        for change in self.table.load(snapshot, replaced):
+            if change is not None:
+                self._synced.set()
+                self._on_change(change)
+                self._catch_up.on_loaded()
+            await asyncio.sleep(0)
+        for _ in self.table.free():
+            await asyncio.sleep(0)
+
+    async def _watch(self) -> None:
+        """Apply a watch from the table's revision on, until it is silent. Raises what else ends it."""
+        self._interrupted = asyncio.get_running_loop().create_future()
+        self._catch_up.on_watch()
+        try:
+            async with aclosing(self._store.watch_prefix(self._keys.prefix, self.table.revision + 1)) as watch:
+                await run_until_first_error(lambda: self._apply(watch), self._wait_interrupted)
+        except WatchSilent as silent:
+            self.watches_reopened += 1
+            log.warning("The watch of the routes is opened again: %s", silent)
+        finally:
+            self._interrupted = None
+
+    async def _apply(self, watch: AsyncIterator[Changes]) -> None:
+        async for changes in watch:
+            self._on_change(self.table.apply(changes))
+            self._catch_up.on_shown(changes)
+
+    async def _wait_interrupted(self) -> None:
+        assert self._interrupted is not None
+        await self._interrupted
+
+    def _interrupt(self, why: Exception) -> None:
+        if self._interrupted is not None and not self._interrupted.done():
+            self._interrupted.set_exception(why)
+
     def _on_change(self, change: TableChange) -> None:
         if self.table.malformed and not self._warned:
             self._warned = True
@@ -105,33 +157,3 @@ class StoreRouteFeed:
             log.warning(text, self._keys.prefix)
         for on_change in self._subscribers:
             on_change(change)
-        if self._after_read:
-            self._resolve_reached()
-
-    # Catching up
-
-    async def _read_guards(self) -> None:
-        while True:
-            await self._read_requested.wait()
-            self._read_requested.clear()
-            calls, self._before_read = self._before_read, []
-            try:
-                guards = await self._store.get_prefix(self._keys.batches, keys_only=True)
-            except StoreUnavailable:
-                _resolve(calls, False)
-                continue
-            newest = max((entry.mod_revision for entry in guards.entries), default=0)
-            self._after_read.extend((newest, call) for call in calls)
-            self._resolve_reached()
-
-    def _resolve_reached(self) -> None:
-        """Resolve the calls whose revision the table has reached; drop those that were cancelled."""
-        reached = self.table.revision if self._synced.is_set() else -1
-        _resolve([call for revision, call in self._after_read if revision <= reached], True)
-        self._after_read = [(revision, call) for revision, call in self._after_read if not call.done()]
-
-
-def _resolve(calls: list[Future[bool]], result: bool) -> None:
-    for call in calls:
-        if not call.done():
-            call.set_result(result)

@@ -50,6 +50,11 @@ class LeaseTracker:
         return self._sent + self._ttl - MARGIN
 
     @property
+    def confirmed(self) -> float:
+        """When the newest request was sent that the store has answered with this lease."""
+        return self._sent
+
+    @property
     def fenced(self) -> bool:
         """Whether the incarnation is known to be over."""
         return self._fenced

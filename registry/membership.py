@@ -7,6 +7,7 @@ lease. A machine id that another node has taken meanwhile is a lost race: read a
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable, Container
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ class Layout(msgspec.Struct, frozen=True):
 
     version: int
     cluster: str
+    id: str = ""  # made at random with the key, so that a store which was wiped is recognised
 
 
 class Member(NamedTuple):
@@ -106,7 +108,7 @@ class Membership:
             raise
 
     async def _check_layout(self) -> None:
-        ours = Layout(LAYOUT_VERSION, self._settings.cluster)
+        ours = Layout(LAYOUT_VERSION, self._settings.cluster, secrets.token_hex(8))
         key = self._keys.layout
         outcome = await self._store.transaction(
             [CreateRevisionEquals(key, 0)], [Put(key, msgspec.json.encode(ours))], [Get(key)]
@@ -118,7 +120,7 @@ class Membership:
             found = msgspec.json.decode(value, type=Layout)
         except msgspec.MsgspecError:
             raise RegistryError(f"{key} holds no layout of Homing; is this another program's etcd?") from None
-        if found != ours:
+        if (found.version, found.cluster) != (ours.version, ours.cluster):
             raise RegistryError(
                 f"{key} has layout {found.version} of cluster {found.cluster!r}, this is layout {ours.version} of"
                 f" {ours.cluster!r}; use another cluster name or another etcd"

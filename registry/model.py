@@ -37,6 +37,7 @@ class Node(
     machine: Annotated[int, Meta(ge=0, lt=1024)]  # the leased machine id
     version: Annotated[str, Meta(max_length=128)]
     draining: bool = False
+    restoring: bool = False  # begun with sessions of the incarnation before, which are not all registered yet
 
 
 class SessionInfo(msgspec.Struct, frozen=True, gc=False):

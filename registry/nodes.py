@@ -26,6 +26,7 @@ class TableChange(NamedTuple):
     changed: tuple[tuple[Incarnation, Node], ...] = ()  # the same incarnation with another value, as when it drains
     gone: tuple[Incarnation, ...] = ()  # no node key with this epoch any more: the incarnation lingers
     batches: tuple[tuple[Incarnation, int], ...] = ()  # the newest batch of an incarnation that the table holds
+    lost: tuple[Incarnation, ...] = ()  # the store was restored or wiped, and does not have all that they registered
 
 
 class NodeTable:

@@ -45,6 +45,13 @@ class Registrar(Protocol):
         """
         ...
 
+    async def begin_again(self, machine: int) -> "Registration":
+        """As `begin`, by a node that keeps the sessions of the incarnation before: under the same machine id.
+
+        Its node key says that they are being registered (`Node.restoring`), until `Registration.set_restored`.
+        """
+        ...
+
 
 class Registration(Protocol):
     """One incarnation of one gateway in the registry: the only writer of that incarnation's keys.
@@ -92,7 +99,12 @@ class Registration(Protocol):
         ...
 
     def unregistered(self) -> bool:
-        """Whether a session or file has waited longer than 1 s for its commit: routers must scatter to this node."""
+        """Whether a session or file has waited longer than 1 s for its commit, or kept ones are being registered:
+        routers must scatter to this node."""
+        ...
+
+    def set_restored(self) -> None:
+        """All kept sessions are registered, and every router's table has them."""
         ...
 
 
@@ -119,6 +131,23 @@ class RouteFeed(Protocol):
         One linearizable read, begun after the call, serves all concurrent calls. False: the store could not be read, or
         the table did not get there, within 2 s; the table may be behind.
         """
+        ...
+
+    unverified: bool
+    """Whether this process was paused, and the table has not been compared with the store since: every lookup waits."""
+
+    @property
+    def may_lack_routes(self) -> bool:
+        """Whether what the table has of a user or a file may be incomplete, and nobody can tell: the store could not be
+        read last time, or the table has not shown for a quarter of a second what a read has shown."""
+        ...
+
+    def behind_for(self) -> float:
+        """Seconds for which the store could be read and the table has not followed; 0.0: it follows."""
+        ...
+
+    def verify(self) -> None:
+        """This process was paused: the table may be old. Sets `unverified` until it has caught up, or for 2 s."""
         ...
 
     async def fencing_answer(self, incarnation: Incarnation) -> FencingAnswer:

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from registry.floors import IdFloor
 from registry.keys import Keys
-from registry.membership import Membership
-from registry.model import Node
+from registry.membership import Member, Membership
+from registry.model import Incarnation, Node
 from registry.ports import RegistrySettings
 from registry.registration import StoreRegistration
 from registry.retry import Retrier
@@ -52,12 +54,28 @@ class StoreRegistrar:
         self._on_unregistered = on_unregistered
         self._clock = clock
         self._wall = wall
+        self._last: Incarnation | None = None
 
     async def begin(self) -> StoreRegistration:
         """See the port."""
-        retrier = Retrier(self._settings.start_limit, self._clock)
-        membership = Membership(self._store, self._settings, self._node_id, self._make_node, self._clock)
-        member = await membership.join(retrier)
+        return await self._begin(self._settings, self._make_node)
+
+    async def begin_again(self, machine: int) -> StoreRegistration:
+        """See the port."""
+
+        def make_restoring(machine: int) -> Node:
+            return msgspec.structs.replace(self._make_node(machine), restoring=True)
+
+        settings = msgspec.structs.replace(self._settings, machine=machine)
+        return await self._begin(settings, make_restoring)
+
+    async def _begin(self, settings: RegistrySettings, make_node: Callable[[int], Node]) -> StoreRegistration:
+        retrier = Retrier(settings.start_limit, self._clock)
+        member = await self._join(settings, make_node, retrier)
+        if member.incarnation == self._last:  # only a store that was restored or wiped gives an epoch twice
+            await self._store.revoke(member.lease)
+            member = await self._join(settings, make_node, retrier)
+        self._last = member.incarnation
         floor = IdFloor(self._store, Keys(self._settings.cluster), member.incarnation, member.machine, self._wall)
         generator = await retrier(floor.start)
         await retrier(lambda: floor.reserve(generator))
@@ -65,9 +83,12 @@ class StoreRegistrar:
             self._store,
             self._settings,
             member,
-            self._make_node(member.machine),
+            make_node(member.machine),
             floor,
             generator,
             self._on_unregistered,
             self._clock,
         )
+
+    async def _join(self, settings: RegistrySettings, make_node: Callable[[int], Node], retrier: Retrier) -> Member:
+        return await Membership(self._store, settings, self._node_id, make_node, self._clock).join(retrier)

@@ -61,10 +61,12 @@ class StoreRegistration:
         self._clock = clock
         self._keys = Keys(settings.cluster)
         self._node_key = self._keys.node(member.incarnation.node)
+        self._guard_key = self._keys.batch(member.incarnation.node)
         self._lease_id = member.lease
         self._guard = BatchGuard(store, self._keys, member)
         self._pending = PendingWrites(clock)
-        self._reported_unregistered = False
+        self._restoring = node.restoring
+        self._reported_unregistered = node.restoring
         self._ended = asyncio.Event()
 
     # The incarnation
@@ -137,7 +139,12 @@ class StoreRegistration:
     def unregistered(self) -> bool:
         """See the port."""
         oldest = self._pending.oldest_put()
-        return oldest is not None and self._clock() - oldest > UNREGISTERED_AFTER
+        return self._restoring or (oldest is not None and self._clock() - oldest > UNREGISTERED_AFTER)
+
+    def set_restored(self) -> None:
+        """See the port."""
+        self._restoring = False
+        self._report_unregistered()
 
     # Its tasks
 
@@ -154,10 +161,18 @@ class StoreRegistration:
                 entry = await self._store.get(self._node_key)
                 if entry is None or entry.create_revision != self.incarnation.epoch:
                     raise FencedError(f"{self._node_key} is gone")
+                await self._check_guard()
             except StoreUnavailable as error:
                 log.debug("The lease of %s waits: %s", self.incarnation, error)
                 pause = min(pause, RETRY_KEEPALIVE)
             await asyncio.sleep(pause)
+
+    async def _check_guard(self) -> None:
+        """FencedError: the store has lost batches that it had committed: it was restored from a backup."""
+        committed = self._pending.last_committed
+        entry = await self._store.get(self._guard_key)
+        if entry is None or not entry.value.isdigit() or int(entry.value) < committed:
+            raise FencedError(f"{self._guard_key} has lost batches: etcd was restored from a backup")
 
     async def _reserve_ids(self) -> None:
         while True:

@@ -9,40 +9,25 @@ The table holds
 
 The end of an incarnation changes none of these: its routes stop *counting*, which each lookup checks, and its keys
 leave the table when they are deleted from the store. So one watch event ends 100,000 routes at no cost, and the table
-always equals the store at `revision`.
-
-A session id belongs to one user, so (sid, incarnation) identifies a route. Half a million sessions must fit in memory:
-a bucket is its only route, and becomes a dict for several; users and incarnations are shared objects.
+always equals the store at `revision`. A snapshot is read into new maps, in slices, and replaces the old ones at once.
 """
 
-from collections.abc import Iterable, Mapping
-from itertools import chain, islice
-from sys import intern
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 import msgspec
 
 from registry import keys
 from registry.model import Incarnation, Node, SessionInfo, SessionRoute
 from registry.nodes import NodeTable, TableChange
+from registry.route_maps import RouteMaps
 from registry.store import Changes, Entry, Snapshot
 
 __all__ = ["RouteTable", "TableChange"]
 
+LOADED = 1_000  # entries of a snapshot that are read at once
+
 _decode = msgspec.json.Decoder(SessionInfo).decode
-_Bucket = SessionRoute | dict[int, SessionRoute]  # by identity, so that a user of 50,000 sessions costs no search
-_Key = TypeVar("_Key", int, str)
-
-
-class _IncarnationKeys:
-    """What one incarnation has registered."""
-
-    __slots__ = ("files", "incarnation", "sessions")
-
-    def __init__(self, incarnation: Incarnation) -> None:
-        self.incarnation = incarnation
-        self.sessions: set[int] = set()
-        self.files: set[str] = set()
 
 
 class RouteTable:
@@ -53,25 +38,20 @@ class RouteTable:
         self._keys = keys.Keys(cluster)
         self._prefix_length = len(self._keys.prefix)
         self._nodes = NodeTable()
-        self._clear()
-
-    def _clear(self) -> None:
-        self._sessions: dict[int, _Bucket] = {}
-        self._users: dict[str, _Bucket] = {}
-        self._files: dict[str, tuple[Incarnation, ...]] = {}
-        self._owned: dict[Incarnation, _IncarnationKeys] = {}
+        self._maps = RouteMaps()
+        self._replaced = RouteMaps()  # by the last snapshot, to be freed
         self._distrusted: set[tuple[int, Incarnation]] = set()
 
     # Lookups
 
     def session(self, sid: int) -> SessionRoute | None:
         """The session's route: the newest whose incarnation counts. None is a miss, not yet an OFFLINE."""
-        return self._newest(_routes(self._sessions.get(sid)))
+        return self._newest(self._maps.session(sid))
 
     def user(self, user: str) -> list[SessionRoute]:
         """The routes of all sessions of the user, one for each session."""
         newest: dict[int, SessionRoute] = {}
-        for route in _routes(self._users.get(user)):
+        for route in self._maps.user(user):
             known = newest.get(route.sid)
             is_newer = known is None or route.create_revision > known.create_revision
             if is_newer and self._counts(route):
@@ -80,7 +60,7 @@ class RouteTable:
 
     def file(self, file: str) -> list[Incarnation]:
         """The incarnations that own the file and count."""
-        return [incarnation for incarnation in self._files.get(file, ()) if self._nodes.is_routable(incarnation)]
+        return [incarnation for incarnation in self._maps.file(file) if self._nodes.is_routable(incarnation)]
 
     def incarnations(self) -> Mapping[Incarnation, Node]:
         """The nodes whose key exists, by their incarnation. A view: valid until the next change."""
@@ -105,7 +85,7 @@ class RouteTable:
 
     def __len__(self) -> int:
         """The number of session ids with a route, whether or not its incarnation counts."""
-        return len(self._sessions)
+        return len(self._maps)
 
     # A route that its own node denies
 
@@ -115,7 +95,7 @@ class RouteTable:
         Until the route's key is deleted or written again. Only for a route that the table, caught up, still has: a node
         never gets back a session that it has denied.
         """
-        if any(route.incarnation == incarnation for route in _routes(self._sessions.get(sid))):
+        if any(route.incarnation == incarnation for route in self._maps.session(sid)):
             self._distrusted.add((sid, incarnation))
 
     # The end of an incarnation
@@ -126,16 +106,15 @@ class RouteTable:
 
     def ended(self) -> list[Incarnation]:
         """Incarnations that are neither present nor lingering and still have keys, for the sweeper."""
-        return [incarnation for incarnation in self._owned if not self._nodes.is_routable(incarnation)]
+        return [incarnation for incarnation in self._maps.incarnations() if not self._nodes.is_routable(incarnation)]
 
     def keys_of(self, incarnation: Incarnation, limit: int) -> list[str]:
         """At most `limit` keys of the incarnation's sessions and files that still exist."""
-        owned = self._owned.get(incarnation)
-        if owned is None:
-            return []
-        sessions = (self._keys.session(self._user_of(sid, incarnation), sid, incarnation) for sid in owned.sessions)
-        files = (self._keys.file(file, incarnation) for file in owned.files)
-        return list(islice(chain(sessions, files), limit))
+        registered = islice(self._maps.registered_by(incarnation), limit)
+        return [
+            self._keys.file(one, incarnation) if isinstance(one, str) else self._keys.session(*one, incarnation)
+            for one in registered
+        ]
 
     # Changes
 
@@ -145,9 +124,9 @@ class RouteTable:
             key = self._parse(entry)
             match key:
                 case keys.SessionKey():
-                    self._delete_session(key) if deleted else self._put_session(key, entry)
+                    self._delete_session(key) if deleted else self._put_session(self._maps, key, entry)
                 case keys.FileKey():
-                    self._delete_file(key) if deleted else self._put_file(key)
+                    self._maps.delete_file(key) if deleted else self._maps.put_file(key)
                 case keys.NodeKey(name):
                     if deleted:
                         self._nodes.delete_node(name)
@@ -158,24 +137,43 @@ class RouteTable:
         self.revision = changes.revision
         return self._nodes.take_change()
 
-    def load(self, snapshot: Snapshot) -> TableChange:
-        """Replace everything by a snapshot. The result is the difference in nodes, as if it had been watched."""
-        self._clear()
-        nodes, batches = [], {}
-        for entry in snapshot.entries:
+    def load(self, snapshot: Snapshot, replaced: bool = False) -> Iterator[TableChange | None]:
+        """Replace everything by a snapshot, a slice of work with each step; lookups see it whole, with the last one.
+
+        Yields None until the last step, which gives the difference in nodes, as if it had been watched. Empties the
+        snapshot's list on the way, and leaves what was there before to `free`. `replaced`: the snapshot is of another
+        history of the store, so that what an incarnation had registered may be lost.
+        """
+        maps, nodes, batches = RouteMaps(), [], {}
+        entries = snapshot.entries
+        entries.reverse()
+        while entries:
+            entry = entries.pop()
             key = self._parse(entry)
             match key:
                 case keys.SessionKey():
-                    self._put_session(key, entry)
+                    self._put_session(maps, key, entry)
                 case keys.FileKey():
-                    self._put_file(key)
+                    maps.put_file(key)
                 case keys.NodeKey(name):
                     nodes.append((name, entry.create_revision, entry.value))
                 case keys.BatchKey(name):
                     batches[name] = entry.value
+            if len(entries) % LOADED == 0:
+                yield None
+        self._replaced, self._maps, self._distrusted = self._maps, maps, set()
+        before = {incarnation: self._nodes.batch(incarnation) for incarnation in self._nodes.present}
         self._nodes.load(nodes, batches)
         self.revision = snapshot.revision
-        return self._nodes.take_change()
+        change = self._nodes.take_change()
+        if replaced:
+            lost = tuple(incarnation for incarnation, batch in before.items() if self._nodes.batch(incarnation) < batch)
+            change = change._replace(lost=(*lost, *self._nodes.lingering))
+        yield change
+
+    def free(self) -> Iterator[None]:
+        """Free the memory of what the last `load` has replaced, a slice with each step."""
+        return self._replaced.free()
 
     def _parse(self, entry: Entry) -> keys.ParsedKey | None:
         try:
@@ -184,65 +182,19 @@ class RouteTable:
             self._nodes.malformed += 1
             return None
 
-    # Sessions and files
-
-    def _put_session(self, key: keys.SessionKey, entry: Entry) -> None:
+    def _put_session(self, maps: RouteMaps, key: keys.SessionKey, entry: Entry) -> None:
         try:
             info = _decode(entry.value)
         except msgspec.MsgspecError:
             self._nodes.malformed += 1
             return
-        info = SessionInfo(intern(info.namespace), intern(info.auth_type), info.connected_at)
-        self._delete_session(key)
-        owned = self._owned_by(key.incarnation)
-        user = next((known.user for known in _routes(self._users.get(key.user))), key.user)
-        route = SessionRoute(key.sid, user, owned.incarnation, entry.create_revision, info)
-        owned.sessions.add(route.sid)
-        _add(self._sessions, route.sid, route)
-        _add(self._users, user, route)
+        if maps is self._maps:
+            self._distrusted.discard((key.sid, key.incarnation))
+        maps.put_session(key, entry.create_revision, info)
 
     def _delete_session(self, key: keys.SessionKey) -> None:
-        routes = _routes(self._sessions.get(key.sid))
-        route = next((r for r in routes if r.incarnation == key.incarnation and r.user == key.user), None)
-        if route is None:
-            return
-        self._distrusted.discard((key.sid, key.incarnation))
-        _remove(self._sessions, key.sid, route)
-        _remove(self._users, key.user, route)
-        owned = self._owned[key.incarnation]
-        owned.sessions.discard(key.sid)
-        self._forget_empty(owned)
-
-    def _put_file(self, key: keys.FileKey) -> None:
-        owned = self._owned_by(key.incarnation)
-        if key.file not in owned.files:
-            owned.files.add(key.file)
-            self._files[key.file] = (*self._files.get(key.file, ()), owned.incarnation)
-
-    def _delete_file(self, key: keys.FileKey) -> None:
-        owned = self._owned.get(key.incarnation)
-        if owned is None or key.file not in owned.files:
-            return
-        owned.files.discard(key.file)
-        rest = tuple(incarnation for incarnation in self._files[key.file] if incarnation != key.incarnation)
-        if rest:
-            self._files[key.file] = rest
-        else:
-            del self._files[key.file]
-        self._forget_empty(owned)
-
-    def _owned_by(self, incarnation: Incarnation) -> _IncarnationKeys:
-        owned = self._owned.get(incarnation)
-        if owned is None:
-            owned = self._owned[incarnation] = _IncarnationKeys(incarnation)
-        return owned
-
-    def _forget_empty(self, owned: _IncarnationKeys) -> None:
-        if not owned.sessions and not owned.files:
-            del self._owned[owned.incarnation]
-
-    def _user_of(self, sid: int, incarnation: Incarnation) -> str:
-        return next(route.user for route in _routes(self._sessions[sid]) if route.incarnation == incarnation)
+        if self._maps.delete_session(key):
+            self._distrusted.discard((key.sid, key.incarnation))
 
     def _newest(self, routes: Iterable[SessionRoute]) -> SessionRoute | None:
         newest = None
@@ -256,29 +208,3 @@ class RouteTable:
         if self._distrusted and (route.sid, route.incarnation) in self._distrusted:
             return False
         return self._nodes.is_routable(route.incarnation)
-
-
-def _routes(bucket: _Bucket | None) -> Iterable[SessionRoute]:
-    if bucket is None:
-        return ()
-    return bucket.values() if isinstance(bucket, dict) else (bucket,)
-
-
-def _add(table: dict[_Key, _Bucket], key: _Key, route: SessionRoute) -> None:
-    bucket = table.get(key)
-    if bucket is None:
-        table[key] = route
-    elif isinstance(bucket, dict):
-        bucket[id(route)] = route
-    else:
-        table[key] = {id(bucket): bucket, id(route): route}
-
-
-def _remove(table: dict[_Key, _Bucket], key: _Key, route: SessionRoute) -> None:
-    bucket = table[key]
-    if not isinstance(bucket, dict):
-        del table[key]
-        return
-    del bucket[id(route)]
-    if len(bucket) == 1:
-        table[key] = next(iter(bucket.values()))

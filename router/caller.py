@@ -22,16 +22,17 @@ Right = Literal["push", "presence", "admin"]
 class Caller(msgspec.Struct, frozen=True):
     """The author of a call, as its transport has authenticated it."""
 
-    name: str
+    name: str  # "": a caller without a name; push_ids are unique for each name
     rights: frozenset[Right]
 
     def require(self, right: Right) -> None:
         """Raises CallRefused, PERMISSION_DENIED, when the caller does not have the right."""
         if right not in self.rights:
-            raise CallRefused("PERMISSION_DENIED", f"caller {self.name!r} does not have the right {right!r}")
+            name = repr(self.name) if self.name else "without a name"
+            raise CallRefused("PERMISSION_DENIED", f"caller {name} does not have the right {right!r}")
 
 
-LOOPBACK = Caller("loopback", frozenset({"push", "presence", "admin"}))
+LOOPBACK = Caller("", frozenset({"push", "presence", "admin"}))
 """The author of every call today: any process that reaches a loopback listener, or writes to the topic of commands."""
 
 Authenticate = Callable[[object], Caller]

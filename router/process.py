@@ -14,6 +14,7 @@ from router import adapters
 from router.api.calls import Calls
 from router.api.grpc_api import GrpcApi
 from router.api.http_api import HttpApi
+from router.backlog import Backlog
 from router.caller import loopback
 from router.config import RouterConfig
 from router.delivery.broadcast import Broadcast
@@ -48,7 +49,7 @@ class RouterProcess:
         self._fencing = FencingQueries(self._feed)
         self._fleet = Fleet(self._feed, self._make_hop)
         self._bus_probe = adapters.bus_probe(settings)
-        self._readiness = RouterReadiness(self._feed.table, self._fleet, self._store.why_away, self._bus_probe.why_away)
+        self._readiness = RouterReadiness(self._feed, self._fleet, self._store.why_away, self._bus_probe.why_away)
         self._sweeper = Sweeper(self._store, settings.registry, self._id, self._feed.table)
         self._tracer, self._spans = span_export.set_up(
             settings.trace,
@@ -59,7 +60,8 @@ class RouterProcess:
         )
         self._publisher = adapters.publisher(settings)
         self._delivery, self._on_handled = self._make_delivery()
-        pushes = PushHandler(self._delivery, settings.router.api.max_data, self._tracer)
+        self._backlog = Backlog(self._feed.verify)
+        pushes = PushHandler(self._delivery, settings.router.api.max_data, self._tracer, self._backlog.received)
         broadcasts = settings.delivery.mode == "broadcast"
         calls = Calls(settings.router.api, pushes, self._feed, self._fleet, broadcasts)
         self._commands = adapters.commands(settings, calls, self._counters)
@@ -85,7 +87,8 @@ class RouterProcess:
 
         settings, fencing = self._settings.router.hop, self._fencing.answer
         return StreamHop(
-            self._name, incarnation, node.node_address, settings, batch, fencing, on_change, self._on_handled
+            *(self._name, incarnation, node.node_address, settings, batch, fencing, on_change, self._on_handled),
+            unregistered=node.restoring,
         )
 
     def _make_admin(self) -> AdminListener:
@@ -123,7 +126,7 @@ class RouterProcess:
 
     async def _serve_until(self, stop: StopSignal, group: asyncio.TaskGroup) -> None:
         """Commands and calls, until a signal, and until the calls under way are answered."""
-        serving = [group.create_task(self._bus_probe.run())]
+        serving = [group.create_task(self._bus_probe.run()), group.create_task(self._backlog.run())]
         if self._commands is not None:
             serving.append(group.create_task(self._commands.run()))
         await stop.wait()

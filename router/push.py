@@ -70,6 +70,8 @@ class CheckedPush(msgspec.Struct, frozen=True):
     traceparent: str  # "" when absent or malformed, which W3C treats alike (Trace Context §3.2.2.3)
     size: int  # bytes that the push takes in a queue, about
     linger: bool = False  # the caller has other pushes in flight, so the report may wait to share a message
+    dedup: bool = False  # the caller chose push_id and may repeat it; else the router made it
+    caller: str = ""  # whose push_id it is; "" for a caller without a name
 
 
 def check_target(target: router_pb2.Target, field: str = "target") -> Target:
@@ -94,11 +96,13 @@ def check_file(file: str) -> str:
     return file
 
 
-def check_push(request: router_pb2.PushRequest, max_data: int, linger: bool = False) -> CheckedPush:
+def check_push(
+    request: router_pb2.PushRequest, max_data: int, linger: bool = False, dedup: bool = True, caller: str = ""
+) -> CheckedPush:
     """The push of a request. Raises CallRefused, naming the field.
 
-    `max_data`: bytes. The request must have a push_id; callers of this function generate a missing one where the API
-    allows that.
+    `max_data`: bytes. The request must have a push_id; where the API allows a missing one, whoever calls this makes one
+    and sets `dedup` to False, since nobody can repeat it. `caller`: the name of whose push_id it is.
     """
     target = check_target(request.target)
     if request.durable:
@@ -116,6 +120,8 @@ def check_push(request: router_pb2.PushRequest, max_data: int, linger: bool = Fa
         checked(request.traceparent),
         len(request.data) + 10 * len(request.except_sessions) + 512,
         linger,
+        dedup,
+        caller,
     )
 
 

@@ -1,7 +1,8 @@
 """Shell: the one way in for a push, whichever transport it came by: right, check, trace of a refusal, delivery."""
 
 import asyncio
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from homing.v1 import router_pb2
@@ -14,13 +15,30 @@ from router.push import CallRefused, check_push
 PendingReport = asyncio.Future[router_pb2.PushReport]
 
 
+def unchanged(now_ns: int) -> int:
+    """What is read now was received now."""
+    return now_ns
+
+
+def new_push_id() -> str:
+    """A push_id for a push whose caller did not choose one: 22 characters, 128 random bits."""
+    return secrets.token_urlsafe(16)
+
+
 class PushHandler:
     """Admits pushes of callers to the delivery. `received_ns`: when the router received the push, monotonic clock."""
 
-    __slots__ = ("_delivery", "_max_data", "_tracer")
+    __slots__ = ("_delivery", "_max_data", "_received", "_tracer")
 
-    def __init__(self, delivery: PushDelivery, max_data: int, tracer: Tracer = OFF) -> None:
-        """`max_data`: bytes of one push's data."""
+    def __init__(
+        self,
+        delivery: PushDelivery,
+        max_data: int,
+        tracer: Tracer = OFF,
+        received: Callable[[int], int] = unchanged,
+    ) -> None:
+        """`max_data`: bytes of one push's data. `received`: when what is read at a time was received."""
+        self._received = received
         self._delivery = delivery
         self._max_data = max_data
         self._tracer = tracer
@@ -32,25 +50,28 @@ class PushHandler:
         received_ns: int,
         on_result: OnResult,
         linger: bool = False,
+        dedup: bool = True,
     ) -> None:
         """Start one push without waiting. `on_result` is called exactly once, possibly before this returns.
 
-        `linger`: its report may wait for other reports of the same caller.
+        `linger`: its report may wait for other reports of the same caller. `dedup`: the caller chose its push_id.
         """
         try:
             if "push" not in caller.rights:
                 caller.require("push")
-            push = check_push(request, self._max_data, linger)
+            push = check_push(request, self._max_data, linger, dedup, caller.name)
         except CallRefused as refused:
             record_refused(self._tracer, request.traceparent, received_ns, refused)
             on_result(refused)
             return
-        self._delivery.start(push, received_ns, on_result)
+        self._delivery.start(push, self._received(received_ns), on_result)
 
     async def push(self, caller: Caller, request: router_pb2.PushRequest, received_ns: int) -> router_pb2.PushReport:
-        """The report of one push. Raises CallRefused: nothing was sent."""
+        """The report of one push; a request without a push_id gets one. Raises CallRefused: nothing was sent."""
         report: PendingReport = asyncio.get_running_loop().create_future()
-        self.start(caller, request, received_ns, partial(_resolve, report))
+        chosen = bool(request.push_id)
+        request.push_id = request.push_id or new_push_id()
+        self.start(caller, request, received_ns, partial(_resolve, report), dedup=chosen)
         return await report
 
     def trace_batch(self, traceparent: str, pushes: Sequence[router_pb2.PushRequest], received_ns: int) -> None:

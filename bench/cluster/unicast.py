@@ -1,6 +1,7 @@
 """The cost of a push to one user: through PushStream, by one unary call each, and in a closed loop."""
 
 import asyncio
+import secrets
 
 import grpc.aio
 
@@ -66,6 +67,7 @@ def _push_stream(
 async def _unary_calls(cluster: BenchCluster, pool: ClientPool, clients: int, rate: float, seconds: float) -> Figures:
     """These calls come from this process, by grpc.aio: their CPU is part of the generator's."""
     pace = Pace(rate, seconds)
+    series = secrets.token_hex(4)
     calls: list[asyncio.Task[int]] = []
     async with grpc.aio.insecure_channel(cluster.grpc) as channel:
         stub = router_pb2_grpc.RouterStub(channel)  # type: ignore[no-untyped-call]
@@ -73,7 +75,7 @@ async def _unary_calls(cluster: BenchCluster, pool: ClientPool, clients: int, ra
         async def push(n: int) -> int:
             target = pb.Target(user=f"user-{n % clients}")
             payload = data(0, n, pace.due_us(n), PAYLOAD_BYTES)
-            request = pb.PushRequest(target=target, event="e", data=payload, push_id=f"b{n}")
+            request = pb.PushRequest(target=target, event="e", data=payload, push_id=f"{series}-{n}")
             try:
                 return int((await stub.Push(request)).report.counts.get("WRITTEN", 0))
             except grpc.aio.AioRpcError:

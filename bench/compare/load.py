@@ -6,6 +6,7 @@ Open loop: a push is sent when it is due, whatever became of earlier pushes, and
 import asyncio
 import contextlib
 import re
+import secrets
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -97,6 +98,8 @@ class TargetRun:
         self._target = target
         self._clients = clients
         self._pace = Pace(target.rate, seconds)
+        self._series = secrets.token_hex(4)  # of this run's push_ids: one that comes back would be a duplicate
+        self._warm_up = f"{self._series}-warm"
         self._latencies: list[float] = []
         self._all_received = asyncio.Event()
         self._reports: list[pb.PushReport] = []
@@ -116,7 +119,7 @@ class TargetRun:
             stub = router_pb2_grpc.RouterStub(channel)  # type: ignore[no-untyped-call]
             stream = stub.PushStream()
             for n in range(WARM_UP_PUSHES):
-                await stream.write(pb.PushStreamRequest(pushes=[self._request(n)]))
+                await stream.write(pb.PushStreamRequest(pushes=[self._request(n, self._warm_up)]))
             await _read_reports(stream, WARM_UP_PUSHES)
             for client in self._clients:
                 client.on_data = self._on_data
@@ -150,12 +153,14 @@ class TargetRun:
     async def _write(self, stream: Any, due: "asyncio.Queue[list[int]]") -> None:  # noqa: ANN401
         while True:
             numbers = await due.get()
-            await stream.write(pb.PushStreamRequest(pushes=map(self._request, numbers)))
+            await stream.write(pb.PushStreamRequest(pushes=[self._request(n, self._series) for n in numbers]))
 
-    def _request(self, n: int) -> pb.PushRequest:
+    def _request(self, n: int, series: str) -> pb.PushRequest:
         body = b'{"n":%d,"pad":"' % n
         data = body + b"x" * (PAYLOAD_BYTES - len(body) - 2) + b'"}'
-        return pb.PushRequest(target=self._target.of(n), event="e", data=data, push_id=f"c{n}", max_deliveries=0)
+        return pb.PushRequest(
+            target=self._target.of(n), event="e", data=data, push_id=f"{series}-{n}", max_deliveries=0
+        )
 
     def _on_data(self, raw: bytes) -> None:
         now = time.monotonic()

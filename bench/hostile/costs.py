@@ -7,6 +7,7 @@ grpcio's pushes go nowhere; those of our router pass its table and a gateway. Th
 
 import asyncio
 import json
+import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -57,11 +58,12 @@ async def _unary(call: Callable[[], Awaitable[object]], count: int) -> None:
 async def _stream(router: router_pb2_grpc.RouterStub, count: int) -> None:
     """One push a message, `OUTSTANDING` of them without a report."""
     allowed = asyncio.Semaphore(OUTSTANDING)
+    series = secrets.token_hex(4)
 
     async def requests() -> AsyncIterator[pb.PushStreamRequest]:
         for number in range(count):
             await allowed.acquire()
-            yield pb.PushStreamRequest(pushes=[_push(f"p{number}")])
+            yield pb.PushStreamRequest(pushes=[_push(f"{series}-{number}")])
 
     async for response in router.PushStream(requests()):
         for _ in response.reports:

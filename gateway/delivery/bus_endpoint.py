@@ -98,9 +98,11 @@ class BusEndpoint:
         first, last = message.pushes[0].call, message.pushes[-1].call
         if state is LeaseState.FENCED or self._lease.incarnation is None:
             self._counters.old_epoch += len(message.pushes)
-        else:
-            for push in message.pushes:
-                self._take(push, message, stream)
+            if stream is not None:
+                self._expected[message.router] = last + 1
+            return  # the router is not told that this was handled: what it hears of later calls shows the gap
+        for push in message.pushes:
+            self._take(push, message, stream)
         if stream is not None:
             self._counters.bus_missed += max(0, first - self._expected.get(message.router, first))
             self._expected[message.router] = last + 1

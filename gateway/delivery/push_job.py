@@ -9,8 +9,9 @@ them, an ack arrives later, and what is pending when the report is due is QUEUED
 from collections.abc import Callable, Collection
 from itertools import islice
 from operator import length_hint
+from typing import Protocol
 
-from gateway.outcome import ACKED, DROPPED_SLOW, EXPIRED, OFFLINE, QUEUED, UNREACHABLE, WRITTEN
+from gateway.outcome import ACKED, DROPPED_SLOW, DUPLICATE, EXPIRED, OFFLINE, QUEUED, UNREACHABLE, WRITTEN
 from gateway.sessions.session import Session
 from gateway.wire.encoding import Encoding
 from gateway.wire.values import PushedMessage
@@ -18,12 +19,25 @@ from homing.internal.v1 import node_pb2
 from observability.counters import Counters
 
 SLICE = 256  # sockets written before others get a turn
-GOOD = frozenset({WRITTEN, ACKED})  # outcomes that are listed only while there is room
+GOOD = frozenset({WRITTEN, ACKED, DUPLICATE})  # outcomes that are listed only while there is room
 DUE_NS = 1_000_000_000  # after the last write, what is not with the kernel is QUEUED
 
 OnAnswer = Callable[[node_pb2.PushAnswer], None]
+NO_SESSIONS: set[Session] = set()  # never changed
 Delivery = tuple[int, int, str, int, bytes, str]
 """Outcome, sid, user, latency in us, the ack's data and content type."""
+
+
+class TryObserver(Protocol):
+    """Remembers whom a push_id was written to (`gateway.delivery.dedup.PushRecord`)."""
+
+    def on_answered(self, job: "PushJob") -> None:
+        """The job has given its answer."""
+        ...
+
+    def on_settled(self, job: "PushJob", session: Session, outcome: int) -> None:
+        """A session that the answer reported as QUEUED has its outcome."""
+        ...
 
 
 class PushJob:
@@ -37,12 +51,16 @@ class PushJob:
         "clock",
         "deliveries",
         "expires_ns",
+        "followers",
         "frames",
-        "listed",
+        "joined",
         "owing",
         "push",
+        "queued",
         "received_at_ns",
         "receivers",
+        "record",
+        "sessions",
         "size",
         "tally",
         "target",
@@ -63,7 +81,7 @@ class PushJob:
         self.ack = ack  # clients that can are asked to answer under this number
         self.target = target_of(push.receivers)
         excepted = frozenset(push.except_sessions)
-        self.receivers = iter([session for session in receivers if session.sid not in excepted])
+        self.set_sessions([session for session in receivers if session.sid not in excepted])
         self.frames: dict[Encoding, bytes] = {}
         self.size = len(push.data)
         self.clock = clock
@@ -74,15 +92,27 @@ class PushJob:
         self.deliveries: list[Delivery] = []
         self.owing: set[Session] = set()  # whose frames the kernel has not taken yet
         self.unacked: dict[Session, int] = {}  # who was written to, and when, and has not answered
-        self.absent = False  # a receiver turned out not to be there
+        self.absent: tuple[int, ...] = ()  # receivers that turned out not to be there
         self.written_all = False
         self.answered = False
+        # For dedup (`gateway.delivery.dedup`), only where the caller chose the push_id:
+        self.record: TryObserver | None = None
+        self.joined: dict[Session, PushJob] | None = None  # whose outcome an earlier try of this push_id will tell
+        self.followers: list[PushJob] | None = None  # repeats that have joined this one
+        self.queued: set[Session] = NO_SESSIONS  # reported QUEUED, not settled yet
+
+    def set_sessions(self, sessions: list[Session]) -> None:
+        """Whom this job writes to."""
+        self.sessions = sessions
+        self.receivers = iter(sessions)
 
     def settle(self, session: Session, outcome: int) -> None:
         if session in self.owing:
             self.owing.discard(session)
             self._settled(session, outcome)
             self._answer_if_complete()
+        elif session in self.queued and self.record is not None:
+            self.record.on_settled(self, session, outcome)
 
     def acked(self, session: Session, data: bytes, content_type: str) -> None:
         """The client has answered. Its frame may still be pending: an ack proves more than a write."""
@@ -128,7 +158,7 @@ class PushJob:
                     self.owing.add(session)
                     counters.frames_written += 1
                 elif outcome == OFFLINE:
-                    self.absent = True  # it is closing: no live session of the target any more
+                    self.absent += (session.sid,)  # it is closing: no live session of the target any more
                 else:
                     self._settled(session, outcome)
                     counters.frames_written += outcome == WRITTEN
@@ -159,10 +189,60 @@ class PushJob:
             self._record(session, QUEUED, now)
         for session, written_ns in self.unacked.items():
             self._record(session, WRITTEN, written_ns)
+        for earlier in set((self.joined or {}).values()):
+            outcomes = earlier.outcomes_by_now()
+            for session in self.joined_to(earlier):
+                self._record(session, outcomes[session], now)
+        self.joined = None
+        if self.record is not None:
+            self.queued = self.owing.copy()
         self.owing.clear()
         self.unacked.clear()
         self.written_all = True
         self._answer_if_complete()
+
+    # Repeats of a push_id -------------------------------------------------------------------------------------------
+
+    def record_known(self, session: Session, outcome: int) -> None:
+        """The outcome of a session to which nothing is written."""
+        self._record(session, outcome, self.clock())
+
+    def join(self, session: Session, earlier: "PushJob") -> None:
+        """An earlier try of the same push_id will tell the outcome of this session (`on_joined`)."""
+        self.joined = self.joined or {}
+        self.joined[session] = earlier
+        earlier.followers = earlier.followers or []
+        if self not in earlier.followers:
+            earlier.followers.append(self)
+
+    def joined_to(self, earlier: "PushJob") -> list[Session]:
+        """The sessions whose outcome `earlier` will tell."""
+        return [session for session, job in (self.joined or {}).items() if job is earlier]
+
+    def on_joined(self, session: Session, outcome: int, data: bytes = b"", content_type: str = "") -> None:
+        """The earlier try has told the outcome of a session."""
+        if self.joined and self.joined.pop(session, None) is not None:
+            self._record(session, outcome, self.clock(), data, content_type)
+            self._answer_if_complete()
+
+    def on_joined_absent(self, session: Session) -> None:
+        """The earlier try did not find the session any more."""
+        if self.joined and self.joined.pop(session, None) is not None:
+            self.absent += (session.sid,)
+            self._answer_if_complete()
+
+    def pending_sessions(self) -> Collection[Session]:
+        """The sessions that this try may still write to, or whose ack it awaits."""
+        return self.queued if self.answered else self.sessions
+
+    def outcomes_by_now(self) -> dict[Session, int]:
+        """What a repeat that has waited long enough reports for the sessions of this try."""
+        listed = {sid: outcome for outcome, sid, *_ in self.deliveries}
+        otherwise = WRITTEN if self.written_all else QUEUED
+        outcomes = {session: listed.get(session.sid, otherwise) for session in self.sessions}
+        return outcomes | dict.fromkeys((*self.owing, *self.queued), QUEUED)
+
+    # The answer -----------------------------------------------------------------------------------------------------
 
     def frame(self, encoding: Encoding) -> bytes:
         """This push as finished frames: made at the first receiver with this encoding, then shared."""
@@ -190,9 +270,11 @@ class PushJob:
         self.deliveries.append((outcome, session.sid, session.user, latency_us, data, content_type))
 
     def _answer_if_complete(self) -> None:
-        if self.written_all and not self.owing and not self.unacked and not self.answered:
+        if self.written_all and not self.owing and not self.unacked and not self.joined and not self.answered:
             self.answered = True
             self.answer(self._message())
+            if self.record is not None:
+                self.record.on_answered(self)
 
     def _message(self) -> node_pb2.PushAnswer:
         nobody = self.absent and not self.tally

@@ -1,4 +1,4 @@
-"""Turns a push into writes on this node: its receivers, its spans, its fan-out, its acks.
+"""Turns a push into writes on this node: its receivers, its spans, its earlier tries, its fan-out, its acks.
 
 Both ways in use it: pushes that a router sends (`router_endpoint`) and pushes off the bus (`bus_endpoint`).
 """
@@ -10,6 +10,7 @@ from collections.abc import Collection
 from functools import partial
 
 from gateway.close_codes import SLOW
+from gateway.delivery.dedup import Dedup
 from gateway.delivery.fanout import Fanout
 from gateway.delivery.push_job import OnAnswer, PushJob
 from gateway.delivery.traces import DeliveryTrace
@@ -24,15 +25,26 @@ from observability.tracing import Tracer
 log = logging.getLogger(__name__)
 
 SLICE_BUDGET = 0.002  # seconds of writing before everything else gets a turn
+FORGET_EVERY = 5.0  # seconds between two looks at what dedup remembers, while no push comes
 
 
 class PushWriter:
     """All pushes that are being written on this node."""
 
     def __init__(
-        self, node: str, index: Index[Session], acks: Acks, deadlines: Deadlines, counters: Counters, tracer: Tracer
+        self,
+        node: str,
+        index: Index[Session],
+        acks: Acks,
+        dedup: Dedup,
+        deadlines: Deadlines,
+        counters: Counters,
+        tracer: Tracer,
     ) -> None:
         self._node = node
+        self._dedup = dedup
+        self._due: set[PushJob] = set()  # jobs whose report waits for outcomes, until it is due
+        self._forgetting = False  # a deadline to forget old pushes is scheduled
         self._index = index
         self._acks = acks
         self._deadlines = deadlines
@@ -84,6 +96,10 @@ class PushWriter:
             job = trace.job(receivers, age_ns, time.monotonic_ns, answer, ack)
         if ack is not None:
             self._acks.wait(ack, job)
+        if push.dedup:
+            self._dedup.take(job, time.monotonic_ns())
+            if not self._forgetting:
+                self._forget_later()
         self._fanout.add(job)
 
     def write(self) -> None:
@@ -109,14 +125,32 @@ class PushWriter:
                 self._loop.call_soon(self._write_slices)
                 return
 
+    def _forget_later(self) -> None:
+        self._forgetting = True
+        self._deadlines.schedule_after(self._forget, FORGET_EVERY)
+
+    def _forget(self, _now: float) -> None:
+        """Forget old pushes also when no new ones come, until none is left."""
+        self._forgetting = False
+        self._dedup.expire(time.monotonic_ns())
+        if len(self._dedup):
+            self._forget_later()
+
     def _finalize_later(self, job: PushJob) -> None:
         due = (job.due_ns() - time.monotonic_ns()) / 1e9
-        self._deadlines.schedule_after(partial(_finalize, job), max(0.0, due))
+        self._due.add(job)
+        self._deadlines.schedule_after(partial(self._finalize, job), max(0.0, due))
+
+    def _finalize(self, job: PushJob, _now: float) -> None:
+        self._due.discard(job)
+        job.finalize()
+
+    def finalize_all(self) -> None:
+        """Report everything now: this node stops, and what is not known yet will not be known."""
+        due, self._due = self._due, set()
+        for job in due:
+            job.finalize()
 
     def _answer_acked(self, answer: OnAnswer, ack: int, message: node_pb2.PushAnswer) -> None:
         self._acks.forget(ack)
         answer(message)
-
-
-def _finalize(job: PushJob, _now: float) -> None:
-    job.finalize()

@@ -40,6 +40,7 @@ class RouterStream:
         self._resume_reading = resume_reading
         self._out = node_pb2.NodeMessage()
         self._taken: set[int] = set()  # published pushes with receivers here that were not reported as such yet
+        self._unregistered = self._lags = False  # why the router must scatter to this node
         self._query = 0  # the number of the last fencing query
         self._queried: float | None = None  # when it was sent, while it is open
         self._out.hello.node, self._out.hello.epoch = incarnation
@@ -116,8 +117,17 @@ class RouterStream:
         self._request_write()
 
     def unregistered(self, any: bool) -> None:
-        """Whether this node holds sessions or files that etcd does not know."""
-        self._out.unregistered.any = any
+        """Whether this node has sessions or files that etcd does not know."""
+        self._unregistered = any
+        self._send_unregistered()
+
+    def set_lagging(self, lags: bool) -> None:
+        """Whether this node has sessions or files that the router's table does not have, although clients were told."""
+        self._lags = lags
+        self._send_unregistered()
+
+    def _send_unregistered(self) -> None:
+        self._out.unregistered.any = self._unregistered or self._lags
         self._request_write()
 
     def query_fencing(self, now: float) -> bool:

@@ -1,9 +1,15 @@
 """The routers' streams that are open on this node."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 
 from gateway.delivery.router_stream import RouterStream
 from observability.counters import Counters
+
+
+def set_lagging(stream: Hashable, lags: bool) -> None:
+    """Tell one router whether its table lags behind this node's sessions, so that it must scatter here."""
+    assert isinstance(stream, RouterStream), "the barrier knows routers by their streams"
+    stream.set_lagging(lags)
 
 
 class RouterStreams:

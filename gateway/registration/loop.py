@@ -1,9 +1,10 @@
 """One incarnation of this gateway after the other.
 
-An incarnation is over when its lease is gone or its batch guard has failed. Everything it registered counts no more:
-its sessions are closed at once, their clients are disconnected, paced, with 1012, and a new incarnation begins under a
-new epoch (docs/design.md, "Dead, paused, cut off"). An incarnation that is over never writes to the registry: its guard
-forbids it.
+An incarnation is over when its lease is gone or its batch guard has failed. Everything it registered counts no more,
+nothing is written, and its guard forbids it to write to the registry. A node that was not paused tries for a few
+seconds to begin a new incarnation with its sessions, which are registered anew under the new epoch. Otherwise, and when
+it was paused, so that others may have moved on, its sessions are closed at once and their clients are disconnected,
+paced, with 1012 (docs/design.md, "Dead, paused, cut off").
 """
 
 import asyncio
@@ -12,18 +13,23 @@ from collections.abc import Callable
 
 from gateway.registration.barrier import RouteAckBarrier
 from gateway.sessions.index import Index
-from gateway.sessions.pacing import close_paced
+from gateway.sessions.pacing import request_reconnects
 from gateway.sessions.session import Session, SessionConnection
 from observability.counters import Counters
 from registry.lease_state import FencingAnswer, LeaseState
-from registry.model import Incarnation
-from registry.ports import Registrar, Registration
+from registry.model import Incarnation, SessionInfo
+from registry.ports import Registrar, Registration, RegistryError
 from registry.registrar import boottime
 from registry.store import LeaseNotFound, StoreUnavailable
+from runtime.process.background_tasks import BackgroundTasks
+from runtime.process.pauses import Pauses
 
 log = logging.getLogger(__name__)
 
 FIRST_ROUTER = 1.0  # seconds to wait for a router's stream in a new incarnation
+KEEP_LIMIT = 5.0  # seconds to try for a new incarnation before the clients of the last one are closed
+CLOSES = 2000.0  # a second, of the clients of an incarnation that is over
+SLICE = 500  # sessions registered anew before other work gets a turn
 
 
 class NotRegistered(Exception):
@@ -39,14 +45,18 @@ class RegistrationLoop:
         index: Index[Session],
         barrier: RouteAckBarrier,
         counters: Counters,
+        pauses: Pauses,
         clock: Callable[[], float] = boottime,
     ) -> None:
-        """`clock`: seconds, the registrar's own clock."""
+        """`clock`: seconds, the registrar's own clock, and that of `pauses`."""
         self._registrar = registrar
         self._index = index
         self._barrier = barrier
         self._counters = counters
+        self._pauses = pauses
         self._clock = clock
+        self._closing = BackgroundTasks()  # close the clients of incarnations that are over
+        self._restoring: asyncio.Task[None] | None = None  # registers the kept sessions
         self._registration: Registration | None = None
         self._replacing = False  # between two incarnations: nobody is admitted
         self._ended = False
@@ -90,18 +100,20 @@ class RegistrationLoop:
         """Keep the current incarnation, and begin the next one when it is over, until `end`."""
         while True:
             await self.registration.run()
+            await self._stop_restoring()
             if self._ended:
+                await self._closing.close()
                 return
             self._counters.incarnations_lost += 1
-            log.warning("this node was fenced: its lease is gone; clients are closed and a new incarnation begins")
             self._replacing = True
-            connections = self._close_all()
-            fresh = self._registration = await self._begin_another()
+            kept = await self._begin_with_sessions()
+            fresh = self._registration = kept or await self._begin_without_sessions()
             self._barrier.forget_all()
+            if kept is not None:
+                self._restoring = asyncio.get_running_loop().create_task(self._restore(kept))
             await self.wait_linked()
             self._replacing = False
             log.info("a new incarnation has begun", extra={"epoch": fresh.incarnation.epoch})
-            await close_paced(connections)
 
     async def wait_linked(self) -> None:
         """Until a router's stream is there, at most a second: so that the first clients are reachable."""
@@ -119,6 +131,47 @@ class RegistrationLoop:
         """Give the incarnation back: node, machine and batch keys go at once, and `run` returns."""
         self._ended = True
         await self.registration.end()
+
+    async def _begin_with_sessions(self) -> Registration | None:
+        """The next incarnation, which keeps the sessions. None: it does not begin in time, or this node was paused."""
+        over = self.registration
+        if self._pauses.paused_since(over.lease.confirmed):
+            log.warning("this node was paused, and its lease is gone: clients are closed")
+            return None
+        log.warning("this node was fenced: its lease is gone; it tries for a new one and keeps its clients")
+        try:
+            async with asyncio.timeout(KEEP_LIMIT):
+                return await self._registrar.begin_again(over.machine)
+        except (TimeoutError, StoreUnavailable, LeaseNotFound, RegistryError) as error:
+            log.warning("no new incarnation in %.0f s, clients are closed: %s", KEEP_LIMIT, str(error) or "no answer")
+            return None
+
+    async def _begin_without_sessions(self) -> Registration:
+        """The next incarnation. Clients are closed now, not when it has begun: until then no push reaches them."""
+        self._closing.start(request_reconnects(self._close_all(), CLOSES, close=True))
+        return await self._begin_another()
+
+    async def _restore(self, fresh: Registration) -> None:
+        """Register the kept sessions and files anew. Until every router has them, routers scatter to this node."""
+        commits: list[asyncio.Future[int]] = []
+        for number, session in enumerate(list(self._index.sessions.values())):
+            if session.sid in self._index.sessions:
+                info = SessionInfo("/", session.identity.auth_type, session.connected_at)
+                commits.append(fresh.register_session(session.user, session.sid, info))
+                commits.extend(fresh.register_file(file) for file in session.files)
+            if number % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
+        batches = await asyncio.gather(*commits, return_exceptions=True)  # some may have left meanwhile
+        newest = max((batch for batch in batches if isinstance(batch, int)), default=0)
+        while not await self._barrier.wait_reachable(newest):
+            log.debug("a router does not have all kept sessions yet; routers scatter to this node")
+        fresh.set_restored()
+
+    async def _stop_restoring(self) -> None:
+        if self._restoring is not None:
+            self._restoring.cancel()
+            await asyncio.gather(self._restoring, return_exceptions=True)
+            self._restoring = None
 
     async def _begin_another(self) -> Registration:
         """The next incarnation, however long the registry is away."""

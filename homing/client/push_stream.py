@@ -5,8 +5,8 @@ pushes that were queued during the previous write, so an idle stream adds no del
 messages. When the stream breaks, the pushes in `_sent` return to the front of `_queue`, in order, with the same
 push_ids and the rest of their ttl: pushes to one target never overtake each other.
 
-A push that is sent again may be delivered twice: the first router may have delivered it before it died, and only dedup
-at the owner (not built yet) could detect that. The client's frame has the push_id, so clients can drop duplicates.
+The first router may have delivered a push before it died. The owning gateway knows the push_id (docs/design.md,
+"Order, healing, deadlines, dedup"): it answers DUPLICATE, or with the outcome of the first try if that is still open.
 """
 
 import asyncio

@@ -113,8 +113,8 @@ class Router:
 
         All pushes of a Router share one stream, in batches; many tasks may push at once. Pushes to one target are
         written in the order of the calls. When the router dies, unreported pushes are sent to the next router with the
-        same push_id. Dedup at the owner, which would make that retry safe, IS NOT BUILT YET: until then a push whose
-        router died may be delivered twice, and the client can recognise the duplicate by its push id.
+        same push_id: a session that has received the push is DUPLICATE, and one whose ack is awaited still reports it.
+        Only when the owning gateway dies too may a push be received twice, with the same push id.
 
         Raises Refused (nothing was sent; `field` names the cause), Unavailable (delivered or not is unknown),
         TypeError and ValueError for arguments that are wrong without asking a router.

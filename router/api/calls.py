@@ -4,7 +4,6 @@ Every call takes its `Caller`, requires the right of the call (router/caller.py 
 when it has no effect. Pushes go through `PushHandler` in every case.
 """
 
-import secrets
 import time
 from collections.abc import AsyncIterator
 
@@ -52,7 +51,6 @@ class Calls:
     async def push(self, caller: Caller, request: router_pb2.PushRequest) -> router_pb2.PushResponse:
         """Push; a request without a push_id gets one."""
         received_ns = time.monotonic_ns()
-        request.push_id = request.push_id or secrets.token_urlsafe(16)
         return router_pb2.PushResponse(report=await self._pushes.push(caller, request, received_ns))
 
     def push_stream(

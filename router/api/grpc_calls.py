@@ -124,6 +124,8 @@ class PushStreamHandler:
         call.on_unreadable = self._finish_unreadable
 
     def on_message(self, message: bytes) -> None:
+        if self._draining:
+            return  # what has no report was not read, and is the next router's
         try:
             request = router_pb2.PushStreamRequest.FromString(message)
         except DecodeError:
@@ -140,7 +142,10 @@ class PushStreamHandler:
         self._pushes.close()
 
     def drain(self) -> None:
-        """The router stops: end the stream as soon as no push is in flight."""
+        """The router stops: read no more, and end the stream as soon as no push is in flight.
+
+        So a caller that sends again what has no report repeats nothing, unless the stream is cut before.
+        """
         self._draining = True
         self._batcher.request_write()
 
@@ -163,7 +168,7 @@ class PushStreamHandler:
             how = self._unreadable or StreamEnded(OK, "")
             call.end(how.status, how.message)
         elif self._draining and not pushes.in_flight and not pushes.has_reports:
-            call.end(UNAVAILABLE, "the router stops")
+            call.end(UNAVAILABLE, "draining: the router stops; what has no report was not read")
         if not call.writable:
             self._batcher.request_write()
 

@@ -18,6 +18,7 @@ from router.api.calls import Calls
 from router.api.unread_reports import UnreadReports
 from router.caller import Authenticate, Caller
 from router.push import CallRefused, invalid_argument
+from router.push_handler import new_push_id
 from runtime.process.browser_requests import refuse_pages
 from runtime.process.http_listener import HttpListener
 from runtime.process.request_bodies import BodyRefused, RequestBodies, TooManyBodies
@@ -97,12 +98,14 @@ class HttpApi:
         if len(items) > BATCH_PUSHES:
             raise invalid_argument("pushes", f"{len(items)} of them; at most {BATCH_PUSHES}")
         pushes = [item for item in items if isinstance(item, router_pb2.PushRequest)]
-        for push in pushes:
-            push.push_id = push.push_id or secrets.token_urlsafe(16)
+        without_id = [push for push in pushes if not push.push_id]
+        for push in without_id:
+            push.push_id = new_push_id()
         changed = asyncio.Event()
         stream = self._calls.push_stream(caller, _traceparent(request), UnreadReports(), lambda _linger: changed.set())
         message = router_pb2.PushStreamRequest(pushes=pushes)
-        stream.receive(message, 0, time.monotonic_ns())  # size 0: the body is within MAX_BODY, and that is its bound
+        made_ids = {push.push_id for push in without_id}
+        stream.receive(message, 0, time.monotonic_ns(), made_ids)  # size 0: MAX_BODY bounds the body
         for item in items:
             if isinstance(item, json_mapping.UnreadablePush):
                 stream.refuse(item.push_id, item.refused)

@@ -7,7 +7,7 @@ nothing more is read from its streams.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from homing.v1 import router_pb2
 from router.api.settings import ApiSettings
@@ -75,8 +75,15 @@ class PushStreamCall:
         """Whether the caller has half-closed, and every report has been returned."""
         return self._closed and not self._in_flight and not self._finished
 
-    def receive(self, request: router_pb2.PushStreamRequest, size: int, received_ns: int) -> None:
-        """One message of the caller. `size`: bytes. `received_ns`: monotonic clock."""
+    def receive(
+        self,
+        request: router_pb2.PushStreamRequest,
+        size: int,
+        received_ns: int,
+        made_ids: Collection[str] = (),
+    ) -> None:
+        """One message of the caller. `size`: bytes. `received_ns`: monotonic clock. `made_ids`: push_ids that this
+        router made, since the caller chose none."""
         pushes = request.pushes
         error = _check_message(len(pushes), size)
         for push in pushes:
@@ -86,7 +93,7 @@ class PushStreamCall:
                 text = f"{self._in_flight} pushes of this stream are in flight"
                 self._finish(_refused(push.push_id, CallRefused("RESOURCE_EXHAUSTED", text, retry_after=RETRY_AFTER)))
             else:
-                self._start(push, received_ns)
+                self._start(push, received_ns, push.push_id not in made_ids)
         if len(pushes) > 1:
             self._pushes.trace_batch(self._traceparent, pushes, received_ns)
 
@@ -121,7 +128,7 @@ class PushStreamCall:
         self._finished.clear()
         self._dropped = True
 
-    def _start(self, request: router_pb2.PushRequest, received_ns: int) -> None:
+    def _start(self, request: router_pb2.PushRequest, received_ns: int, dedup: bool) -> None:
         push_id = request.push_id
 
         def on_result(result: router_pb2.PushReport | CallRefused) -> None:
@@ -130,7 +137,7 @@ class PushStreamCall:
 
         linger = self._in_flight > 0
         self._in_flight += 1
-        self._pushes.start(self._caller, request, received_ns, on_result, linger)
+        self._pushes.start(self._caller, request, received_ns, on_result, linger, dedup)
 
     def _finish(self, report: router_pb2.PushReport) -> None:
         if self._dropped:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from homing.v1 import router_pb2
 from registry.model import SessionRoute
-from router.delivery.plan import Plan
+from router.delivery.plan import Leg, Plan
 from router.delivery.port import OnResult
 from router.delivery.report import ReportBuilder
 from router.hop.port import OutgoingPush
@@ -27,7 +27,7 @@ class RoutedPush:
 
     __slots__ = (
         *("contacted", "healing", "lane", "number", "on_result", "outgoing"),
-        *("denied", "pending", "push", "received_ns", "report", "trace"),
+        *("denied", "outdated", "pending", "push", "received_ns", "report", "trace"),
     )
 
     def __init__(self, number: int, push: CheckedPush, received_ns: int, on_result: OnResult) -> None:
@@ -40,6 +40,7 @@ class RoutedPush:
         self.pending = 0  # answers that are outstanding, and sends that are not finished
         self.healing = False  # an owner answered NOT_MINE or OLD_EPOCH; handled once
         self.denied: list[SessionRoute] = []  # routes to nodes which have answered that the session is not there
+        self.outdated: list[Leg] = []  # whose nodes have answered that this incarnation of theirs is over
         self.lane: Lane | None = None  # not None: in flight
         self.trace: PushTrace | None = None  # None: not sampled
         self.outgoing: OutgoingPush | None = None  # encoded for the first leg

@@ -23,6 +23,8 @@ def to_message(push: CheckedPush, epoch: int, received_ns: int, traceparent: str
         max_deliveries=push.max_deliveries,
         received_ns=received_ns,
         linger=push.linger,
+        dedup=push.dedup,
+        caller=push.caller,
     )
 
 

@@ -2,10 +2,11 @@
 
 A push whose owners the table knows is handed to their hops at once, without a task. Three conditions make a push wait
 in the lane of its target (router/delivery/lanes.py), and every later push to that target behind it: the table knows no
-owner (a miss); an owner answers NOT_MINE or OLD_EPOCH, so the table was behind (healing); or the owners are others than
-those of the pushes in flight, which may yet be healed. The lane waits until nothing is in flight, lets the table catch
-up with one linearizable read unless only the owners have changed, and sends its pushes in order. A push is healed at
-most once (docs/design.md, "Order, healing, deadlines, dedup").
+owner (a miss), or was not compared with the store since a pause of this process; an owner answers NOT_MINE or
+OLD_EPOCH, so the table was behind (healing); or the owners are others than those of the pushes in flight, which may yet
+be healed. The lane waits until nothing is in flight, lets the table catch up with one linearizable read unless only the
+owners have changed, and sends its pushes in order. A push is healed at most once (docs/design.md, "Order, healing,
+deadlines, dedup").
 """
 
 import asyncio
@@ -54,7 +55,7 @@ class Routed:
             self._wait(routed, lane)
             return
         legs = plan(push.target, self._feed.table, self._fleet.scattering())
-        if is_miss(legs):
+        if self._feed.unverified or is_miss(legs):
             self._counters.misses += 1
             self._wait(routed, lane)
         elif lane is None or lane.may_send(legs):
@@ -82,6 +83,8 @@ class Routed:
             self._counters.pushes_refused += 1
             routed.finish(refused)
             return
+        if not routed.push.target.session and self._feed.may_lack_routes:
+            routed.report.registry_away = True
         if lane is None:
             lane = self._lanes[routed.push.target] = Lane()
         lane.in_flight += 1
@@ -130,6 +133,10 @@ class Routed:
             routed.report.add_unreachable(leg)
         else:
             routed.report.add_answer(leg.incarnation, answer)
+            if answer.verdict == node_pb2.OLD_EPOCH and leg.scatter:
+                routed.report.add_unreachable(leg)
+            elif answer.verdict == node_pb2.OLD_EPOCH:
+                routed.outdated.append(leg)
             if len(answer.deliveries) < len(leg.known):
                 routed.denied += denied(leg, answer, routed.push.except_sessions)
             stale = routed.denied or (answer.verdict != node_pb2.DONE and is_stale(routed.push.target, answer))
@@ -189,7 +196,7 @@ class Routed:
         stopped = True
         try:
             await self._wait_settled(lane)
-            read = lane.needs_read or is_miss(self._plan(target))
+            read = lane.needs_read or self._feed.unverified or is_miss(self._plan(target))
             current = not read or await self._feed.wait_caught_up()
             stopped = False
         finally:
@@ -234,13 +241,18 @@ class Routed:
                 self._feed.table.distrust(route.sid, route.incarnation)
         legs = {} if stopped else self._plan(routed.push.target)
         if routed.healing:
-            self._send_healed(routed, legs)
+            self._send_healed(routed, legs, stopped)
         else:
             self._send(routed, legs, lane)
 
-    def _send_healed(self, routed: RoutedPush, legs: Plan) -> None:
+    def _send_healed(self, routed: RoutedPush, legs: Plan, stopped: bool) -> None:
         """Send to the owners that were not contacted before. A full queue does not refuse the push, because something
-        was sent already."""
+        was sent already. A node that was contacted, and is an owner still, was between two incarnations: nobody knows
+        yet which of its sessions go on, so they are UNREACHABLE."""
+        for leg in routed.outdated:  # a node between two incarnations: its sessions may be registered anew
+            if stopped or leg.incarnation in legs:
+                self._counters.unreachable += 1
+                routed.report.add_unreachable(leg)
         rest = {incarnation: leg for incarnation, leg in legs.items() if incarnation not in routed.contacted}
         if rest:
             self._counters.healed += 1

@@ -29,6 +29,7 @@ class Fleet:
         self._tasks: dict[Incarnation, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._scattering: frozenset[Incarnation] = frozenset()
+        self._forgotten: set[Incarnation] = set()  # whose routes the store has lost; each begins another incarnation
         self._stats_requests = 0
         self._listeners: set[Listener] = set()
 
@@ -58,7 +59,7 @@ class Fleet:
         return self._hops.get(incarnation)
 
     def scattering(self) -> frozenset[Incarnation]:
-        """Incarnations that hold sessions or files which etcd does not know."""
+        """Incarnations that have sessions or files which etcd does not know."""
         return self._scattering
 
     def add_listener(self, listener: Listener) -> None:
@@ -87,10 +88,14 @@ class Fleet:
 
     def _on_table_change(self, change: TableChange) -> None:
         for incarnation, node in change.up:
-            self._end_older(incarnation)
+            self._end_others(incarnation)
             self._dial(incarnation, node)
         for incarnation in change.gone:
             self._on_key_gone(incarnation)
+        for incarnation in change.lost:
+            if incarnation in self._hops:
+                self._forgotten.add(incarnation)
+                self._scattering |= {incarnation}
         for incarnation, batch in change.batches:
             hop = self._hops.get(incarnation)
             if hop is not None:
@@ -108,6 +113,8 @@ class Fleet:
         hop = self._make_hop(incarnation, node, self._on_hop_change)
         self._hops[incarnation] = hop
         self._tasks[incarnation] = self._group.create_task(hop.run())
+        if hop.unregistered:
+            self._scattering |= {incarnation}
         if self._stats_requests:
             hop.request_stats(True)
 
@@ -117,11 +124,12 @@ class Fleet:
         if hop is None or replaced or not hop.reachable:
             self._end(incarnation)
 
-    def _end_older(self, newer: Incarnation) -> None:
-        """A node that has begun another incarnation has given up those before, whether or not a stream is left."""
-        for older in self._feed.table.lingering():
-            if older.node == newer.node and older.epoch < newer.epoch:
-                self._end(older)
+    def _end_others(self, current: Incarnation) -> None:
+        """A node that has begun another incarnation has given up those before, whether or not a stream is left. Their
+        epochs may be higher, when the store was restored or wiped in between."""
+        for other in self._feed.table.lingering():
+            if other.node == current.node:
+                self._end(other)
 
     def _end(self, incarnation: Incarnation) -> None:
         """The incarnation is over: end its routes and its hop."""
@@ -130,6 +138,7 @@ class Fleet:
         if hop is not None and task is not None:
             log.info("%s is over", incarnation)
             task.cancel()
+        self._forgotten.discard(incarnation)
         self._scattering -= {incarnation}
 
     # Changes of a hop
@@ -138,7 +147,10 @@ class Fleet:
         incarnation = hop.incarnation
         if self._hops.get(incarnation) is not hop:
             return  # it is over, and its stream has just ended too
-        self._scattering = self._scattering | {incarnation} if hop.unregistered else self._scattering - {incarnation}
+        if not hop.reachable:
+            self._forgotten.discard(incarnation)
+        scatters = hop.unregistered or incarnation in self._forgotten
+        self._scattering = self._scattering | {incarnation} if scatters else self._scattering - {incarnation}
         if not hop.reachable and not self._feed.table.present(incarnation):
             self._end(incarnation)
         self._notify_listeners()

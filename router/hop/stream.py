@@ -64,13 +64,16 @@ class StreamHop:
         fencing: Callable[[Incarnation], Awaitable["node_pb2.Fencing.State"]],
         on_change: OnChange,
         on_handled: OnHandled = ignore_handled,
+        *,
+        unregistered: bool = False,
     ) -> None:
-        """`router`: this process, as its hello names it. `address`: the node's, host:port.
+        """`router`: this process, as its hello names it. `address`: the node's, host:port. `unregistered`: what holds
+        until the node says otherwise.
 
         `batch`: the newest registration batch of the incarnation in the table. `fencing`: answers fencing queries.
         """
         self.incarnation = incarnation
-        self.unregistered = False
+        self.unregistered = unregistered
         self.stats: node_pb2.Stats | None = None
         self._stats_requested = False
         self._router = router

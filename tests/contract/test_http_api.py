@@ -82,6 +82,11 @@ async def test_a_batch_is_reported_push_by_push_also_those_that_cannot_be_read(a
     assert list(by_id.values()) == [None]
 
 
+async def test_of_a_batch_only_the_push_ids_of_the_caller_are_for_dedup(api: Api) -> None:
+    await api.post("push:batch", {"pushes": [PUSH | {"push_id": "mine"}, PUSH]})
+    assert [(push.push_id == "mine", push.dedup) for push in api.delivery.pushes] == [(True, True), (False, False)]
+
+
 async def test_a_batch_has_a_bound(api: Api) -> None:
     assert await api.error("push:batch", {"pushes": [PUSH] * (BATCH_PUSHES + 1)}) == (400, "INVALID_ARGUMENT", "pushes")
     assert api.delivery.pushes == []

@@ -16,7 +16,7 @@ from registry.memory import MemoryStore
 from registry.model import Incarnation
 from registry.nodes import TableChange
 from registry.ports import RegistryError
-from registry.store import Delete, Put, Store, StoreUnavailable
+from registry.store import Delete, Put, Snapshot, Store, StoreUnavailable
 from tests.contract.registry_rig import INFO, RegistryRig, node, until
 from tests.support.faulty_store import FaultyStore
 from tests.support.servers import start_etcd
@@ -495,3 +495,51 @@ async def test_registrations_wait_for_an_etcd_that_restarts(tmp_path: Path) -> N
             assert feed.resyncs == 0, "the watch resumes, it does not start over"
         finally:
             await rig.close()
+
+
+async def test_a_node_that_begins_again_has_the_same_machine_id_and_says_that_it_restores(rig: RegistryRig) -> None:
+    first, feed = await rig.member("n"), await rig.feed()
+    await rig.store().revoke(first._lease_id)
+    await rig.finished(first)
+    second = await rig.registrar("n").begin_again(first.machine)
+    assert second.machine == first.machine
+    assert second.incarnation.epoch > first.incarnation.epoch
+    assert second.unregistered(), "routers scatter to it from the first moment"
+    await until(lambda: second.incarnation in feed.table.incarnations())
+    assert feed.table.incarnations()[second.incarnation].restoring
+    second.set_restored()
+    assert not second.unregistered()
+
+
+async def test_a_registration_ends_when_the_store_has_lost_its_batches(
+    rig: RegistryRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = await rig.member("n", ttl=1)
+    await member.register_session("u", 1, INFO)
+    await rig.store().transaction([], [Put(rig.keys.batch("n"), b"0", member._lease_id)])  # as a backup has it
+    await rig.finished(member)
+    assert member.lease.fenced
+
+
+async def test_an_epoch_that_comes_back_is_not_taken(rig: RegistryRig) -> None:
+    registrar = rig.registrar("n")
+    first = await registrar.begin()
+    await first.end()
+    coming = await rig.store().revision() + 1
+    registrar._last = Incarnation("n", coming)  # as after a restore of a backup
+    second = await registrar.begin()
+    assert second.incarnation.epoch > coming
+
+
+async def test_another_layout_means_that_the_store_was_wiped_and_everything_is_read_again(rig: RegistryRig) -> None:
+    member, feed = await rig.member("n"), await rig.feed()
+    await member.register_session("u", 1, INFO)
+    await until(lambda: feed.table.session(1))
+    layout = await rig.store().get(rig.keys.layout)
+    assert layout is not None
+    feed._catch_up.on_snapshot(Snapshot(0, [layout._replace(value=b"before the wipe")]))
+    await until(lambda: feed.resyncs == 1)
+    await until(lambda: not feed.may_lack_routes and feed.table.session(1))
+    assert await feed.wait_caught_up()
+    await asyncio.sleep(0)
+    assert feed.resyncs == 1

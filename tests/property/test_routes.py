@@ -8,6 +8,7 @@ from registry.keys import BatchKey, FileKey, Keys, MalformedKey, NodeKey, Parsed
 from registry.model import Incarnation, Node, SessionInfo
 from registry.routes import RouteTable
 from registry.store import Change, Changes, Entry, Snapshot
+from tests.support.table import load
 
 KEYS = Keys("c")
 NODES = st.sampled_from(["n1", "n.2", "n/3"])
@@ -152,7 +153,7 @@ class RouteTableMachine(RuleBasedStateMachine):
         self.store.unread = []
         self.seen = dict(self.store.entries)
         entries = [self.seen[key] for key in sorted(self.seen)]
-        self.check_change(self.table.load(Snapshot(self.store.revision, entries)))
+        self.check_change(load(self.table, Snapshot(self.store.revision, entries)))
 
     @rule(data=st.data())
     def end(self, data: st.DataObject) -> None:

@@ -37,8 +37,9 @@ from registry.lease_state import LeaseState
 from registry.memory import MemoryStore
 from registry.model import Node
 from registry.ports import RegistrySettings
-from registry.registrar import StoreRegistrar
+from registry.registrar import StoreRegistrar, boottime
 from runtime.process.background_tasks import BackgroundTasks
+from runtime.process.pauses import Pauses
 from tests.support.wire import RecordingTransport, TurnedClock, identity, transport_of
 
 ADDRESS = "203.0.113.1:5555"
@@ -95,7 +96,7 @@ class GatewayRig:
         self.deadlines = make_deadlines(self.clock)
         self.tasks = BackgroundTasks()
         registrar = StoreRegistrar(store, RegistrySettings(cluster="c"), "node-1", _node)
-        self.loop = RegistrationLoop(registrar, self.index, self.barrier, self.counters)
+        self.loop = RegistrationLoop(registrar, self.index, self.barrier, self.counters, Pauses(boottime))
         self.registration = SessionRegistration(self.loop, self.index, self.barrier, self.counters)
         self.lease = FixedLease()
         self.heartbeat = Heartbeat(HeartbeatSettings(interval=1e6), self.counters, self.clock)

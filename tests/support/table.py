@@ -8,10 +8,20 @@ from registry.keys import Keys
 from registry.lease_state import FencingAnswer
 from registry.model import Incarnation, Node, SessionInfo
 from registry.routes import RouteTable, TableChange
-from registry.store import Change, Changes, Entry
+from registry.store import Change, Changes, Entry, Snapshot
 
 KEYS = Keys("homing")
 INFO = SessionInfo("/", "test", 1_764_000_000_000)
+
+
+def load(table: RouteTable, snapshot: Snapshot) -> TableChange:
+    """Load a snapshot at once, and free what was there before."""
+    *steps, change = table.load(snapshot)
+    assert not any(steps)
+    for _ in table.free():
+        pass
+    assert change is not None
+    return change
 
 
 class TableFeed:
@@ -24,6 +34,9 @@ class TableFeed:
         self.reads = 0
         self.forced_answer: FencingAnswer | None = None
         self.later: list[Callable[[], None]] = []
+        self.unverified = False
+        self.may_lack_routes = False
+        self.behind = 0.0  # seconds
 
     def subscribe(self, on_change: Callable[[TableChange], None]) -> None:
         self._subscribers.append(on_change)
@@ -41,6 +54,12 @@ class TableFeed:
             for learn in later:
                 learn()
         return self.readable
+
+    def behind_for(self) -> float:
+        return self.behind
+
+    def verify(self) -> None:
+        self.unverified = True
 
     async def fencing_answer(self, incarnation: Incarnation) -> FencingAnswer:
         self.reads += 1

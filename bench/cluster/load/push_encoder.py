@@ -3,6 +3,7 @@
 Protobuf accepts fields in any order, so the fields that all pushes share are encoded once.
 """
 
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,7 @@ class PushEncoder:
         if settings["ack_ms"]:
             common.ack_timeout.FromMilliseconds(int(settings["ack_ms"]))
         self._common = common.SerializeToString()
+        self._series = secrets.token_hex(4).encode()  # a push_id that comes back would be a duplicate
 
     def push(self, number: int, due_us: int) -> bytes:
         """One push, as a field of PushStreamRequest."""
@@ -53,7 +55,7 @@ class PushEncoder:
             % (
                 length_delimited(_TARGET, self._target(number)),
                 length_delimited(_DATA, body),
-                length_delimited(_PUSH_ID, b"%d-%d" % (self._kind, number)),
+                length_delimited(_PUSH_ID, b"%d-%d-%b" % (self._kind, number, self._series)),
                 length_delimited(_TRACEPARENT, traceparent.encode()) if traceparent else b"",
                 self._common,
             ),

@@ -112,7 +112,7 @@ class PushSeries:
         """Reports of some pushes."""
         now = now_us()
         for report in PushStreamResponse.FromString(message).reports:
-            number = int(report.push_id.partition("-")[2])
+            number = int(report.push_id.split("-")[1])
             error = report.error.code if report.HasField("error") else ""
             self.outcomes.on_report(number, dict(report.counts), error, now - self._due_us(number))
         if self._outstanding and self.sending and self._call.writable:

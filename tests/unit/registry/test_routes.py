@@ -5,6 +5,7 @@ from registry.keys import Keys
 from registry.model import Incarnation, Node, SessionInfo
 from registry.routes import RouteTable, TableChange
 from registry.store import Change, Changes, Entry, Snapshot
+from tests.support.table import load
 
 KEYS = Keys("c")
 NODE = Node("ws://h:1/ws", "h:2", "h:3", 7, "v")
@@ -139,7 +140,7 @@ def test_a_snapshot_is_diffed_also_when_batches_come_before_nodes(rig: RouteTabl
     rig.up(OLD, OTHER)
     rig.apply(session(1, OLD), session(2, OTHER))
     entries = [put(KEYS.batch("n"), b"4", 50), node(NEW), session(3, NEW), session(2, OTHER)]
-    change = rig.table.load(Snapshot(900, [c.entry for c in entries]))
+    change = load(rig.table, Snapshot(900, [c.entry for c in entries]))
     assert set(change.gone) == {OLD, OTHER}
     assert change.up == ((NEW, NODE),)
     assert change.batches == ((NEW, 4),)

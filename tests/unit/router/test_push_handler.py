@@ -77,6 +77,24 @@ async def test_an_awaited_push_returns_its_report_or_raises() -> None:
         await second
 
 
+async def test_a_push_id_of_the_callers_is_for_dedup_and_one_made_here_is_not() -> None:
+    rig, named = Rig(), Caller("mail", LOOPBACK.rights)
+    calls = [
+        asyncio.ensure_future(rig.handler.push(named, request, 1))
+        for request in (push(user="a", push_id="p"), push(user="a"), push(user="a"))
+    ]
+    await asyncio.sleep(0)
+    started = [checked for checked, _, _ in rig.started]
+    assert [(checked.dedup, checked.caller) for checked in started] == [
+        (True, "mail"),
+        (False, "mail"),
+        (False, "mail"),
+    ]
+    assert len({checked.push_id for checked in started}) == 3
+    for call in calls:
+        call.cancel()
+
+
 async def test_the_result_of_a_cancelled_call_is_ignored() -> None:
     rig = Rig()
     call = asyncio.ensure_future(rig.handler.push(LOOPBACK, push(user="a", push_id="p"), 1))

@@ -18,7 +18,7 @@ class Parts:
         self.hops: dict[Incarnation, MemoryHop] = {}
         self.fleet = Fleet(self.feed, self._make_hop)
         self.store, self.buses = "", []
-        self.readiness = RouterReadiness(self.feed.table, self.fleet, lambda: self.store, lambda: self.buses)
+        self.readiness = RouterReadiness(self.feed, self.fleet, lambda: self.store, lambda: self.buses)
 
     def _make_hop(self, incarnation, _node, on_change):
         self.hops[incarnation] = MemoryHop(incarnation, lambda _message: node_pb2.NodeMessage(), on_change)
@@ -30,6 +30,15 @@ async def test_a_router_is_ready_when_its_table_is_complete_and_until_it_stops()
     assert (await parts.readiness.check()).missing == ["its routes are not complete yet, or it stops"]
     parts.readiness.set_ready(True)
     assert (await parts.readiness.check()).ready
+
+
+async def test_a_router_whose_table_does_not_follow_is_not_ready():
+    parts = Parts()
+    parts.readiness.set_ready(True)
+    parts.feed.behind = 5.0
+    assert (await parts.readiness.check()).ready
+    parts.feed.behind = 6.0
+    assert (await parts.readiness.check()).missing == ["its routes are 6 s behind etcd, which answers"]
 
 
 async def test_a_cluster_without_gateways_is_named():

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.delivery import push_writer
+from gateway.delivery.dedup import Dedup, DedupSettings
 from gateway.delivery.push_writer import PushWriter
 from gateway.outcome import DROPPED_SLOW, UNREACHABLE, WRITTEN
 from gateway.sessions.acks import Acks
@@ -30,7 +31,10 @@ class Rig:
         self.recorded: list[Span] = []
         self.answers: list[node_pb2.PushAnswer] = []
         tracer = Tracer(self.recorded.append, 1.0, seed=1)
-        self.writer = PushWriter("node-1", clients.index, Acks(), clients.deadlines, clients.counters, tracer)
+        self.dedup = Dedup(DedupSettings(), clients.counters)
+        self.writer = PushWriter(
+            "node-1", clients.index, Acks(), self.dedup, clients.deadlines, clients.counters, tracer
+        )
 
     def push(self, call: int, receivers: node_pb2.Receivers, **fields: object) -> None:
         """Add one push, as both ways in do."""

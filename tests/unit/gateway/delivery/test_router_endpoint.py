@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.delivery import push_writer
+from gateway.delivery.dedup import Dedup, DedupSettings
 from gateway.delivery.node_requests import NodeRequestHandler
 from gateway.delivery.push_writer import PushWriter
 from gateway.delivery.router_endpoint import RouterEndpoint, WrongIncarnation
@@ -70,7 +71,8 @@ class Rig:
         self.lease = LeaseGate(self.local, self.streams)
         self.acks = Acks()
         self.observer = Observer()
-        self.writer = PushWriter("node-1", clients.index, self.acks, clients.deadlines, clients.counters, OFF)
+        dedup = Dedup(DedupSettings(), clients.counters)
+        self.writer = PushWriter("node-1", clients.index, self.acks, dedup, clients.deadlines, clients.counters, OFF)
         self.endpoint = RouterEndpoint(
             *(self.streams, self.lease, clients.barrier, self.writer),
             NodeRequestHandler(clients.index, clients.membership, self.writer),

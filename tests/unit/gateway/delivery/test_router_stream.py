@@ -53,3 +53,18 @@ def test_reading_goes_on_once_there_is_room_again() -> None:
     assert (rig.stream.has_room, rig.resumed) == (False, 0)
     rig.stream.answer_lingering(node_pb2.PushAnswer(call=2))
     assert (rig.stream.has_room, rig.resumed) == (True, 1)
+
+
+def test_a_router_scatters_while_either_etcd_or_its_own_table_lacks_sessions() -> None:
+    rig = Rig()
+    said: list[bool] = []
+    for change in (
+        lambda: rig.stream.set_lagging(True),
+        lambda: rig.stream.unregistered(True),
+        lambda: rig.stream.set_lagging(False),
+        lambda: rig.stream.unregistered(False),
+    ):
+        change()
+        said.append(rig.stream.take().unregistered.any)
+    assert said == [True, True, True, False]
+    assert len(rig.writes) == 4

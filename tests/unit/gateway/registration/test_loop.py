@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.registration import loop as loop_module
 from gateway.registration.barrier import RouteAckBarrier
 from gateway.registration.loop import NotRegistered, RegistrationLoop
 from gateway.sessions.index import Index
@@ -13,8 +14,10 @@ from gateway.sessions.stage import Stage
 from observability import names
 from observability.counters import counters
 from registry.lease_state import FencingAnswer, LeaseState, LeaseTracker
-from registry.model import Incarnation
+from registry.model import Incarnation, SessionInfo
+from registry.ports import RegistryError
 from registry.store import StoreUnavailable
+from runtime.process.pauses import Pauses
 from tests.support.wire import RecordingHandler, make_session, open_connection
 
 
@@ -23,9 +26,13 @@ class Registration:
 
     def __init__(self, epoch: int) -> None:
         self.incarnation = Incarnation("n", epoch)
+        self.machine = 7
         self.lease = LeaseTracker(10, 0.0)
         self.over = asyncio.Event()
         self.drained = False
+        self.sessions: dict[int, asyncio.Future[int]] = {}
+        self.files: dict[str, asyncio.Future[int]] = {}
+        self.restored = False
 
     async def run(self) -> None:
         await self.over.wait()
@@ -39,6 +46,15 @@ class Registration:
     def unregistered(self) -> bool:
         return False
 
+    def register_session(self, user: str, sid: int, info: SessionInfo) -> "asyncio.Future[int]":
+        return self.sessions.setdefault(sid, asyncio.get_running_loop().create_future())
+
+    def register_file(self, file: str) -> "asyncio.Future[int]":
+        return self.files.setdefault(file, asyncio.get_running_loop().create_future())
+
+    def set_restored(self) -> None:
+        self.restored = True
+
 
 class Registrar:
     """Begins incarnations, or fails first."""
@@ -46,6 +62,8 @@ class Registrar:
     def __init__(self) -> None:
         self.begun: list[Registration] = []
         self.failures: list[Exception] = []
+        self.kept_machines: list[int] = []  # of `begin_again`
+        self.refusal: Exception | None = None  # of `begin_again`
         self.may_begin = asyncio.Event()
         self.may_begin.set()
 
@@ -56,6 +74,12 @@ class Registrar:
         self.begun.append(Registration(len(self.begun) + 1))
         return self.begun[-1]
 
+    async def begin_again(self, machine: int) -> Registration:
+        self.kept_machines.append(machine)
+        if self.refusal is not None:
+            raise self.refusal
+        return await self.begin()
+
 
 class Rig:
     def __init__(self) -> None:
@@ -63,17 +87,35 @@ class Rig:
         self.index = Index[Session]()
         self.barrier = RouteAckBarrier()
         self.counters = counters(names.GATEWAY)
+        self.now = 0.0
+        self.pauses = Pauses(lambda: self.now)
         self.loop = RegistrationLoop(
-            self.registrar,
+            self.registrar,  # type: ignore[arg-type]
             self.index,
             self.barrier,
             self.counters,
-            lambda: 0.0,  # type: ignore[arg-type]
+            self.pauses,
+            lambda: 0.0,
         )
+
+    def connect(self, sid: int, *files: str) -> RecordingHandler:
+        """A session whose handler is told when its client shall reconnect."""
+        session, handler = make_session(sid), RecordingHandler()
+        session.attach(open_connection(handler, session))
+        self.index.add(session)
+        for file in files:
+            self.index.join(session, file)
+        return handler
 
     async def until(self, true: Callable[[], object]) -> None:
         while not true():
             await asyncio.sleep(0)
+
+
+async def settle() -> None:
+    """Let everything happen that can happen now."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -95,9 +137,11 @@ async def test_the_live_registration_is_what_start_returns(rig: Rig) -> None:
     assert rig.loop.lease_state() is LeaseState.FENCED
 
 
-async def test_a_fenced_node_closes_its_sessions_at_once_and_its_clients_in_the_next_incarnation(rig: Rig) -> None:
+async def test_a_paused_node_closes_its_sessions_and_clients_at_once(rig: Rig) -> None:
     await rig.loop.start()
     running = asyncio.ensure_future(rig.loop.run())
+    await asyncio.sleep(0)
+    rig.now = 5.0  # no tick for so long, and the lease was last confirmed before
     attached, registering = make_session(1), make_session(2)
     handler = RecordingHandler()
     attached.attach(open_connection(handler, attached))
@@ -110,12 +154,92 @@ async def test_a_fenced_node_closes_its_sessions_at_once_and_its_clients_in_the_
     await rig.until(lambda: rig.counters.incarnations_lost)
     assert (attached.stage, registering.stage, len(rig.index.sessions)) == (Stage.CLOSED, Stage.CLOSED, 0)
     assert rig.loop.lease_state() is LeaseState.FENCED
+    await rig.until(lambda: "request reconnect" in dict(handler.notes))
+    assert len(rig.registrar.begun) == 1, "clients do not wait for the next incarnation"
     rig.registrar.may_begin.set()
     await rig.until(lambda: len(rig.registrar.begun) == 2)
     assert rig.barrier.holds(10), "streams of the old incarnation hold nobody up"
     rig.barrier.opened("a new stream", 0)
-    await rig.until(lambda: "request reconnect" in dict(handler.notes))
+    await rig.until(lambda: rig.loop.lease_state() is LeaseState.HELD)
     assert rig.loop.incarnation == Incarnation("n", 2)
+    assert rig.registrar.kept_machines == []
+    await rig.loop.end()
+    await running
+
+
+async def test_a_node_that_was_not_paused_keeps_its_sessions_under_the_same_machine_id(rig: Rig) -> None:
+    await rig.loop.start()
+    running = asyncio.ensure_future(rig.loop.run())
+    first, second = rig.connect(1, "doc"), rig.connect(2, "doc", "pad")
+    rig.registrar.may_begin.clear()
+    rig.registrar.begun[0].over.set()
+    await rig.until(lambda: rig.registrar.kept_machines)
+    assert rig.loop.lease_state() is LeaseState.FENCED, "nothing is written meanwhile"
+    rig.registrar.may_begin.set()
+    await rig.until(lambda: len(rig.registrar.begun) == 2 and len(rig.registrar.begun[1].sessions) == 2)
+    fresh = rig.registrar.begun[1]
+    rig.barrier.opened("a router", 0)
+    await rig.until(lambda: rig.loop.lease_state() is LeaseState.HELD)
+    assert (set(fresh.sessions), set(fresh.files)) == ({1, 2}, {"doc", "pad"})
+    for number, commit in enumerate((*fresh.sessions.values(), *fresh.files.values())):
+        commit.set_result(number + 1)
+    await settle()
+    assert not fresh.restored, "the router's table does not have them yet"
+    rig.barrier.acknowledged("a router", 4)
+    await rig.until(lambda: fresh.restored)
+    assert set(rig.index.sessions) == {1, 2}
+    assert not {"request reconnect"} & {name for name, _ in (*first.notes, *second.notes)}
+    assert rig.counters.incarnations_lost == 1
+    await rig.loop.end()
+    await running
+
+
+async def test_who_left_before_it_is_registered_anew_is_not(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_module, "SLICE", 1)
+    await rig.loop.start()
+    running = asyncio.ensure_future(rig.loop.run())
+    rig.connect(1)
+    rig.connect(2)
+    rig.registrar.begun[0].over.set()
+    await rig.until(lambda: len(rig.registrar.begun) == 2 and rig.registrar.begun[1].sessions)
+    rig.index.remove(rig.index.sessions[2])
+    await settle()
+    assert set(rig.registrar.begun[1].sessions) == {1}
+    await rig.loop.end()
+    await running
+
+
+@pytest.mark.parametrize("refusal", [RegistryError("machine id 7 is held"), StoreUnavailable("away"), None])
+async def test_without_a_new_incarnation_in_time_the_clients_are_closed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, refusal: Exception | None
+) -> None:
+    monkeypatch.setattr(loop_module, "KEEP_LIMIT", 0.001)
+    await rig.loop.start()
+    running = asyncio.ensure_future(rig.loop.run())
+    handler = rig.connect(1)
+    rig.registrar.refusal = refusal
+    rig.registrar.may_begin.clear()
+    rig.registrar.begun[0].over.set()
+    await rig.until(lambda: "request reconnect" in dict(handler.notes))
+    assert not rig.index.sessions
+    rig.registrar.may_begin.set()
+    rig.barrier.opened("a router", 0)
+    await rig.until(lambda: rig.loop.lease_state() is LeaseState.HELD)
+    await rig.loop.end()
+    await running
+
+
+async def test_an_incarnation_that_ends_while_sessions_are_registered_anew_is_followed_by_another(rig: Rig) -> None:
+    await rig.loop.start()
+    running = asyncio.ensure_future(rig.loop.run())
+    rig.connect(1)
+    rig.registrar.begun[0].over.set()
+    await rig.until(lambda: len(rig.registrar.begun) == 2)
+    rig.barrier.opened("a router", 0)
+    await rig.until(lambda: rig.loop.lease_state() is LeaseState.HELD)
+    rig.registrar.begun[1].over.set()
+    await rig.until(lambda: len(rig.registrar.begun) == 3 and rig.registrar.begun[2].sessions)
+    assert not rig.registrar.begun[1].restored
     await rig.loop.end()
     await running
 

@@ -84,6 +84,15 @@ async def test_reports_that_wait_for_a_full_stream_leave_before_it_ends() -> Non
     assert (call.reports, call.statuses) == (600, [14])
 
 
+async def test_a_stream_that_drains_reads_no_more() -> None:
+    call = FakeCall()
+    handler = push_stream(call)
+    handler.drain()
+    handler.on_message(pb.PushStreamRequest(pushes=[push(user="ada", push_id="late")]).SerializeToString())
+    await asyncio.sleep(0)
+    assert (call.reports, call.statuses) == (0, [14])
+
+
 def test_a_refused_call_ends_with_its_status_at_the_first_message_or_the_half_close() -> None:
     refused = CallRefused("UNAUTHENTICATED", "no token", "authorization", retry_after=1.5)
     for first in (lambda handler: handler.on_message(b""), lambda handler: handler.on_half_close()):

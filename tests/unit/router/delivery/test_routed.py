@@ -31,6 +31,7 @@ class World:
         self.feed = TableFeed()
         self.sessions: dict[Incarnation, dict[int, str]] = {}  # of each incarnation in fact: sid -> user
         self.hops: dict[Incarnation, MemoryHop] = {}
+        self.over: set[Incarnation] = set()  # these answer OLD_EPOCH
         self.served: list[tuple[Incarnation, node_pb2.Push]] = []
         self.fleet = Fleet(self.feed, self.make_hop)
         self.counters = counters(names.ROUTER)
@@ -47,6 +48,9 @@ class World:
         answers = node_pb2.NodeMessage()
         for one in message.pushes:
             self.served.append((incarnation, one))
+            if incarnation in self.over:
+                answers.pushes.add(call=one.call, verdict=node_pb2.OLD_EPOCH)
+                continue
             found = self._find(incarnation, one.receivers)
             answer = answers.pushes.add(call=one.call, verdict=node_pb2.DONE if found else node_pb2.NOT_MINE)
             for sid, user in found:
@@ -300,6 +304,53 @@ async def test_a_wrong_owner_of_one_of_a_users_sessions_leaves_none_of_them_out(
     report = await world.push(user="ada")
     assert (facts(report), report.healed) == (({"WRITTEN": 2}, 2, 2), True)
     assert facts(await world.push(user="ada")) == ({"WRITTEN": 2}, 2, 2)
+
+
+async def test_a_node_between_two_incarnations_is_unreachable_and_never_offline(world: World) -> None:
+    one, two = world.feed.node("one"), world.feed.node("two")
+    world.connect(one, "ada", 1)
+    world.connect(two, "ada", 2)
+    world.over.add(one)
+    report = await world.push(user="ada")
+    assert facts(report) == ({"UNREACHABLE": 1, "WRITTEN": 1}, 2, 1)
+    assert [(d.session, d.node) for d in report.deliveries if d.outcome == Delivery.UNREACHABLE] == [(1, "one")]
+    assert facts(await world.push(session=1)) == ({"UNREACHABLE": 1}, 1, 0)
+    assert world.counters.unreachable == 2
+
+
+async def test_a_node_that_has_begun_another_incarnation_without_the_session_is_offline(world: World) -> None:
+    one = world.feed.node("one")
+    world.connect(one, "ada", 1)
+    world.over.add(one)
+    world.feed.later.append(lambda: world.feed.node("one"))
+    assert facts(await world.push(session=1)) == ({"OFFLINE": 1}, 1, 0)
+
+
+async def test_a_scattering_node_between_two_incarnations_is_unreachable(world: World) -> None:
+    one, two = world.feed.node("one"), world.feed.node("two")
+    world.connect(one, "ada", 1)
+    world.hops[two].report_unregistered(True)
+    world.over.add(two)
+    assert facts(await world.push(user="ada")) == ({"UNREACHABLE": 1, "WRITTEN": 1}, 2, 1)
+
+
+async def test_after_a_pause_a_known_route_waits_until_the_table_has_caught_up(world: World) -> None:
+    one, two = world.feed.node("one"), world.feed.node("two")
+    world.connect(one, "ada", 1)
+    world.connect(two, "ada", 2, known=False)
+    world.feed.verify()
+    world.feed.later.append(lambda: setattr(world.feed, "unverified", False))
+    assert facts(await world.push(user="ada")) == ({"WRITTEN": 2}, 2, 2)
+    assert facts(await world.push(user="ada")) == ({"WRITTEN": 2}, 2, 2)
+    assert world.feed.reads == 1
+
+
+async def test_a_report_that_may_lack_a_session_says_so(world: World) -> None:
+    one = world.feed.node("one")
+    world.connect(one, "ada", 1)
+    world.feed.may_lack_routes = True
+    assert (await world.push(user="ada")).registry_away
+    assert not (await world.push(session=1)).registry_away, "a session has one owner"
 
 
 async def test_a_session_that_has_just_closed_is_offline_and_its_record_counts_no_more(world: World) -> None:

@@ -1,0 +1,160 @@
+"""Core: the routes of a cluster by session, by user, by file and by incarnation.
+
+A session id belongs to one user, so (sid, incarnation) identifies a route. Half a million sessions must fit in memory:
+a bucket is its only route, and becomes a dict for several; users and incarnations are shared objects.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
+from sys import intern
+from typing import TypeVar
+
+from registry import keys
+from registry.model import Incarnation, SessionInfo, SessionRoute
+
+FREED = 5_000  # routes freed at once
+
+_Bucket = SessionRoute | dict[int, SessionRoute]  # by identity, so that a user of 50,000 sessions costs no search
+_Key = TypeVar("_Key", int, str)
+
+
+class _IncarnationKeys:
+    """What one incarnation has registered."""
+
+    __slots__ = ("files", "incarnation", "sessions")
+
+    def __init__(self, incarnation: Incarnation) -> None:
+        self.incarnation = incarnation
+        self.sessions: set[int] = set()
+        self.files: set[str] = set()
+
+
+class RouteMaps:
+    """What is registered, whether or not its incarnation counts."""
+
+    __slots__ = ("_files", "_owned", "_sessions", "_users")
+
+    def __init__(self) -> None:
+        self._sessions: dict[int, _Bucket] = {}
+        self._users: dict[str, _Bucket] = {}
+        self._files: dict[str, tuple[Incarnation, ...]] = {}
+        self._owned: dict[Incarnation, _IncarnationKeys] = {}
+
+    def __len__(self) -> int:
+        """The number of session ids with a route."""
+        return len(self._sessions)
+
+    def session(self, sid: int) -> Iterable[SessionRoute]:
+        """The routes of a session, one for each incarnation that has registered it."""
+        return _routes(self._sessions.get(sid))
+
+    def user(self, user: str) -> Iterable[SessionRoute]:
+        """The routes of all sessions of a user."""
+        return _routes(self._users.get(user))
+
+    def file(self, file: str) -> tuple[Incarnation, ...]:
+        """The incarnations that have registered the file."""
+        return self._files.get(file, ())
+
+    def incarnations(self) -> Collection[Incarnation]:
+        """Those that have registered anything."""
+        return self._owned.keys()
+
+    def registered_by(self, incarnation: Incarnation) -> Iterator[tuple[str, int] | str]:
+        """What the incarnation has registered: (user, sid) of each session, and files."""
+        owned = self._owned.get(incarnation)
+        if owned is None:
+            return iter(())
+        sessions = ((self._user_of(sid, incarnation), sid) for sid in owned.sessions)
+        return chain(sessions, owned.files)
+
+    def put_session(self, key: keys.SessionKey, create_revision: int, info: SessionInfo) -> None:
+        """The session's key has this value."""
+        info = SessionInfo(intern(info.namespace), intern(info.auth_type), info.connected_at)
+        self.delete_session(key)
+        owned = self._owned_by(key.incarnation)
+        user = next((known.user for known in _routes(self._users.get(key.user))), key.user)
+        route = SessionRoute(key.sid, user, owned.incarnation, create_revision, info)
+        owned.sessions.add(route.sid)
+        _add(self._sessions, route.sid, route)
+        _add(self._users, user, route)
+
+    def delete_session(self, key: keys.SessionKey) -> bool:
+        """The session's key is gone; False when it was not there."""
+        routes = _routes(self._sessions.get(key.sid))
+        route = next((r for r in routes if r.incarnation == key.incarnation and r.user == key.user), None)
+        if route is None:
+            return False
+        _remove(self._sessions, key.sid, route)
+        _remove(self._users, key.user, route)
+        owned = self._owned[key.incarnation]
+        owned.sessions.discard(key.sid)
+        self._forget_empty(owned)
+        return True
+
+    def put_file(self, key: keys.FileKey) -> None:
+        """The file's key is there."""
+        owned = self._owned_by(key.incarnation)
+        if key.file not in owned.files:
+            owned.files.add(key.file)
+            self._files[key.file] = (*self._files.get(key.file, ()), owned.incarnation)
+
+    def delete_file(self, key: keys.FileKey) -> None:
+        """The file's key is gone."""
+        owned = self._owned.get(key.incarnation)
+        if owned is None or key.file not in owned.files:
+            return
+        owned.files.discard(key.file)
+        rest = tuple(incarnation for incarnation in self._files[key.file] if incarnation != key.incarnation)
+        if rest:
+            self._files[key.file] = rest
+        else:
+            del self._files[key.file]
+        self._forget_empty(owned)
+
+    def free(self) -> Iterator[None]:
+        """Empty the maps, a slice with each step: to free a million routes at once takes half a second."""
+        for table in (self._users, self._sessions, self._files, self._owned):
+            while table:
+                for _ in range(min(FREED, len(table))):
+                    table.popitem()
+                yield
+
+    def _owned_by(self, incarnation: Incarnation) -> _IncarnationKeys:
+        owned = self._owned.get(incarnation)
+        if owned is None:
+            owned = self._owned[incarnation] = _IncarnationKeys(incarnation)
+        return owned
+
+    def _forget_empty(self, owned: _IncarnationKeys) -> None:
+        if not owned.sessions and not owned.files:
+            del self._owned[owned.incarnation]
+
+    def _user_of(self, sid: int, incarnation: Incarnation) -> str:
+        return next(route.user for route in _routes(self._sessions[sid]) if route.incarnation == incarnation)
+
+
+def _routes(bucket: _Bucket | None) -> Iterable[SessionRoute]:
+    if bucket is None:
+        return ()
+    return bucket.values() if isinstance(bucket, dict) else (bucket,)
+
+
+def _add(table: dict[_Key, _Bucket], key: _Key, route: SessionRoute) -> None:
+    bucket = table.get(key)
+    if bucket is None:
+        table[key] = route
+    elif isinstance(bucket, dict):
+        bucket[id(route)] = route
+    else:
+        table[key] = {id(bucket): bucket, id(route): route}
+
+
+def _remove(table: dict[_Key, _Bucket], key: _Key, route: SessionRoute) -> None:
+    bucket = table[key]
+    if not isinstance(bucket, dict):
+        del table[key]
+        return
+    del bucket[id(route)]
+    if len(bucket) == 1:
+        table[key] = next(iter(bucket.values()))
