@@ -160,8 +160,10 @@ class Cluster:
                 sessions = frozenset((sid, name, epoch) for sid in index.sessions)
                 files = frozenset((file, name, epoch) for file in index.files())
                 states.append(State(f"node {name}", sessions, files))
-        clients = frozenset(
-            (client.session, one.node, one.epoch) for client in self.open_clients() if (one := client.connected)
+        clients = frozenset(  # a node may have kept its sessions under another epoch
+            (client.session, one.node, self.gateways[one.node].epoch)
+            for client in self.open_clients()
+            if (one := client.connected)
         )
         node_files = frozenset().union(*(state.files for state in states))
         states.append(State("clients", clients, node_files))
@@ -182,8 +184,8 @@ class Cluster:
 
 
 def _table_state(router: RouterProcess) -> State:
-    table = router.feed.table
-    routes = [route for sid in list(table._sessions) if (route := table.session(sid)) is not None]
+    table, maps = router.feed.table, router.feed.table._maps
+    routes = [route for sid in list(maps._sessions) if (route := table.session(sid)) is not None]
     sessions = frozenset((route.sid, *route.incarnation) for route in routes)
-    files = frozenset((file, *owner) for file in list(table._files) for owner in table.file(file))
+    files = frozenset((file, *owner) for file in list(maps._files) for owner in table.file(file))
     return State(f"router {router.name}", sessions, files)

@@ -27,14 +27,15 @@ class NoEvents:
 
 
 class RecordedBarrier(RouteAckBarrier):
-    """`reached`: the routers whose tables hold the batch of the wait that has ended last: all, if it was in time."""
+    """`reached`: the routers that do not lag when a wait ends, so that their tables hold its batch. (One that lags
+    scatters as soon as it knows.)"""
 
     reached: frozenset[str] = frozenset()
 
     async def wait_reachable(self, batch: int) -> bool:
         in_time = await super().wait_reachable(batch)
         streams: dict[RouterStream, int] = self._held  # type: ignore[assignment]
-        self.reached = frozenset(stream.router for stream, held in streams.items() if in_time or held >= batch)
+        self.reached = frozenset(stream.router for stream in streams if stream not in self._lagging)
         return in_time
 
 
@@ -74,7 +75,12 @@ class RecordedRegistrar(StoreRegistrar):
     loop: ProcessLoop
 
     async def begin(self) -> StoreRegistration:
-        registration = await super().begin()
+        return self._recorded(await super().begin())
+
+    async def begin_again(self, machine: int) -> StoreRegistration:
+        return self._recorded(await super().begin_again(machine))
+
+    def _recorded(self, registration: StoreRegistration) -> StoreRegistration:
         node, epoch = registration.incarnation
 
         def on_fenced() -> None:

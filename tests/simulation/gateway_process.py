@@ -9,11 +9,12 @@ from gateway.admission import Admission
 from gateway.authentication import Authentication
 from gateway.back_pressure import EventBackPressure, SlowConsumers
 from gateway.client_commands import ClientCommands, ClientSettings
+from gateway.delivery.dedup import Dedup, DedupSettings
 from gateway.delivery.node_requests import NodeRequestHandler
 from gateway.delivery.node_server import RouterStreamHandler
 from gateway.delivery.push_writer import PushWriter
 from gateway.delivery.router_endpoint import NoObserver, RouterEndpoint
-from gateway.delivery.router_streams import RouterStreams
+from gateway.delivery.router_streams import RouterStreams, set_lagging
 from gateway.door.values import Arrival, Refusal
 from gateway.draining import Drain
 from gateway.events.traces import ClientTraces
@@ -40,6 +41,7 @@ from registry.model import Node
 from registry.ports import RegistryError, RegistrySettings
 from registry.store import StoreError
 from runtime.process.background_tasks import BackgroundTasks
+from runtime.process.pauses import Pauses
 from tests.simulation.client import SimulatedClient
 from tests.simulation.client_transport import SimulatedTransport
 from tests.simulation.clocks import ProcessClocks
@@ -107,7 +109,8 @@ class GatewayProcess:
         self.counters = counters(names.GATEWAY)
         self.tasks = BackgroundTasks()
         self.index = Index[Session]()
-        self.barrier = RecordedBarrier()
+        self.barrier = RecordedBarrier(on_lag=set_lagging)
+        self.pauses = Pauses(self.clocks.boottime)
         self.streams = RouterStreams(self.counters, self.clocks.boottime)
         registrar = RecordedRegistrar(
             *(self.store, self._settings, self.name, self._node, self.streams.notify_unregistered),
@@ -116,7 +119,7 @@ class GatewayProcess:
         )
         registrar.history, registrar.loop = self._history, self.loop
         self.registration_loop = RegistrationLoop(
-            registrar, self.index, self.barrier, self.counters, self.clocks.boottime
+            registrar, self.index, self.barrier, self.counters, self.pauses, self.clocks.boottime
         )
         self.lease = LeaseGate(self.registration_loop, self.streams)
         self.sessions = RecordedSessions(self.registration_loop, self.index, self.barrier, self.counters)
@@ -125,6 +128,8 @@ class GatewayProcess:
         sink: Any = NoEvents()
         self.acks = Acks()
         self.deadlines = make_deadlines(self.loop)
+        dedup = Dedup(DedupSettings(), self.counters)
+        self.writer = PushWriter(self.name, self.index, self.acks, dedup, self.deadlines, self.counters, OFF)
         expiry = TokenExpiry(5.0, self.loop, self.clocks.wall)
         heartbeat = Heartbeat(HeartbeatSettings(interval=1e6), self.counters, self.loop)
         events = EventBackPressure(sink, self.tasks)
@@ -142,14 +147,13 @@ class GatewayProcess:
         listener: Any = self
         self.drain = Drain(
             *(listener, self.admission, self.authentication, self.lifecycle),
-            *(self.index, self.registration_loop, DRAIN_LIMIT),
+            *(self.index, self.registration_loop, self.writer.finalize_all, DRAIN_LIMIT),
         )
 
     def _build_delivery(self) -> None:
-        writer = PushWriter(self.name, self.index, self.acks, self.deadlines, self.counters, OFF)
         self.endpoint = RouterEndpoint(
-            *(self.streams, self.lease, self.barrier, writer),
-            NodeRequestHandler(self.index, self.membership, writer),
+            *(self.streams, self.lease, self.barrier, self.writer),
+            NodeRequestHandler(self.index, self.membership, self.writer),
             node_pb2.Stats,
             *(self.deadlines, self.tasks, self.counters, NoObserver()),
         )
@@ -173,10 +177,12 @@ class GatewayProcess:
         await self.registration_loop.start()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.registration_loop.run())
+            pauses = group.create_task(self.pauses.run())
             await self.registration_loop.wait_linked()
             self.admission.open()
             await self._stop.wait()
             await self.drain.run()
+            pauses.cancel()
 
     def _exit(self, how: str) -> None:
         """The process ends by itself; whoever supervises it starts another one."""

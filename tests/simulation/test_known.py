@@ -22,9 +22,10 @@ from registry.lease_state import LeaseState
 from registry.memory import MemoryStore
 from registry.model import Node
 from registry.ports import RegistrySettings
-from registry.registrar import StoreRegistrar
+from registry.registrar import StoreRegistrar, boottime
 from registry.store import Compare, Operation, TransactionResult
 from router.delivery import routed
+from runtime.process.pauses import Pauses
 from tests.contract.test_delivery import RoutedWorld, settle
 from tests.simulation.run import run
 from tests.support.faulty_store import FaultyStore
@@ -113,7 +114,8 @@ async def test_an_incarnation_that_ends_while_it_begins_is_followed_by_another()
     registrar = StoreRegistrar(
         store, RegistrySettings(cluster="c"), "node-1", lambda machine: Node("ws://a", "b:1", "c:1", machine, "test")
     )
-    loop = RegistrationLoop(registrar, Index[Session](), RouteAckBarrier(), counters(names.GATEWAY))
+    counted = counters(names.GATEWAY)
+    loop = RegistrationLoop(registrar, Index[Session](), RouteAckBarrier(), counted, Pauses(boottime))
     first = await loop.start()
     store.end_leases()
     store.ends = True
