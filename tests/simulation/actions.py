@@ -55,14 +55,24 @@ class Actions:
 
     # Callers
 
-    def push(self, router: str, stream: str, target: Target, ttl: float = 30.0, ack_timeout: float = 0.0) -> str:
-        """The push_id; "" while the router does not serve."""
+    def push(
+        self,
+        router: str,
+        stream: str,
+        target: Target,
+        ttl: float = 30.0,
+        ack_timeout: float = 0.0,
+        dedup: bool = True,
+    ) -> str:
+        """The push_id; "" while the router does not serve. `dedup`: the push_id counts as the caller's own."""
         process = self.cluster.routers[router]
         if not process.ready or not process.alive:
             return ""
         self._pushes += 1
         push_id = f"p{self._pushes:07d}"
-        sent = Sent(push_id, f"{process.name}/{stream}", process.name, target, self.cluster.now, ttl, ack_timeout)
+        sent = Sent(
+            push_id, f"{process.name}/{stream}", process.name, target, self.cluster.now, ttl, ack_timeout, dedup
+        )
         self.cluster.sent[push_id] = sent
         self.cluster.history.sent.append(sent)
         process.loop.call_soon(process.push, sent, _request(sent))

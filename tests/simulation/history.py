@@ -82,6 +82,7 @@ class Sent:
     t_invoke: float
     ttl: float = 30.0
     ack_timeout: float = 0.0
+    dedup: bool = True  # its caller chose its push_id
     t_return: float | None = None  # None: there was no report
     reports: int = 0
     outcomes: list[tuple[int, str, str]] = field(default_factory=list)  # session (0: none), node, outcome

@@ -25,16 +25,12 @@ class Violation(NamedTuple):
     t: float
 
 
-def check(history: History, strict: bool = False, retries_are_written_again: bool = True) -> list[Violation]:
-    """Every violation. `strict`: also of what is known not to hold today (`KNOWN`).
-
-    `retries_are_written_again`: a repeat of a push_id by a caller may arrive again, since there is no dedup.
-    """
+def check(history: History, strict: bool = False) -> list[Violation]:
+    """Every violation. `strict`: also of what is known not to hold today (`KNOWN`)."""
     known = _Known(history)
     found: list[Violation] = []
     for invariant in (*INVARIANTS, *(KNOWN if strict else ())):
         found += invariant(known)
-    found += _duplicates(known, retries_are_written_again)
     return sorted(found, key=lambda one: one.t)
 
 
@@ -79,17 +75,24 @@ def _t(receipt: Receipt) -> float:
 # I2 and order ---------------------------------------------------------------------------------------------------------
 
 
-def _duplicates(known: _Known, retries_are_written_again: bool) -> Iterator[Violation]:
-    """I2: no plain push twice per (recipient, owner); today for each send."""
+def _duplicates(known: _Known) -> Iterator[Violation]:
+    """I2: no plain push twice per recipient and owner, also not by a repeat of its caller."""
+    yield from (violation for violation, renewed in _written_twice(known) if not renewed)
+
+
+def _duplicates_of_renewed(known: _Known) -> Iterator[Violation]:
+    """The same where a node has written it under one epoch, and again under the next one, with the sessions it kept."""
+    yield from (violation for violation, renewed in _written_twice(known) if renewed)
+
+
+def _written_twice(known: _Known) -> Iterator[tuple[Violation, bool]]:
+    """True: each time under another epoch of the node, and not by a repeat."""
     for (push_id, session), receipts in known.receipts.items():
-        allowed = known.attempts[push_id] if retries_are_written_again else 1
-        owners = Counter((receipt.node, receipt.epoch) for receipt in receipts)
-        for owner, times in owners.items():
-            if times > allowed:
-                text = f"{push_id} was written {times} times to session {session} by {owner}"
-                yield Violation("I2", text, _t(receipts[-1]))
-        if retries_are_written_again and len(receipts) > allowed:
-            yield Violation("I2", f"{push_id} was written {len(receipts)} times to {session}", _t(receipts[-1]))
+        if len(receipts) > 1:
+            epochs = {receipt.epoch for receipt in receipts}
+            renewed = len(epochs) == len(receipts) and known.attempts[push_id] == 1
+            text = f"{push_id} was written {len(receipts)} times to session {session}, by epochs {sorted(epochs)}"
+            yield Violation("I2", text, _t(receipts[-1])), renewed
 
 
 def _order(known: _Known) -> Iterator[Violation]:
@@ -138,6 +141,10 @@ def _receipts_in_written_order(known: _Known) -> Iterator[Violation]:
 def _outcomes(known: _Known) -> Iterator[Violation]:
     """WRITTEN and ACKED are never wrong; who is OFFLINE, EXPIRED or DROPPED_SLOW has not received the push."""
     for sent in known.history.sent:
+        for session, _node, outcome in sent.outcomes:
+            if outcome == "DUPLICATE" and not known.receipts.get((sent.push_id, session)):
+                text = f"{sent.push_id}: {session} is DUPLICATE, nothing was written"
+                yield Violation("outcome", text, sent.t_return or 0.0)
         if sent.t_return is None or sent.refused or known.attempts[sent.push_id] > 1:
             continue
         for session, _node, outcome in sent.outcomes:
@@ -171,16 +178,27 @@ def _offline_target(known: _Known, sent: Sent) -> Iterator[Violation]:
 def _counts(known: _Known) -> Iterator[Violation]:
     """Each session has one outcome in a report, and the counts are those of the deliveries."""
     for sent in known.history.sent:
-        if sent.t_return is None or sent.refused:
-            continue
         listed = Counter(outcome for _, _, outcome in sent.outcomes)
         if listed != Counter(sent.counts):
-            yield Violation("outcome", f"{sent.push_id}: counts {sent.counts}, listed {dict(listed)}", sent.t_return)
+            yield Violation("outcome", f"{sent.push_id}: counts {sent.counts}, listed {dict(listed)}", sent.t_invoke)
+    yield from (violation for violation, renewed in _two_outcomes(known) if not renewed)
+
+
+def _counts_of_renewed(known: _Known) -> Iterator[Violation]:
+    """The same where a node was sent the push under two epochs."""
+    yield from (violation for violation, renewed in _two_outcomes(known) if renewed)
+
+
+def _two_outcomes(known: _Known) -> Iterator[tuple[Violation, bool]]:
+    """True: both are from one node, which was sent the push under two epochs."""
+    for sent in known.history.sent:
         sessions = Counter(session for session, _, _ in sent.outcomes if session)
-        for session, times in sessions.items():
+        for session in [session for session, times in sessions.items() if times > 1]:
             outcomes = [(node, outcome) for one, node, outcome in sent.outcomes if one == session]
-            if times > 1:
-                yield Violation("outcome", f"{sent.push_id}: session {session} has {outcomes}", sent.t_return)
+            nodes = {node for node, _ in outcomes}
+            epochs = {epoch for node, epoch in sent.contacted or () if node in nodes}
+            text = f"{sent.push_id}: session {session} has {outcomes}"
+            yield Violation("outcome", text, sent.t_return or 0.0), len(nodes) == 1 < len(epochs)
 
 
 def _one_report(known: _Known) -> Iterator[Violation]:
@@ -394,6 +412,7 @@ def _agreement(known: _Known) -> Iterator[Violation]:
 
 
 INVARIANTS: tuple[Callable[[_Known], Iterator[Violation]], ...] = (
+    _duplicates,
     _order,
     _receipts_in_written_order,
     _outcomes,
@@ -417,5 +436,11 @@ def _crashes(known: _Known) -> Iterator[Violation]:
             yield Violation("crash", f"{fault.subject} has ended by itself", fault.t)
 
 
-KNOWN: tuple[Callable[[_Known], Iterator[Violation]], ...] = (_order_after_waiting, _fencing_of_held, _crashes)
+KNOWN: tuple[Callable[[_Known], Iterator[Violation]], ...] = (
+    _duplicates_of_renewed,
+    _counts_of_renewed,
+    _order_after_waiting,
+    _fencing_of_held,
+    _crashes,
+)
 """What does not hold today; tests/simulation/test_known.py has a seed for each."""

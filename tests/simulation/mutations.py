@@ -5,6 +5,7 @@ Each is given as `replaced` to `tests.simulation.run.run`: by the path of what i
 
 from typing import Any, NamedTuple
 
+from gateway.delivery.dedup import Dedup
 from gateway.delivery.push_job import PushJob
 from gateway.delivery.router_endpoint import RouterEndpoint
 from gateway.delivery.router_stream import RouterStream
@@ -88,6 +89,10 @@ def _age_of_nothing(_self: Transit, _then_ns: int, _now_ns: int) -> int:
     return 0
 
 
+def _remembers_nothing(_self: Dedup, _job: PushJob, _now_ns: int) -> None:
+    """A repeat of a push_id is written again."""
+
+
 class Mutation(NamedTuple):
     """What is replaced, and the faults under which that shows."""
 
@@ -109,6 +114,7 @@ MUTATIONS: dict[str, Mutation] = {
     "a resync that drops an event": Mutation(
         {"registry.feed.StoreRouteFeed._watch": _watch_without_the_first_change}, ("break watch",)
     ),
+    "retry without dedup": Mutation({"gateway.delivery.dedup.Dedup.take": _remembers_nothing}, ("block one way",)),
     "connected before it is reachable": Mutation(
         {f"{BARRIER}._is_waited_for": _waits_for_nobody, f"{BARRIER}._mark_lagging": _marks_nobody}, ("delay watch",)
     ),
@@ -116,5 +122,3 @@ MUTATIONS: dict[str, Mutation] = {
         {"gateway.delivery.transit.Transit.age": _age_of_nothing}, ("pause gateway",)
     ),
 }
-"""docs/promises.md also names a retry without dedup: to be added here with the owner's dedup, whose checks are
-`check(..., retries_are_written_again=False)` and the walk's repeats."""

@@ -146,7 +146,7 @@ class RouterProcess:
             else:
                 _fill(sent, result)
 
-        self.pushes.start(LOOPBACK, request, self._clocks.monotonic_ns(), on_result)
+        self.pushes.start(LOOPBACK, request, self._clocks.monotonic_ns(), on_result, dedup=sent.dedup)
 
     def change_membership(self, target: Target, file: str, leave: bool, on_answer: Callable[[bool], None]) -> None:
         """A caller's Join or Leave. `on_answer`: whether every node has answered."""

@@ -35,7 +35,7 @@ class Walk:
         fault_weight = 3 if fault_kinds else rng.choice((0, 1, 3, 6))
         kinds: list[tuple[int, Callable[[], None]]] = [
             (44, self._push),
-            (1, self._repeat),
+            (2, self._repeat),
             (10, self._connect),
             (5, self._disconnect),
             (5, self._move),
@@ -103,14 +103,14 @@ class Walk:
             router, stream, target = rng.choice(ROUTERS), rng.choice("ab"), self._target()
         ttl = rng.choice((0.005, 0.05, 0.5, 2.0)) if rng.random() < 0.2 else 30.0
         ack_timeout = rng.choice((0.05, 0.3, 1.0)) if rng.random() < 0.2 else 0.0
+        dedup = rng.random() < 0.6
         for _ in range(rng.choice((1, 1, 1, 2, 4))):
-            self.actions.push(router, stream, target, ttl, ack_timeout)
+            self.actions.push(router, stream, target, ttl, ack_timeout, dedup)
 
     def _repeat(self) -> None:
         """A caller repeats a push of which it does not know what became."""
-        unknown = [
-            one for one in self.cluster.history.sent[-20:] if one.t_return is None or "UNREACHABLE" in one.counts
-        ]
+        recent = [one for one in self.cluster.history.sent[-40:] if one.dedup]
+        unknown = [one for one in recent if one.t_return is None or "UNREACHABLE" in one.counts]
         if unknown:
             self.actions.repeat(self._rng.choice(ROUTERS), self._rng.choice(unknown).push_id)
 
