@@ -110,7 +110,8 @@ def _overtaken(known: _Known) -> Iterator[tuple[Violation, bool]]:
     newest: dict[tuple[int, str, object], tuple[int, str, float]] = {}
     for receipt in sorted(known.history.receipts, key=_t):
         sent = known.sent.get(receipt.push_id)
-        if sent is None or known.attempts[receipt.push_id] > 1:
+        again = receipt is not known.receipts[receipt.push_id, receipt.session][0]  # I2's affair
+        if sent is None or again or known.attempts[receipt.push_id] > 1:
             continue
         number = known.number[receipt.push_id]
         key = receipt.session, sent.stream, sent.target
