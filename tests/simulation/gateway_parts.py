@@ -8,7 +8,7 @@ from gateway.registration.session_registration import Commits, SessionRegistrati
 from registry.lease_state import FencingAnswer, LeaseTracker
 from registry.registrar import StoreRegistrar
 from registry.registration import StoreRegistration
-from tests.simulation.history import History, IncarnationEnd
+from tests.simulation.history import History, IncarnationEnd, Restored
 from tests.simulation.loop import ProcessLoop
 
 
@@ -73,6 +73,7 @@ class RecordedRegistrar(StoreRegistrar):
 
     history: History
     loop: ProcessLoop
+    barrier: RecordedBarrier
 
     async def begin(self) -> StoreRegistration:
         return self._recorded(await super().begin())
@@ -87,4 +88,11 @@ class RecordedRegistrar(StoreRegistrar):
             self.history.ends.append(IncarnationEnd(node, epoch, "node", self.loop.time()))
 
         registration.lease = RecordedLease(self._settings.ttl, registration.lease._sent, on_fenced)
+        set_restored = registration.set_restored
+
+        def on_restored() -> None:
+            set_restored()
+            self.history.restored.append(Restored(node, epoch, self.loop.time(), self.barrier.reached))
+
+        registration.set_restored = on_restored  # type: ignore[method-assign]
         return registration

@@ -117,7 +117,7 @@ class GatewayProcess:
             clock=self.clocks.boottime,
             wall=self.clocks.wall_ms,
         )
-        registrar.history, registrar.loop = self._history, self.loop
+        registrar.history, registrar.loop, registrar.barrier = self._history, self.loop, self.barrier
         self.registration_loop = RegistrationLoop(
             registrar, self.index, self.barrier, self.counters, self.pauses, self.clocks.boottime
         )

@@ -104,6 +104,16 @@ class IncarnationEnd:
 
 
 @dataclass(slots=True)
+class Restored:
+    """A node has kept its sessions under another epoch, and has registered all of them anew."""
+
+    node: str
+    epoch: int
+    t: float
+    routers: frozenset[str] | None = None  # whose tables were known to hold them at `t`; None: every router's
+
+
+@dataclass(slots=True)
 class Fault:
     """The begin or the end of a fault."""
 
@@ -132,6 +142,7 @@ class History:
     receipts: list[Receipt] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
     ends: list[IncarnationEnd] = field(default_factory=list)
+    restored: list[Restored] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     states: list[State] = field(default_factory=list)  # taken at one moment, at the end
     acks: dict[tuple[str, int], int] = field(default_factory=dict)  # push_id, session: acks that the client sent
@@ -143,7 +154,7 @@ class History:
         """The records of the last seconds, for people."""
         lines: list[tuple[float, str]] = []
         lists: tuple[list[Any], ...] = self.connected, self.memberships, self.backend_changes, self.receipts
-        for records in (*lists, self.sent, self.ends, self.faults):
+        for records in (*lists, self.sent, self.ends, self.restored, self.faults):
             for record in records:
                 t = _time_of(record)
                 if until - seconds <= t <= until:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tests.simulation.history import BackendChange, Connected, Fault, History, Membership, Receipt, Sent
+from tests.simulation.history import BackendChange, Connected, Fault, History, Membership, Receipt, Restored, Sent
 
 NOT_RECEIVED = frozenset({"OFFLINE", "EXPIRED", "DROPPED_SLOW"})
 RECEIVED = frozenset({"WRITTEN", "ACKED"})
@@ -65,6 +65,11 @@ class _Known:
                 self.key_gone[end.node, end.epoch] = end.t
         revoked = {(fault.subject, fault.t) for fault in history.faults if fault.fault == "lease revoked"}
         self.revoked = {owner for owner, t in self.key_gone.items() if (owner[0], t) in revoked}
+
+    def restored_before(self, node: str, since: float, until: float) -> Restored | None:
+        """The last time between the two at which the node had registered kept sessions anew."""
+        found = [one for one in self.history.restored if one.node == node and since < one.t < until]
+        return found[-1] if found else None
 
 
 def _t(receipt: Receipt) -> float:
@@ -373,13 +378,19 @@ def _must_reach(
     known: _Known, sent: Sent, one: Connected, since: float, routers: frozenset[str] | None, until: float | None
 ) -> bool:
     assert sent.t_return is not None
-    if not one.registered or since >= sent.t_invoke:
+    if since >= sent.t_invoke:
         return False
     if one.t_ended is not None and one.t_ended <= sent.t_return:
         return False
     if until is not None and until <= sent.t_return:
         return False
-    if known.ended.get((one.node, one.epoch), ((("", float("inf"))),))[0][1] <= sent.t_return:
+    restored = known.restored_before(one.node, since, sent.t_invoke)
+    if restored is not None:
+        since, routers = restored.t, restored.routers
+    elif not one.registered:
+        return False
+    epoch = restored.epoch if restored is not None else one.epoch
+    if any(t <= sent.t_return for _, t in known.ended.get((one.node, epoch), ())):
         return False
     if routers is None or sent.router in routers:
         return True

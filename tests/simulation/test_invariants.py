@@ -13,6 +13,7 @@ from tests.simulation.history import (
     IncarnationEnd,
     Membership,
     Receipt,
+    Restored,
     Sent,
     State,
 )
@@ -243,6 +244,12 @@ def incarnation_over_meanwhile(history: History) -> None:
     history.ends.append(IncarnationEnd("gw-2", 6, "store", 3.05))
 
 
+def missed_of_kept_sessions(history: History) -> None:
+    incarnation_over_meanwhile(history)
+    history.ends[0].t = 1.2
+    history.restored.append(Restored("gw-2", 9, 1.4))
+
+
 def router_behind(history: History) -> None:
     missed(history)
     history.connected[1].routers = frozenset({"r2"})
@@ -308,8 +315,8 @@ def reported_under_two_epochs(history: History) -> None:
     history.sent[0].contacted = {("gw-1", 5), ("gw-1", 7)}
 
 
-@pytest.mark.parametrize("change", [duplicate_of_nothing, repeat_written_again])
-def test_a_repeat_is_judged_too(change: Callable[[History], None]) -> None:
+@pytest.mark.parametrize("change", [duplicate_of_nothing, repeat_written_again, missed_of_kept_sessions])
+def test_repeats_and_kept_sessions_are_judged_too(change: Callable[[History], None]) -> None:
     history = sound()
     change(history)
     assert check(history)
