@@ -107,11 +107,11 @@ class ClientCommands:
             log.info("connection closed", extra=facts)
 
     def request_reconnect(self, connection: Connection, *, close: bool) -> None:
-        told = bool(connection.sessions)
+        sent = bool(connection.sessions)
         for session in connection.sessions:
             message = session.codec.reconnect(RECONNECT_WITHIN_MS, DRAINING.reason)
-            told = bool(message) and connection.send(message) and told
-        if close or not told:
+            sent = bool(message) and connection.send(message) and sent
+        if close or not sent:
             connection.close(DRAINING)
 
     def _hello(self, session: Session) -> Hello:
