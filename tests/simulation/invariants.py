@@ -111,7 +111,8 @@ def _order_after_waiting(known: _Known) -> Iterator[Violation]:
 
 
 def _overtaken(known: _Known) -> Iterator[tuple[Violation, bool]]:
-    """True: the later push was written after the time for which others wait for an earlier one."""
+    """True: the later push was written after the time for which others wait for an earlier one, or the earlier one was
+    sent to the node under two epochs."""
     newest: dict[tuple[int, str, object], tuple[int, str, float]] = {}
     for receipt in sorted(known.history.receipts, key=_t):
         sent = known.sent.get(receipt.push_id)
@@ -122,7 +123,8 @@ def _overtaken(known: _Known) -> Iterator[tuple[Violation, bool]]:
         key = receipt.session, sent.stream, sent.target
         before = newest.get(key)
         if before is not None and before[0] > number:
-            waited = before[2] - sent.t_invoke > HEALING_WAIT
+            epochs = {epoch for node, epoch in sent.contacted or () if node == receipt.node}
+            waited = before[2] - sent.t_invoke > HEALING_WAIT or len(epochs) > 1
             text = (
                 f"session {receipt.session}: {receipt.push_id} came after {before[1]}, {sent.stream} to {sent.target}"
             )
