@@ -16,7 +16,7 @@ from registry.memory import MemoryStore
 from registry.model import Incarnation
 from registry.nodes import TableChange
 from registry.ports import RegistryError
-from registry.store import Delete, Put, Snapshot, Store, StoreUnavailable
+from registry.store import Delete, Put, Store, StoreUnavailable
 from tests.contract.registry_rig import INFO, RegistryRig, node, until
 from tests.support.faulty_store import FaultyStore
 from tests.support.servers import start_etcd
@@ -537,8 +537,11 @@ async def test_another_layout_means_that_the_store_was_wiped_and_everything_is_r
     await until(lambda: feed.table.session(1))
     layout = await rig.store().get(rig.keys.layout)
     assert layout is not None
-    feed._catch_up.on_snapshot(Snapshot(0, [layout._replace(value=b"before the wipe")]))
+    feed._catch_up.on_snapshot(layout._replace(value=b"before the wipe"))
+    resyncs: list[None] = []
+    feed._on_resync = lambda: resyncs.append(None)
     await until(lambda: feed.resyncs == 1)
+    assert resyncs == [None]
     await until(lambda: not feed.may_lack_routes and feed.table.session(1))
     assert await feed.wait_caught_up()
     await asyncio.sleep(0)
