@@ -424,5 +424,12 @@ INVARIANTS: tuple[Callable[[_Known], Iterator[Violation]], ...] = (
 )
 
 
-KNOWN: tuple[Callable[[_Known], Iterator[Violation]], ...] = (_order_after_waiting, _fencing_of_held)
+def _crashes_at_start(known: _Known) -> Iterator[Violation]:
+    """The same for a gateway whose lease ends while it begins its first incarnation."""
+    for fault in known.history.faults:
+        if fault.fault == "crash at start":
+            yield Violation("crash", f"{fault.subject} has ended by itself at its start", fault.t)
+
+
+KNOWN: tuple[Callable[[_Known], Iterator[Violation]], ...] = (_order_after_waiting, _fencing_of_held, _crashes_at_start)
 """What does not hold today; tests/simulation/test_known.py has a seed for each."""
