@@ -81,10 +81,12 @@ class Admission:
         connected = self._traces.begin_connect(session)
         try:
             await self._registration.register(session, files)
+            lease = await self._lease.wait_lease_state()  # it may be over since the client was checked
         except BaseException:
             self._lifecycle.end(session, None, 1006, "")
             raise
         over = incarnation.lease.fenced or self._registration.current is not incarnation
+        over = over or lease in (LeaseState.LAPSED, LeaseState.FENCED)
         if session.stage is Stage.CLOSED or over:
             self._lifecycle.end(session, None, 1006, "")
             return self._refuse("this gateway has just lost its place in the registry; connect again")

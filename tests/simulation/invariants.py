@@ -25,11 +25,11 @@ class Violation(NamedTuple):
     t: float
 
 
-def check(history: History, strict: bool = False) -> list[Violation]:
-    """Every violation. `strict`: also of what is known not to hold today (`KNOWN`)."""
+def check(history: History) -> list[Violation]:
+    """Every violation."""
     known = _Known(history)
     found: list[Violation] = []
-    for invariant in (*INVARIANTS, *(KNOWN if strict else ())):
+    for invariant in INVARIANTS:
         found += invariant(known)
     return sorted(found, key=lambda one: one.t)
 
@@ -421,8 +421,6 @@ INVARIANTS: tuple[Callable[[_Known], Iterator[Violation]], ...] = (
     _ids,
     _agreement,
     _crashes,
+    _order_after_waiting,
+    _fencing_of_held,
 )
-
-
-KNOWN: tuple[Callable[[_Known], Iterator[Violation]], ...] = (_order_after_waiting, _fencing_of_held)
-"""What does not hold today; tests/simulation/test_known.py has a seed for each."""
