@@ -97,8 +97,10 @@ class RegistrationLoop:
 
     async def start(self) -> Registration:
         """Begin the first incarnation. Raises StoreError and RegistryError, as `Registrar.begin`."""
-        self._registration = await self._registrar.begin()
-        return self._registration
+        while True:
+            with contextlib.suppress(FencedError):  # its lease has ended meanwhile
+                self._registration = await self._registrar.begin()
+                return self._registration
 
     async def run(self) -> None:
         """Keep the current incarnation, and begin the next one when it is over, until `end`."""

@@ -8,8 +8,10 @@ import pytest
 from gateway.door.values import Arrival, Refusal
 from gateway.registration import session_registration
 from gateway.sessions.session import Session
+from registry.keys import Keys
 from registry.lease_state import LeaseState
 from registry.memory import MemoryStore
+from registry.store import Compare, Operation, TransactionResult
 from router.delivery import routed
 from tests.contract.test_delivery import RoutedWorld, settle
 from tests.support.faulty_store import FaultyStore
@@ -66,3 +68,25 @@ async def test_no_client_is_admitted_by_an_incarnation_that_may_be_over(monkeypa
         await rig.tasks.close()
         await rig.loop.end()
         await running
+
+
+class LeaseEndsAtFloor(FaultyStore):
+    """Once, the lease of a node ends before its first ids are reserved, as when the process was stopped there."""
+
+    ends = True
+
+    async def transaction(
+        self, compare: Sequence[Compare], success: Sequence[Operation], failure: Sequence[Operation] = ()
+    ) -> TransactionResult:
+        assert isinstance(self.inner, MemoryStore)
+        if self.ends and any(one.key.startswith(f"{Keys('c').prefix}floors/") for one in success):
+            self.ends = False
+            for lease in list(self.inner._leases):
+                self.inner._end_lease(lease)
+        return await super().transaction(compare, success, failure)
+
+
+async def test_a_gateway_starts_although_its_first_lease_ends_at_once() -> None:
+    rig = GatewayRig(LeaseEndsAtFloor(MemoryStore()))  # type: ignore[arg-type]
+    registration = await rig.loop.start()
+    assert not registration.lapsed()
