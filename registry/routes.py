@@ -105,13 +105,21 @@ class RouteTable:
         """Incarnations that are neither present nor lingering and still have keys, for the sweeper."""
         return [incarnation for incarnation in self._maps.incarnations() if not self._nodes.is_routable(incarnation)]
 
-    def keys_of(self, incarnation: Incarnation, limit: int) -> list[str]:
-        """At most `limit` keys of the incarnation's sessions and files that still exist."""
+    def keys_of(self, incarnation: Incarnation, limit: int) -> list[tuple[str, SessionRoute | None]]:
+        """At most `limit` keys of the incarnation's sessions and files that still exist, and the route of a session
+        that no other incarnation goes on with."""
         registered = islice(self._maps.registered_by(incarnation), limit)
         return [
-            self._keys.file(one, incarnation) if isinstance(one, str) else self._keys.session(*one, incarnation)
+            (self._keys.file(one, incarnation), None)
+            if isinstance(one, str)
+            else (self._keys.session(*one, incarnation), self._lost_route(one[1], incarnation))
             for one in registered
         ]
+
+    def _lost_route(self, sid: int, incarnation: Incarnation) -> SessionRoute | None:
+        if self.session(sid) is not None:
+            return None
+        return next(route for route in self._maps.session(sid) if route.incarnation == incarnation)
 
     # Changes
 
