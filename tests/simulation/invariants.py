@@ -25,11 +25,11 @@ class Violation(NamedTuple):
     t: float
 
 
-def check(history: History, strict: bool = False) -> list[Violation]:
-    """Every violation. `strict`: also of what is known not to hold today (`KNOWN`)."""
+def check(history: History) -> list[Violation]:
+    """Every violation."""
     known = _Known(history)
     found: list[Violation] = []
-    for invariant in (*INVARIANTS, *(KNOWN if strict else ())):
+    for invariant in INVARIANTS:
         found += invariant(known)
     return sorted(found, key=lambda one: one.t)
 
@@ -421,15 +421,6 @@ INVARIANTS: tuple[Callable[[_Known], Iterator[Violation]], ...] = (
     _ids,
     _agreement,
     _crashes,
+    _order_after_waiting,
+    _fencing_of_held,
 )
-
-
-def _crashes_at_start(known: _Known) -> Iterator[Violation]:
-    """The same for a gateway whose lease ends while it begins its first incarnation."""
-    for fault in known.history.faults:
-        if fault.fault == "crash at start":
-            yield Violation("crash", f"{fault.subject} has ended by itself at its start", fault.t)
-
-
-KNOWN: tuple[Callable[[_Known], Iterator[Violation]], ...] = (_order_after_waiting, _fencing_of_held, _crashes_at_start)
-"""What does not hold today; tests/simulation/test_known.py has a seed for each."""

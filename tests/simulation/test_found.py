@@ -1,8 +1,4 @@
-"""What the simulation has found and what is not mended yet, each as small as it gets, and with a seed that shows it.
-
-A test here that passes is an error (`xfail_strict`): then its finding goes, and its invariant moves from `KNOWN` to
-`INVARIANTS` in `tests.simulation.invariants`.
-"""
+"""What the simulation has found, each as small as it gets."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,21 +10,15 @@ from gateway.registration import session_registration
 from gateway.sessions.session import Session
 from registry.keys import Keys
 from registry.lease_state import LeaseState
-from registry.membership import FencedError
 from registry.memory import MemoryStore
 from registry.store import Compare, Operation, TransactionResult
 from router.delivery import routed
 from tests.contract.test_delivery import RoutedWorld, settle
-from tests.simulation.run import run
 from tests.support.faulty_store import FaultyStore
 from tests.support.gateway import ADDRESS, JSON, GatewayRig
 from tests.support.wire import identity
 
-SHOWN_BY = {"order": (1, ("delay",)), "I4": (100, ("pause gateway", "block store both ways"))}
-"""The first seed and the kinds of fault under which each invariant of `KNOWN` does not hold."""
 
-
-@pytest.mark.xfail(reason="whoever is healed late overtakes", strict=True)
 async def test_a_push_that_is_healed_late_does_not_overtake(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node answers late that a session is gone. Its user has come back elsewhere and was reached by a later push."""
     monkeypatch.setattr(routed, "SETTLE_LIMIT", 0.001)
@@ -53,7 +43,6 @@ async def test_a_push_that_is_healed_late_does_not_overtake(monkeypatch: pytest.
     assert received in (["second"], ["first", "second"])
 
 
-@pytest.mark.xfail(reason="admission looks at the lease before it waits, and not after", strict=True)
 async def test_no_client_is_admitted_by_an_incarnation_that_may_be_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process was stopped past its lease while it registered the client, for whom pushes are held."""
     monkeypatch.setattr(session_registration, "COMMIT_LIMIT", 0.001)
@@ -97,17 +86,7 @@ class LeaseEndsAtFloor(FaultyStore):
         return await super().transaction(compare, success, failure)
 
 
-@pytest.mark.xfail(reason="RegistrationLoop.start does not expect FencedError", strict=True, raises=FencedError)
 async def test_a_gateway_starts_although_its_first_lease_ends_at_once() -> None:
     rig = GatewayRig(LeaseEndsAtFloor(MemoryStore()))  # type: ignore[arg-type]
     registration = await rig.loop.start()
     assert not registration.lapsed()
-
-
-@pytest.mark.parametrize("invariant", SHOWN_BY)
-@pytest.mark.xfail(reason="see above", strict=True)
-def test_some_seed_shows_it(invariant: str) -> None:
-    first, fault_kinds = SHOWN_BY[invariant]
-    for seed in range(first, first + 15):
-        result = run(seed, 700, None, fault_kinds, strict=True)
-        assert invariant not in {violation.invariant for violation in result.violations}
