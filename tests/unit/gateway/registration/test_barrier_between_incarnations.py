@@ -1,0 +1,20 @@
+"""Who waited in the last incarnation says nothing about the batches of the next one."""
+
+import asyncio
+
+from gateway.registration.barrier import RouteAckBarrier
+from tests.unit.gateway.registration.test_barrier import Lags
+
+
+async def test_a_wait_of_the_last_incarnation_makes_no_router_of_the_next_one_lag() -> None:
+    lags = Lags()
+    reach = RouteAckBarrier(limit=60, on_lag=lags)
+    reach.opened("old stream", 4_999)
+    waiting = asyncio.ensure_future(reach.wait_reachable(5_000))
+    await asyncio.sleep(0)
+    reach.forget_all()  # the batches of the next incarnation are counted from 1
+    await waiting
+    lags.told.clear()
+    reach.opened("new stream", 3)
+    assert lags.told == [], "the router holds all that the new incarnation has registered"
+    assert await asyncio.wait_for(reach.wait_reachable(3), 1)
