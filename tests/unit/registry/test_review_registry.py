@@ -3,11 +3,11 @@
 import asyncio
 
 from registry.keys import Keys
+from registry.ids import split
 from registry.memory import MemoryStore
 from registry.registrar import StoreRegistrar
-from registry.routes import RouteTable
 from registry.store import Entry, Put
-from tests.contract.registry_rig import INFO, RegistryRig, node
+from tests.contract.registry_rig import INFO, RegistryRig
 
 
 async def test_a_node_that_a_restored_backup_has_fenced_begins_again_before_its_old_lease_expires() -> None:
@@ -23,5 +23,50 @@ async def test_a_node_that_a_restored_backup_has_fenced_begins_again_before_its_
         await rig.finished(first)
         second = await asyncio.wait_for(registrar.begin_again(first.machine), 1)  # RegistrationLoop allows 5 s
         assert second.machine == first.machine
+    finally:
+        await rig.close()
+
+
+class HangsAtFloors(MemoryStore):
+    """Answers everything but reads of floors, once `hangs` is set."""
+
+    hangs = False
+
+    async def get(self, key: str) -> Entry | None:
+        if self.hangs and "/floors/" in key:
+            await asyncio.Event().wait()
+        return await super().get(key)
+
+
+async def test_a_beginning_that_is_cut_off_leaves_no_node_key() -> None:
+    shared = HangsAtFloors()
+    rig = RegistryRig(lambda: shared, "c")
+    try:
+        first = await rig.registrar("n").begin()
+        await first.end()
+        shared.hangs = True
+        beginning = asyncio.ensure_future(rig.registrar("n").begin_again(first.machine))
+        while await shared.get(rig.keys.node("n")) is None:
+            await asyncio.sleep(0)
+        beginning.cancel()
+        await asyncio.gather(beginning, return_exceptions=True)
+        assert await shared.get(rig.keys.node("n")) is None, "routers scatter to it until its lease expires"
+    finally:
+        await rig.close()
+
+
+async def test_ids_of_kept_sessions_are_not_made_again_after_a_wipe() -> None:
+    stores = [MemoryStore()]
+    rig = RegistryRig(lambda: stores[-1], "c")
+    now = 1_764_000_000_000
+    try:
+        await (await rig.registrar("n", wall=lambda: now).begin()).end()
+        again = await rig.registrar(
+            "n", wall=lambda: now
+        ).begin()  # starts above the floor: a minute ahead of the clock
+        kept = again.id_generator.next_id(now)
+        stores.append(MemoryStore())  # etcd is wiped; the node keeps its sessions and its machine id
+        third = await rig.registrar("n", wall=lambda: now).begin_again(again.machine)
+        assert third.id_generator.next_id(split(kept).ms) != kept
     finally:
         await rig.close()
