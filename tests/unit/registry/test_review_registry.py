@@ -56,17 +56,16 @@ async def test_a_beginning_that_is_cut_off_leaves_no_node_key() -> None:
 
 
 async def test_ids_of_kept_sessions_are_not_made_again_after_a_wipe() -> None:
-    stores = [MemoryStore()]
-    rig = RegistryRig(lambda: stores[-1], "c")
     now = 1_764_000_000_000
+    shared = MemoryStore()
+    rig = RegistryRig(lambda: shared, "c")
     try:
-        await (await rig.registrar("n", wall=lambda: now).begin()).end()
-        again = await rig.registrar(
-            "n", wall=lambda: now
-        ).begin()  # starts above the floor: a minute ahead of the clock
+        registrar = rig.registrar("n", wall=lambda: now)
+        await (await registrar.begin()).end()
+        again = await registrar.begin()  # starts above the floor: a minute ahead of the clock
         kept = again.id_generator.next_id(now)
-        stores.append(MemoryStore())  # etcd is wiped; the node keeps its sessions and its machine id
-        third = await rig.registrar("n", wall=lambda: now).begin_again(again.machine)
+        registrar._store = MemoryStore()  # etcd is wiped; the node keeps its sessions and its machine id
+        third = await registrar.begin_again(again.machine)
         assert third.id_generator.next_id(split(kept).ms) != kept
     finally:
         await rig.close()
