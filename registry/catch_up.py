@@ -55,6 +55,7 @@ class CatchUp:
         self._layout: Entry | None = None  # as that history has it
         self._behind: tuple[int, float] | None = None  # a guard that the table has not reached, and since when
         self._shown_at = 0.0  # when the watch last showed anything
+        self._layout_read_at = float("-inf")
         self._read_requested = asyncio.Event()
         self._before_read: list[Future[bool]] = []  # calls whose read has not begun
         self._after_read: list[tuple[int, Future[bool]]] = []  # calls that wait for the table to reach a revision
@@ -115,7 +116,7 @@ class CatchUp:
             seen = self._table.revision
             try:
                 guards = await self._store.get_prefix(self._keys.batches, keys_only=True)
-                await self._check_history(guards.revision, seen, periodic=not calls)
+                await self._check_history(guards.revision, seen)
             except StoreUnavailable:
                 self.readable = False
                 _resolve(calls, False)
@@ -134,14 +135,15 @@ class CatchUp:
                 await self._read_requested.wait()
         self._read_requested.clear()
 
-    async def _check_history(self, revision: int, seen: int, periodic: bool) -> None:
+    async def _check_history(self, revision: int, seen: int) -> None:
         """Raises HistoryReplaced. A wiped store that has grown beyond what was seen shows only in its layout key."""
         if not self._loaded:
             return
         if revision < seen:
             raise HistoryReplaced(f"etcd is at revision {revision} after {seen}: it was restored or wiped")
-        layout = self._layout
-        if periodic and layout is not None:
+        layout, now = self._layout, self._clock()
+        if layout is not None and now - self._layout_read_at >= CHECK_INTERVAL:
+            self._layout_read_at = now
             found = await self._store.get(self._keys.layout)
             if layout is self._layout and (found is None or found.value != layout.value):
                 raise HistoryReplaced(f"{self._keys.layout} is another one: etcd was wiped")

@@ -20,6 +20,7 @@ from registry.retry import RetryBackoff
 from registry.route_loading import LoadingRoutes
 from registry.routes import RouteTable, TableChange
 from registry.store import Changes, Compacted, Store, StoreUnavailable
+from runtime.process.background_tasks import BackgroundTasks
 from runtime.process.garbage import no_collections
 from runtime.process.task_group import run_until_first_error
 
@@ -42,6 +43,7 @@ class StoreRouteFeed:
         self.resyncs = 0  # snapshots after the first
         self.watches_reopened = 0  # because they were silent
         self.unverified = False
+        self._pauses = 0  # of this process, that were told
         self._warned = False  # of what is malformed
         self._subscribers: list[Callable[[TableChange], None]] = []
         self._store = store
@@ -49,7 +51,7 @@ class StoreRouteFeed:
         self._catch_up = CatchUp(store, self._keys, self.table, clock, self._interrupt)
         self._synced = asyncio.Event()
         self._interrupted: asyncio.Future[None] | None = None  # of the watch that runs
-        self._verifying: asyncio.Task[None] | None = None
+        self._verifying = BackgroundTasks()
 
     @property
     def may_lack_routes(self) -> bool:
@@ -66,7 +68,10 @@ class StoreRouteFeed:
 
     async def run(self) -> None:
         """See the port. StoreRefused: the store does not permit the reads."""
-        await run_until_first_error(self._follow, self._catch_up.run)
+        try:
+            await run_until_first_error(self._follow, self._catch_up.run)
+        finally:
+            await self._verifying.close()
 
     async def wait_synced(self) -> None:
         """See the port."""
@@ -78,14 +83,14 @@ class StoreRouteFeed:
 
     def verify(self) -> None:
         """See the port."""
+        self._pauses += 1
         self.unverified = True
-        if self._verifying is not None:
-            self._verifying.cancel()
-        self._verifying = asyncio.get_running_loop().create_task(self._verify())
+        self._verifying.start(self._verify(self._pauses))
 
-    async def _verify(self) -> None:
+    async def _verify(self, pause: int) -> None:
         await self.wait_caught_up()
-        self.unverified = False
+        if pause == self._pauses:
+            self.unverified = False
 
     async def fencing_answer(self, incarnation: Incarnation) -> FencingAnswer:
         """See the port."""
@@ -109,7 +114,7 @@ class StoreRouteFeed:
                 while True:
                     await self._watch()
             except (Compacted, HistoryReplaced, StoreUnavailable) as error:
-                replaced = isinstance(error, HistoryReplaced)
+                replaced = isinstance(error, HistoryReplaced | Compacted)  # a restore may compact the old history
                 log.warning("The route table is read again: %s", error)
             self.resyncs += 1
             self._on_resync()

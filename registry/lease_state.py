@@ -51,8 +51,8 @@ class LeaseTracker:
 
     @property
     def confirmed(self) -> float:
-        """When the newest request was sent that the store has answered with this lease."""
-        return self._sent
+        """When the newest request was sent whose answer says that the node may act: the store's, or a router's."""
+        return max(self._sent, self._queried)
 
     @property
     def fenced(self) -> bool:

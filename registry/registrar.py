@@ -2,17 +2,19 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
 from registry.floors import IdFloor
+from registry.ids import SnowflakeGenerator
 from registry.keys import Keys
 from registry.membership import Member, Membership
 from registry.model import Incarnation, Node
 from registry.ports import RegistrySettings
 from registry.registration import StoreRegistration
 from registry.retry import Retrier
-from registry.store import Store
+from registry.store import Store, StoreError
 
 
 def boottime() -> float:
@@ -55,6 +57,7 @@ class StoreRegistrar:
         self._clock = clock
         self._wall = wall
         self._last: Incarnation | None = None
+        self._generator: SnowflakeGenerator | None = None  # of the last incarnation
 
     async def begin(self) -> StoreRegistration:
         """See the port."""
@@ -77,8 +80,18 @@ class StoreRegistrar:
             member = await self._join(settings, make_node, retrier)
         self._last = member.incarnation
         floor = IdFloor(self._store, Keys(self._settings.cluster), member.incarnation, member.machine, self._wall)
-        generator = await retrier(floor.start)
-        await retrier(lambda: floor.reserve(generator))
+        try:
+            generator = await retrier(floor.start)
+            if self._generator is not None and self._generator.machine == member.machine:
+                # A store that was wiped or restored has no floor, or an old one, and the sessions have their ids still.
+                earliest = max(generator.earliest_ms, self._generator.earliest_ms + 1)
+                generator = SnowflakeGenerator(member.machine, earliest)
+            await retrier(lambda: floor.reserve(generator))
+        except BaseException:  # also when it takes too long: routers would scatter to this key until its lease expires
+            with suppress(StoreError):
+                await self._store.revoke(member.lease)
+            raise
+        self._generator = generator
         return StoreRegistration(
             self._store,
             self._settings,

@@ -32,6 +32,7 @@ UNREGISTERED_AFTER = 1.0  # seconds that a put may wait for its commit
 CHECK_INTERVAL = 0.25  # seconds between two checks of waiting puts, and of the routers' fencing answers
 RESERVE_INTERVAL = 1.0  # seconds between two checks of the reserved ids
 RETRY_KEEPALIVE = 0.5  # seconds between keepalives at most while the store is unavailable
+REVOKE_TIMEOUT = 0.5  # seconds for the end of the lease of an incarnation that is over
 FLUSH_TIMEOUT = 2.0  # seconds for the last commits, in `end`, and as many for the end of the lease
 
 
@@ -55,7 +56,7 @@ class StoreRegistration:
         self.lease = LeaseTracker(settings.ttl, member.lease_sent)
         self._store = store
         self._settings = settings
-        self._node = node
+        self._node = msgspec.structs.replace(node, restoring=False)  # as a drain writes it again
         self._floor = floor
         self._on_unregistered = on_unregistered
         self._clock = clock
@@ -80,6 +81,7 @@ class StoreRegistration:
         except (FencedError, LeaseNotFound) as error:
             log.warning("Incarnation %s is over: %s", self.incarnation, error)
             self._close()
+            await self._revoke(REVOKE_TIMEOUT)  # a store that was restored still has our keys, for a whole TTL
         except _Ended:
             return
 
@@ -89,8 +91,11 @@ class StoreRegistration:
             async with asyncio.timeout(FLUSH_TIMEOUT):
                 await self._pending.flush(self._guard.apply)
         self._close()
+        await self._revoke(FLUSH_TIMEOUT)
+
+    async def _revoke(self, limit: float) -> None:
         try:
-            async with asyncio.timeout(FLUSH_TIMEOUT):
+            async with asyncio.timeout(limit):
                 await self._store.revoke(self._lease_id)
         except (StoreError, TimeoutError) as error:
             log.warning("The lease of %s is left to expire: %s", self.incarnation, str(error) or "no answer")

@@ -103,6 +103,8 @@ class RouterProcess:
         gauges = {
             "sessions": lambda: float(len(self._feed.table)),
             "malformed": lambda: float(self._feed.table.malformed),
+            "behind_seconds": self._feed.behind_for,
+            "watches_reopened": lambda: float(self._feed.watches_reopened),
             "nodes": lambda: float(len(self._feed.table.incarnations())),
             "sweeps": lambda: float(self._sweeper.is_leader),
         }
@@ -121,7 +123,7 @@ class RouterProcess:
         if await stop.interrupts(self._open_bus()):
             return
         async with asyncio.TaskGroup() as group:
-            registry_tasks = [group.create_task(self._feed.run())]
+            registry_tasks = [group.create_task(self._feed.run()), group.create_task(self._backlog.run())]
             if not await stop.interrupts(self._wait_synced()):
                 registry_tasks.append(group.create_task(self._sweeper.run()))
                 self._fleet.start(group)
@@ -134,7 +136,7 @@ class RouterProcess:
 
     async def _serve_until(self, stop: StopSignal, group: asyncio.TaskGroup) -> None:
         """Commands and calls, until a signal, and until the calls under way are answered."""
-        serving = [group.create_task(self._bus_probe.run()), group.create_task(self._backlog.run())]
+        serving = [group.create_task(self._bus_probe.run())]
         if self._commands is not None:
             serving.append(group.create_task(self._commands.run()))
         await stop.wait()

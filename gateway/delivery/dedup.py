@@ -57,6 +57,9 @@ class PushRecord:
         self._add_written(written)
         if not job.queued:
             self._remove_try(job)
+
+    def notify_followers(self, job: PushJob) -> None:
+        """See `TryObserver`."""
         if job.followers:
             _notify_followers(job)
 
@@ -75,7 +78,9 @@ class PushRecord:
         if len(sids) == 1 and not self.written:
             self.written = (sids[0],)
         elif sids:
-            self.written = array("Q", (*self.written, *sids))
+            if not isinstance(self.written, array):
+                self.written = array("Q", self.written)
+            self.written.extend(sids)
 
     def _remove_try(self, job: PushJob) -> None:
         self.tries = tuple(other for other in self.tries if other is not job) if len(self.tries) > 1 else ()

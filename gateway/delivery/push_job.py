@@ -35,6 +35,10 @@ class TryObserver(Protocol):
         """The job has given its answer."""
         ...
 
+    def notify_followers(self, job: "PushJob") -> None:
+        """Tell the repeats that have joined the job its outcomes."""
+        ...
+
     def on_settled(self, job: "PushJob", session: Session, outcome: int) -> None:
         """A session that the answer reported as QUEUED has its outcome."""
         ...
@@ -192,7 +196,12 @@ class PushJob:
         for earlier in set((self.joined or {}).values()):
             outcomes = earlier.outcomes_by_now()
             for session in self.joined_to(earlier):
-                self._record(session, outcomes[session], now)
+                if session.sid in earlier.absent:
+                    self.absent += (session.sid,)
+                else:
+                    self._record(session, outcomes[session], now)
+            if earlier.followers and self in earlier.followers:
+                earlier.followers.remove(self)
         self.joined = None
         if self.record is not None:
             self.queued = self.owing.copy()
@@ -272,9 +281,12 @@ class PushJob:
     def _answer_if_complete(self) -> None:
         if self.written_all and not self.owing and not self.unacked and not self.joined and not self.answered:
             self.answered = True
-            self.answer(self._message())
-            if self.record is not None:
+            message = self._message()
+            if self.record is not None:  # before the answer, which may take what was read meanwhile, a repeat too
                 self.record.on_answered(self)
+            self.answer(message)
+            if self.record is not None:
+                self.record.notify_followers(self)
 
     def _message(self) -> node_pb2.PushAnswer:
         nobody = self.absent and not self.tally

@@ -16,10 +16,10 @@ WAIT_FOR = 1.0  # seconds for which a lagging router is waited for
 class _Lag:
     """What a router has missed: it lags until its table holds `batch`."""
 
-    __slots__ = ("batch", "since")
+    __slots__ = ("batch", "first", "since")
 
     def __init__(self, batch: int, since: float) -> None:
-        self.batch = batch
+        self.batch = self.first = batch
         self.since = since  # loop time
 
 
@@ -62,6 +62,10 @@ class RouteAckBarrier:
             if lag is not None and batch >= lag.batch:
                 del self._lagging[stream]
                 self._on_lag(stream, False)
+            elif (
+                lag is not None and batch >= lag.first
+            ):  # it follows: it is waited for again, or it would never catch up
+                lag.first, lag.since = lag.batch, asyncio.get_running_loop().time()
             self._wake()
 
     def closed(self, stream: Hashable) -> None:
@@ -77,6 +81,7 @@ class RouteAckBarrier:
         self._lagging.clear()
         self._linked.clear()
         self._wake()
+        self._waiting.clear()
 
     async def wait_linked(self) -> None:
         """Until a router has opened a stream in this incarnation."""
@@ -107,8 +112,9 @@ class RouteAckBarrier:
             in_time = await future
         finally:
             timer.cancel()
-            self._waiting.pop(future, None)
-        self._mark_lagging(batch)
+            forgotten = self._waiting.pop(future, None) is None
+        if not forgotten:  # else the batch is one of the incarnation before
+            self._mark_lagging(batch)
         self.timeouts += not in_time
         return in_time
 

@@ -57,7 +57,7 @@ class RegistrationLoop:
         self._counters = counters
         self._pauses = pauses
         self._clock = clock
-        self._closing = BackgroundTasks()  # close the clients of incarnations that are over
+        self._tasks = BackgroundTasks()  # close the clients of incarnations that are over, register kept ones anew
         self._replacement: asyncio.Task[None] | None = None  # begins the next incarnation
         self._restoring: asyncio.Task[None] | None = None  # registers the kept sessions
         self._registration: Registration | None = None
@@ -110,7 +110,7 @@ class RegistrationLoop:
             await self.registration.run()
             await self._stop_restoring()
             if self._ended:
-                await self._closing.close()
+                await self._tasks.close()
                 return
             self._counters.incarnations_lost += 1
             self._replacing = True
@@ -128,7 +128,7 @@ class RegistrationLoop:
         fresh = self._registration = kept or await self._begin_without_sessions()
         self._barrier.forget_all()
         if kept is not None:
-            self._restoring = asyncio.get_running_loop().create_task(self._restore(kept))
+            self._restoring = self._tasks.start(self._restore(kept))
         await self.wait_linked()
         self._replacing = False
         self._replaced.set()
@@ -179,7 +179,7 @@ class RegistrationLoop:
 
     async def _begin_without_sessions(self) -> Registration:
         """The next incarnation. Clients are closed now, not when it has begun: until then no push reaches them."""
-        self._closing.start(request_reconnects(self._close_all(), CLOSES, close=True))
+        self._tasks.start(request_reconnects(self._close_all(), CLOSES, close=True))
         return await self._begin_another()
 
     async def _restore(self, fresh: Registration) -> None:

@@ -17,4 +17,5 @@ async def request_reconnects(
     for start in range(0, len(connections), PACE):
         for connection in connections[start : start + PACE]:
             connection.request_reconnect(close=close)
-        await asyncio.sleep(PACE / per_second if per_second else 0)
+        if start + PACE < len(connections):
+            await asyncio.sleep(PACE / per_second if per_second else 0)

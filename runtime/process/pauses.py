@@ -28,7 +28,8 @@ class Pauses:
         self.due = clock() + LIMIT  # a tick after this time shows a pause
 
     async def run(self) -> None:
-        """Tick for ever."""
+        """Tick for ever. What came before, such as the start of the process, is no pause."""
+        self.due = self._clock() + LIMIT
         while True:
             self.tick()
             await asyncio.sleep(TICK)

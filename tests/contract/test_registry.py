@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from registry import membership
+from registry.catch_up import WatchSilent
 from registry.etcd.client import EtcdSettings
 from registry.etcd.store import EtcdStore
 from registry.ids import split
@@ -576,3 +577,24 @@ async def test_another_layout_means_that_the_store_was_wiped_and_everything_is_r
     assert await feed.wait_caught_up()
     await asyncio.sleep(0)
     assert feed.resyncs == 1
+
+
+async def test_a_watch_that_is_silent_is_opened_again_at_the_tables_revision(rig: RegistryRig) -> None:
+    member, feed = await rig.member("n"), await rig.feed()
+    await member.register_session("u", 1, INFO)
+    await until(lambda: feed.table.session(1))
+    await until(lambda: feed._interrupted is not None)
+    feed._interrupt(WatchSilent("by order of the test"))
+    await until(lambda: feed.watches_reopened == 1 and feed._interrupted is not None)
+    await member.register_session("u", 2, INFO)
+    await until(lambda: feed.table.session(2))
+    assert feed.resyncs == 0
+
+
+async def test_after_a_pause_a_table_is_unverified_until_it_has_caught_up(rig: RegistryRig) -> None:
+    feed = await rig.feed()
+    feed.verify()
+    feed.verify()  # another pause, before the first was over
+    assert feed.unverified
+    await until(lambda: not feed.unverified)
+    assert feed.behind_for() == 0.0

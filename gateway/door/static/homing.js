@@ -13,6 +13,7 @@
 const NEVER_RECONNECT = new Set([1000, 1001, 1002, 1003, 1007, 1008, 1009, 4400, 4403, 4409]); // the gateway's close_codes.py
 const MIN_DELAY_MS = { 1013: 5000, 4429: 5000 }; // full, or over a rate
 const BASE_DELAY_MS = 500, MAX_DELAY_MS = 30_000, STABLE_AFTER_MS = 30_000; // ms
+const HELLO_WITHIN_MS = 5000; // for a gateway that we move to
 const OVERLAP_MS = 500; // for which the old connection is kept after a move
 const REMEMBERED_PUSHES = 1000, MAX_QUEUED = 100; // push ids remembered; emits held while not connected
 
@@ -29,6 +30,7 @@ export class Homing {
   onfile = () => {}; // { file, joined }: the backend did it, or a new token no longer grants the file
   onerror = (error) => console.error(error);
   #url; #getToken; #token = null; #socket = null; #timer = null; #ping = null;
+  #refusedMoves = 0; // in a row
   #next = null; // the socket of a gateway that we move to, until its hello
   #old = new Set(); // sockets that we have moved from, until they are closed: pushes and answers still come on them
   #handlers = new Map(); // event -> function
@@ -96,9 +98,10 @@ export class Homing {
     const gone = (code, reason) => {
       this.#old.delete(socket);
       if (socket === this.#next) { // the old connection serves until it is closed: try again until then
-        const from = this.#socket;
+        const from = this.#socket, backOff = Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** this.#refusedMoves++);
         this.#next = null;
-        setTimeout(() => this.#move(from), BASE_DELAY_MS * Math.random());
+        if (code === 4401) this.#token = null; // a new one first
+        if (!NEVER_RECONNECT.has(code)) setTimeout(() => this.#move(from), (MIN_DELAY_MS[code] ?? 0) + Math.random() * backOff);
       } else if (socket === this.#socket) this.#lost(code, reason);
     };
     socket.onopen = () => socket.send(JSON.stringify({ type: "auth", token: this.#token }));
@@ -113,8 +116,17 @@ export class Homing {
   }
 
   // The gateway stops: connect elsewhere while this connection still serves.
-  #move(socket) {
-    if (socket === this.#socket && socket.readyState === 1 && !this.#next && this.session) this.#next = this.#open();
+  async #move(socket) {
+    const mayMove = () => socket === this.#socket && socket.readyState === 1 && !this.#next && this.session;
+    if (!mayMove()) return;
+    try {
+      this.#token ??= await this.#getToken();
+    } catch {
+      return; // the old connection serves until it is closed, and then this is said
+    }
+    if (!mayMove()) return;
+    const next = (this.#next = this.#open());
+    setTimeout(() => next === this.#next && next.close(), HELLO_WITHIN_MS); // nobody answers there
   }
 
   #take(message, socket) {
@@ -129,7 +141,9 @@ export class Homing {
         this.#files.delete(message.file); // not joined again after a reconnect
         return this.onfile({ file: message.file, joined: false });
       case "error": return asked ? asked.reject(new HomingError(message)) : this.onerror(new HomingError(message));
-      case "reconnect": { // a random moment within; the close follows later, or at once
+      case "reconnect": {
+        if (socket !== this.#socket) return; // moved already
+        // a random moment within; the close follows later, or at once
         const wait = Math.random() * message.after_ms;
         this.#reconnectAfterAt = Date.now() + wait;
         setTimeout(() => this.#move(socket), wait);
@@ -144,6 +158,7 @@ export class Homing {
       this.#old.add(old);
       this.#socket = socket;
       this.#next = null;
+      this.#refusedMoves = 0;
     }
     this.#heard = true;
     this.#reconnectAfterAt = 0;
@@ -240,6 +255,10 @@ export class Homing {
     const old = this.#socket;
     this.#socket = null;
     old.close();
+    if (NEVER_RECONNECT.has(code)) {
+      this.#next?.close(1000);
+      this.#next = null;
+    }
     if (this.#next) { // we are moving: its hello comes, or its end
       this.#socket = this.#next;
       this.#next = null;

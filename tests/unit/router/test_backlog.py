@@ -6,6 +6,7 @@ import pytest
 
 from router import backlog
 from router.backlog import Backlog
+from runtime.process import pauses
 
 SECOND = 1_000_000_000
 
@@ -44,11 +45,15 @@ async def test_what_waited_counts_from_before_the_pause_until_it_was_read(monkey
     assert (rig.received(), rig.pauses) == (132.0, 2)
 
 
-async def test_a_pause_is_noticed_without_traffic() -> None:
+async def test_a_pause_is_noticed_without_traffic_and_the_start_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pauses, "TICK", 0)
     rig = Rig()
+    rig.now = 105.0
     running = asyncio.ensure_future(rig.backlog.run())
+    await asyncio.sleep(0)
+    assert not rig.pauses
     rig.now = 110.0
     while not rig.pauses:
         await asyncio.sleep(0)
-    assert rig.received() == 100.0
+    assert rig.received() == 105.0
     running.cancel()

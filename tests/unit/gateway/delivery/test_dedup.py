@@ -229,3 +229,15 @@ def test_the_bytes_are_those_that_it_takes(receivers: int) -> None:
     finally:
         tracemalloc.stop()
     assert 0.6 < taken / rig.dedup.bytes < 1.1, (taken / pushes, rig.dedup.bytes / pushes)
+
+
+def test_a_repeat_that_joined_before_the_report_waits_on_for_who_is_queued() -> None:
+    rig, (one, two) = DedupRig(), sessions(2)
+    transport_of(one).stuck = transport_of(two).stuck = True
+    first = rig.start([one, two])
+    rig.start([one], except_sessions=[])
+    first.finalize()
+    assert rig.outcomes() == [{QUEUED: 2}]
+    transport_of(two).drain()  # which the repeat was not for
+    transport_of(one).drain()
+    assert rig.outcomes()[1:] == [{WRITTEN: 1}]

@@ -8,7 +8,7 @@ import pytest
 from gateway.delivery import push_writer
 from gateway.delivery.dedup import Dedup, DedupSettings
 from gateway.delivery.push_writer import PushWriter
-from gateway.outcome import DROPPED_SLOW, UNREACHABLE, WRITTEN
+from gateway.outcome import DROPPED_SLOW, DUPLICATE, QUEUED, UNREACHABLE, WRITTEN
 from gateway.sessions.acks import Acks
 from gateway.sessions.session import HELD_BYTES
 from gateway.sessions.stage import Stage
@@ -126,3 +126,30 @@ async def test_a_session_without_a_connection_holds_a_bound_of_pushes_and_is_not
     assert eve.stage is Stage.REGISTERING
     eve.attach(open_connection(RecordingHandler(), eve))
     assert rig.outcomes()[2:] == [{WRITTEN: 1}]
+
+
+async def test_a_repeat_is_a_duplicate_and_forgotten_in_time(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    await rig.clients.session("ada", "*", files=("doc",))
+    for call in (1, 2):
+        rig.push(call, to_file("doc"), dedup=True)
+        rig.writer.write()
+    assert rig.outcomes() == [{WRITTEN: 1}, {DUPLICATE: 1}]
+    rig.clients.clock.pass_seconds(push_writer.FORGET_EVERY + 1)
+    assert len(rig.dedup) == 1, "its time is not over"
+    monkeypatch.setattr(rig.dedup, "_window_ns", 0)
+    rig.clients.clock.pass_seconds(push_writer.FORGET_EVERY + 1)
+    assert (len(rig.dedup), rig.dedup.bytes) == (0, 0)
+
+
+async def test_what_waits_is_reported_when_the_node_stops(rig: Rig) -> None:
+    ada = await rig.clients.session("ada", "*", files=("doc",))
+    rig.push(1, to_file("doc"), ack_timeout_ms=60_000)
+    rig.writer.write()
+    transport_of(ada).stuck = True
+    rig.push(2, to_file("doc"))
+    rig.writer.write()
+    assert rig.answers == []
+    rig.writer.finalize_all()
+    assert sorted(rig.outcomes(), key=str) == [{WRITTEN: 1}, {QUEUED: 1}]
+    rig.clients.clock.pass_seconds(61)  # they were due now
+    assert len(rig.answers) == 2

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.delivery.router_stream import OPEN_CALLS, RouterStream
+from gateway.delivery.router_streams import set_lagging
 from homing.internal.v1 import node_pb2
 from registry.model import Incarnation
 
@@ -68,3 +69,10 @@ def test_a_router_scatters_while_either_etcd_or_its_own_table_lacks_sessions() -
         said.append(rig.stream.take().unregistered.any)
     assert said == [True, True, True, False]
     assert len(rig.writes) == 4
+
+
+def test_the_barrier_tells_a_routers_stream_and_nobody_else() -> None:
+    rig = Rig()
+    set_lagging(rig.stream, True)
+    set_lagging("something else", True)
+    assert rig.stream.take().unregistered.any

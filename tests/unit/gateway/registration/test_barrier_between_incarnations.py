@@ -21,7 +21,7 @@ async def test_a_wait_of_the_last_incarnation_makes_no_router_of_the_next_one_la
 
 
 async def test_a_router_that_was_given_up_counts_again_although_clients_keep_coming() -> None:
-    """It is one batch behind, as every router is for some ms; each client that is let in meanwhile moves its goal on."""
+    """It is one batch behind, as every router is for some ms; each client that comes meanwhile moves its goal on."""
     lags = Lags()
     reach = RouteAckBarrier(limit=0.05, on_lag=lags)
     reach.opened("a", 0)

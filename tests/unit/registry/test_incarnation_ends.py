@@ -2,7 +2,6 @@
 
 import asyncio
 
-from registry.keys import Keys
 from registry.ids import split
 from registry.memory import MemoryStore
 from registry.registrar import StoreRegistrar
