@@ -1,0 +1,332 @@
+"""One simulated gateway: every part of a gateway but its listeners, composed as `gateway.composition` does."""
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from gateway.admission import Admission
+from gateway.authentication import Authentication
+from gateway.back_pressure import EventBackPressure, SlowConsumers
+from gateway.client_commands import ClientCommands, ClientSettings
+from gateway.delivery.node_requests import NodeRequestHandler
+from gateway.delivery.node_server import RouterStreamHandler
+from gateway.delivery.push_writer import PushWriter
+from gateway.delivery.router_endpoint import NoObserver, RouterEndpoint
+from gateway.delivery.router_streams import RouterStreams
+from gateway.door.values import Arrival, Refusal
+from gateway.draining import Drain
+from gateway.events.traces import ClientTraces
+from gateway.identity.identity import Identity
+from gateway.lifecycle import SessionLifecycle
+from gateway.membership import FileMembership
+from gateway.registration.barrier import RouteAckBarrier
+from gateway.registration.lease_gate import LeaseGate
+from gateway.registration.loop import RegistrationLoop
+from gateway.registration.session_registration import Commits, SessionRegistration
+from gateway.sessions.acks import Acks
+from gateway.sessions.budget import Budget
+from gateway.sessions.heartbeat import Heartbeat, HeartbeatSettings
+from gateway.sessions.index import Index
+from gateway.sessions.session import Session
+from gateway.sessions.timer import make_deadlines
+from gateway.token_expiry import TokenExpiry
+from gateway.views.port import NO_VIEWS
+from gateway.wire.envelope_json import JsonEnvelope
+from homing.internal.v1 import node_pb2
+from observability import names
+from observability.counters import counters
+from observability.tracing import OFF
+from registry.lease_state import FencingAnswer, LeaseTracker
+from registry.membership import FencedError
+from registry.model import Node
+from registry.ports import RegistryError, RegistrySettings
+from registry.registrar import StoreRegistrar
+from registry.registration import StoreRegistration
+from registry.store import StoreError
+from runtime.process.background_tasks import BackgroundTasks
+from tests.simulation.client import SimulatedClient
+from tests.simulation.client_transport import SimulatedTransport
+from tests.simulation.clocks import ProcessClocks
+from tests.simulation.grpc_stream import SimulatedCall
+from tests.simulation.history import Fault, History, IncarnationEnd, Receipt, Sent
+from tests.simulation.loop import ProcessLoop, ProcessState
+from tests.simulation.network import Network
+from tests.simulation.store_client import StoreClient, StoreServer
+
+MAX_FILES = 3
+BUDGET = Budget(unsent_bytes=600, stalled_s=2.0)
+DRAIN_LIMIT = 3.0  # seconds
+JSON = JsonEnvelope()
+
+
+class NoEvents:
+    """An `EventSink` that takes everything and keeps nothing."""
+
+    def publish(self, record: object) -> bool:
+        return True
+
+    def publish_own(self, record: object) -> None: ...
+
+    def full(self) -> bool:
+        return False
+
+    async def wait_room(self) -> None: ...
+
+
+class RecordedBarrier(RouteAckBarrier):
+    """`reached`: the routers that had acknowledged the batch of the wait that has ended last."""
+
+    reached: frozenset[str] = frozenset()
+
+    async def wait_reachable(self, batch: int) -> bool:
+        result = await super().wait_reachable(batch)
+        self.reached = frozenset(stream.router for stream, held in self._held.items() if held >= batch)  # type: ignore[attr-defined]
+        return result
+
+
+class RecordedSessions(SessionRegistration):
+    """A wait that has no commit has reached nobody."""
+
+    async def wait_reachable(self, commits: Commits) -> bool:
+        committed = await super().wait_reachable(commits)
+        if not committed:
+            self._barrier.reached = frozenset()  # type: ignore[attr-defined]
+        return committed
+
+
+class RecordedLease(LeaseTracker):
+    """Records when the node knows that its incarnation is over."""
+
+    __slots__ = ("_on_fenced",)
+
+    def __init__(self, ttl: float, sent: float, on_fenced: Callable[[], None]) -> None:
+        super().__init__(ttl, sent)
+        self._on_fenced = on_fenced
+
+    def on_fencing_answer(self, answer: FencingAnswer, queried: float) -> None:
+        super().on_fencing_answer(answer, queried)
+        if answer is FencingAnswer.FENCED:
+            self._on_fenced()
+
+    def set_fenced(self) -> None:
+        super().set_fenced()
+        self._on_fenced()
+
+
+class RecordedRegistrar(StoreRegistrar):
+    """Begins incarnations whose end is recorded."""
+
+    history: History
+    loop: ProcessLoop
+
+    async def begin(self) -> StoreRegistration:
+        registration = await super().begin()
+        node, epoch = registration.incarnation
+
+        def on_fenced() -> None:
+            self.history.ends.append(IncarnationEnd(node, epoch, "node", self.loop.time()))
+
+        registration.lease = RecordedLease(self._settings.ttl, registration.lease._sent, on_fenced)
+        return registration
+
+
+class GatewayProcess:
+    """One process of one gateway, from its start to its end; a restart is another object."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        loop: ProcessLoop,
+        network: Network,
+        server: StoreServer,
+        clocks: ProcessClocks,
+        settings: RegistrySettings,
+        history: History,
+        sent: dict[str, Sent],
+        errors: list[str],
+        on_exit: "Callable[[GatewayProcess], None]",
+    ) -> None:
+        """`sent`: every push by its push_id. `on_exit` is called when the process ends by itself."""
+        self.name = name
+        self.loop = loop
+        self.network = network
+        self.store = StoreClient(server, loop)
+        self.clocks = clocks
+        self.clients: dict[int, SimulatedClient] = {}
+        self.calls: list[SimulatedCall] = []
+        self.draining = False
+        self.ended = False
+        self._settings = settings
+        self._history = history
+        self._sent = sent
+        self._scheduler_errors = errors
+        self._on_exit = on_exit
+        self._stop = asyncio.Event()
+        loop.call_soon(self._begin)
+
+    @property
+    def epoch(self) -> int:
+        incarnation = self.registration_loop.incarnation
+        return incarnation.epoch if incarnation is not None else 0
+
+    def _begin(self) -> None:
+        self._build_registry()
+        self._build_clients()
+        self._build_delivery()
+        self.network.listen(self.loop, self._on_stream)
+        self.loop.create_task(self._serve())
+
+    def _build_registry(self) -> None:
+        self.counters = counters(names.GATEWAY)
+        self.tasks = BackgroundTasks()
+        self.index = Index[Session]()
+        self.barrier = RecordedBarrier()
+        self.streams = RouterStreams(self.counters, self.clocks.boottime)
+        registrar = RecordedRegistrar(
+            *(self.store, self._settings, self.name, self._node, self.streams.notify_unregistered),
+            clock=self.clocks.boottime,
+            wall=self.clocks.wall_ms,
+        )
+        registrar.history, registrar.loop = self._history, self.loop
+        self.registration_loop = RegistrationLoop(
+            registrar, self.index, self.barrier, self.counters, self.clocks.boottime
+        )
+        self.lease = LeaseGate(self.registration_loop, self.streams)
+        self.sessions = RecordedSessions(self.registration_loop, self.index, self.barrier, self.counters)
+
+    def _build_clients(self) -> None:
+        sink: Any = NoEvents()
+        self.acks = Acks()
+        self.deadlines = make_deadlines(self.loop)
+        expiry = TokenExpiry(5.0, self.loop, self.clocks.wall)
+        heartbeat = Heartbeat(HeartbeatSettings(interval=1e6), self.counters, self.loop)
+        events = EventBackPressure(sink, self.tasks)
+        self.lifecycle = SessionLifecycle(self.sessions, self.index, sink, heartbeat, NO_VIEWS, self.counters)
+        self.membership = FileMembership(self.sessions, sink, NO_VIEWS, MAX_FILES)
+        traces = ClientTraces(OFF, self.name)
+        commands = ClientCommands(
+            *(ClientSettings(self.name, 25_000, 65_536), _verify, self.lifecycle, self.membership, self.acks, sink),
+            *(events, SlowConsumers(BUDGET, self.deadlines), expiry, traces, self.tasks, self.counters),
+        )
+        self.admission = Admission(self.sessions, self.lease, events, self.lifecycle, traces, MAX_FILES, self.counters)
+        self.authentication = Authentication(
+            self.admission, _verify, commands, self.lifecycle, BUDGET, self.deadlines, self.tasks
+        )
+        listener: Any = self
+        self.drain = Drain(
+            *(listener, self.admission, self.authentication, self.lifecycle),
+            *(self.index, self.registration_loop, DRAIN_LIMIT),
+        )
+
+    def _build_delivery(self) -> None:
+        writer = PushWriter(self.name, self.index, self.acks, self.deadlines, self.counters, OFF)
+        self.endpoint = RouterEndpoint(
+            *(self.streams, self.lease, self.barrier, writer),
+            NodeRequestHandler(self.index, self.membership, writer),
+            node_pb2.Stats,
+            *(self.deadlines, self.tasks, self.counters, NoObserver()),
+        )
+
+    # Its life
+
+    async def _serve(self) -> None:
+        try:
+            await self._start_and_drain()
+        except* (StoreError, RegistryError):
+            self._exit("exit")
+        except* FencedError:  # see KNOWN in tests.simulation.invariants
+            self._exit("crash")
+        except* Exception:
+            self._scheduler_errors.append(traceback.format_exc())
+            self._exit("crash")
+        else:
+            self.end()
+
+    async def _start_and_drain(self) -> None:
+        await self.registration_loop.start()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.registration_loop.run())
+            await self.registration_loop.wait_linked()
+            self.admission.open()
+            await self._stop.wait()
+            await self.drain.run()
+
+    def _exit(self, how: str) -> None:
+        """The process ends by itself; whoever supervises it starts another one."""
+        if self.alive:
+            self._history.faults.append(Fault(how, "begin", self.name, self.loop.time()))
+            self.end()
+            self._on_exit(self)
+
+    def end(self) -> None:
+        """The process has exited, or was killed."""
+        if not self.ended:
+            self.ended = True
+            self.loop.kill()
+            self.network.on_death(self.loop)
+            for client in self.clients.values():
+                client.on_closing()
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        self.draining = True
+        self.loop.call_soon(self._stop.set)
+
+    def stop_listening(self) -> None:
+        """For the drain: admission refuses clients."""
+
+    @property
+    def alive(self) -> bool:
+        return self.loop.state is not ProcessState.DEAD
+
+    # What comes in
+
+    def _on_stream(self, call: SimulatedCall) -> None:
+        call.handler = RouterStreamHandler(self.endpoint, call)  # type: ignore[arg-type]
+        self.calls.append(call)
+
+    def on_client(self, transport: SimulatedTransport, user: str, files: tuple[str, ...], late_token: bool) -> None:
+        identity = None if late_token else _verify(f"{user} f*", 0.0)
+        self.tasks.start(self._admit(transport, Arrival(JSON, identity, files, "203.0.113.1:5555")))
+
+    async def _admit(self, transport: SimulatedTransport, arrival: Arrival) -> None:
+        client = transport._client
+        entered = await self.authentication.enter(arrival)
+        if isinstance(entered, Refusal):
+            self.network.pipe(self.name, client.loop).send(client.on_refused)
+            self.network.remove_connection(transport)
+        else:
+            self.clients[client.conn] = client
+            transport.open(entered)
+
+    # What is recorded
+
+    def record_write(self, client: SimulatedClient, push_id: str, held: bool) -> Receipt:
+        """A push's frame is given to a client's transport."""
+        now = self.loop.time()
+        session = next(iter(client.transport._handler.sessions)).sid  # type: ignore[union-attr]
+        error = self._clock_error(push_id)
+        receipt = Receipt(client.conn, session, self.name, self.epoch, push_id, None, now, held, error)
+        self._history.receipts.append(receipt)
+        return receipt
+
+    def _clock_error(self, push_id: str) -> float:
+        """How long the fastest message of this push's router took; the node cannot tell that from its age."""
+        sent = self._sent.get(push_id)
+        if sent is None or sent.ttl > 5.0:
+            return 0.0
+        return max(
+            (call.fastest for call in self.calls if (one := call.handler._stream) and one.router == sent.router),  # type: ignore[attr-defined]
+            default=0.0,
+        )
+
+    def _node(self, machine: int) -> Node:
+        return Node(f"ws://{self.name}/ws", f"{self.name}:1", f"{self.name}:2", machine, "simulation")
+
+
+def _verify(token: str, _now: float) -> Identity:
+    """A token is a user and the granted files."""
+    user, *files = token.split()
+    return Identity(user, tuple(files), "simulation", 4e9)
