@@ -1,0 +1,81 @@
+"""Figures from a recording. No I/O, no clock."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from bench.faults.checker import Recording
+from bench.faults.records import CallerPush, ClientEnded
+
+FOREVER = float("inf")
+
+
+def pushes_between(recording: Recording, begin: float = 0.0, end: float = FOREVER) -> list[CallerPush]:
+    """The pushes that were called between the times."""
+    return [push for push in recording.pushes if begin <= push.t_invoke < end and not push.probe]
+
+
+def outcomes(pushes: Iterable[CallerPush]) -> Counter[str]:
+    """How many sessions had which outcome; calls without a report count as `error` or `unknown`."""
+    counted: Counter[str] = Counter()
+    for push in pushes:
+        counted.update(push.outcome.counts)
+        counted.update({"error": 1} if push.outcome.error else {})
+        counted.update({"unknown": 1} if push.outcome.unknown else {})
+    return counted
+
+
+def shown_outcomes(counted: Counter[str]) -> str:
+    """Outcomes for people, the most frequent first."""
+    return ", ".join(f"{count:,} {name}" for name, count in counted.most_common()) or "no pushes"
+
+
+def not_written(counted: Counter[str]) -> Counter[str]:
+    """The outcomes that are no delivery."""
+    return Counter({name: count for name, count in counted.items() if name not in {"WRITTEN", "DUPLICATE", "QUEUED"}})
+
+
+def wrongly_offline(pushes: Iterable[CallerPush]) -> list[CallerPush]:
+    """Pushes reported OFFLINE without `registry_away`."""
+    return [push for push in pushes if push.outcome.counts.get("OFFLINE") and not push.outcome.registry_away]
+
+
+def seconds_of(pushes: Iterable[CallerPush]) -> list[float]:
+    """How long each call took."""
+    return sorted(push.t_return - push.t_invoke for push in pushes)
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """Of values in order; 0 of none."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+def shown_times(ordered: Sequence[float]) -> str:
+    """p50, p99 and the longest, in ms."""
+    shown = (percentile(ordered, 0.5), percentile(ordered, 0.99), max(ordered, default=0.0))
+    return "p50 {:,.1f}, p99 {:,.1f}, max {:,.0f} ms".format(*(one * 1e3 for one in shown))
+
+
+def ended_between(recording: Recording, begin: float, end: float = FOREVER) -> list[ClientEnded]:
+    """Connections that ended between the times."""
+    return [one for one in recording.ended if begin <= one.t < end]
+
+
+def close_codes(ended: Iterable[ClientEnded]) -> str:
+    """How often which close code was received."""
+    return ", ".join(f"{count} with {code}" for code, count in Counter(one.code for one in ended).most_common())
+
+
+def gaps(recording: Recording, begin: float) -> list[float]:
+    """Seconds from each end of a connection since `begin` to the client's next one, in order; inf: there is none."""
+    times: dict[int, list[float]] = {}
+    for one in recording.connected:
+        times.setdefault(one.client, []).append(one.t)
+    return sorted(
+        min((t for t in times[one.client] if t > one.t), default=FOREVER) - one.t
+        for one in ended_between(recording, begin)
+    )
+
+
+def share_within(ordered: Sequence[float], limit: float) -> float:
+    """The share of values up to the limit; 1 of none."""
+    return sum(value <= limit for value in ordered) / len(ordered) if ordered else 1.0
