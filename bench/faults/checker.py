@@ -6,7 +6,8 @@ The functions are those of `tests.simulation.invariants`. This module turns the 
 * when a frame was written. It was before it was received, so a receipt is late only `DELAY` after the ttl;
 * frames that were written and lost with their connection. A `WRITTEN` push counts as lost with it when the connection
   ended within `GRACE` after the report; a connection that lived longer has lost it;
-* when a gateway began to close a connection: up to `DELAY` before its client noticed.
+* when a gateway began to close a connection, or a lease ended: up to `DELAY` before somebody noticed. Sessions of an
+  incarnation that is over need not be reached.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,10 +21,11 @@ from bench.faults.records import (
     ClientReceipt,
     ClientRefused,
     FaultPhase,
+    IncarnationOver,
     Record,
     read_records,
 )
-from tests.simulation.history import Connected, Fault, History, Membership, Receipt, Sent
+from tests.simulation.history import Connected, Fault, History, IncarnationEnd, Membership, Receipt, Sent
 from tests.simulation.invariants import Violation, check
 
 DELAY = 1.0  # seconds from a write to its receipt, on two cores that ten processes share
@@ -40,6 +42,10 @@ class Recording(NamedTuple):
     receipts: list[ClientReceipt]
     pushes: list[CallerPush]
     faults: list[FaultPhase]
+    ends: list[IncarnationOver]
+
+
+KINDS = (ClientConnected, ClientEnded, ClientRefused, ClientReceipt, CallerPush, FaultPhase, IncarnationOver)
 
 
 def read_recording(path: Path) -> Recording:
@@ -50,9 +56,7 @@ def read_recording(path: Path) -> Recording:
 
 def sort_records(records: Iterable[Record]) -> Recording:
     """The records by kind."""
-    kinds: dict[type, list[Record]] = {
-        kind: [] for kind in (ClientConnected, ClientEnded, ClientRefused, ClientReceipt, CallerPush, FaultPhase)
-    }
+    kinds: dict[type, list[Record]] = {kind: [] for kind in KINDS}
     for record in records:
         kinds[type(record)].append(record)
     recording = Recording(*kinds.values())  # type: ignore[arg-type]
@@ -76,6 +80,7 @@ def to_history(recording: Recording) -> History:
         receipts=[_receipt(one) for one in recording.receipts],
         sent=[_sent(push) for push in recording.pushes],
         faults=[Fault(one.fault, one.phase, one.subject, one.t) for one in recording.faults],
+        ends=[IncarnationEnd(one.node, one.epoch, "observer", one.t - DELAY) for one in recording.ends],
         probes={push.push_id for push in recording.pushes if push.probe},
     )
     history.receipts += _lost_with_their_connection(recording)

@@ -39,7 +39,7 @@ class FaultClient:
         number: int,
         user: str,
         files: Sequence[str],
-        token: Callable[[], str],
+        token: str,
         addresses: Address,
         epochs: Mapping[str, int],
         history: HistoryWriter,
@@ -80,7 +80,7 @@ class FaultClient:
     ) -> None:
         """One connection, from the handshake to its end."""
         query = "&".join(f"file={quote(file)}" for file in self.files)
-        headers = {"Authorization": f"Bearer {self._token()}"}
+        headers = {"Authorization": f"Bearer {self._token}"}
         async with asyncio.timeout(CONNECT_TIMEOUT) as limit:
             async with websockets.connect(
                 f"{url}?{query}" if query else url,
@@ -109,13 +109,17 @@ class FaultClient:
     async def _serve(self, connection: websockets.ClientConnection, record: ClientConnected) -> None:
         self.live, self.node = record.session, record.node
         try:
-            await self._receive(connection, record)
+            await self.receive(connection, record)
         finally:
             self.live = 0
-        code = connection.close_code or 1006
+        self.record_ended(record, connection.close_code or 1006)
+
+    def record_ended(self, record: ClientConnected, code: int) -> None:
+        """The connection ends now."""
         self._history.write(ClientEnded(record.conn, self.number, code, time.monotonic()))
 
-    async def _receive(self, connection: websockets.ClientConnection, record: ClientConnected) -> None:
+    async def receive(self, connection: websockets.ClientConnection, record: ClientConnected) -> None:
+        """Record what is received until the connection ends."""
         with suppress(websockets.ConnectionClosed):
             while True:
                 message = msgspec.json.decode(await connection.recv())

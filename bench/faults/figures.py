@@ -56,8 +56,8 @@ def shown_times(ordered: Sequence[float]) -> str:
 
 
 def ended_between(recording: Recording, begin: float, end: float = FOREVER) -> list[ClientEnded]:
-    """Connections that ended between the times."""
-    return [one for one in recording.ended if begin <= one.t < end]
+    """Connections of clients that stay which ended between the times; visitors have numbers below 0."""
+    return [one for one in recording.ended if begin <= one.t < end and one.client >= 0]
 
 
 def close_codes(ended: Iterable[ClientEnded]) -> str:
@@ -74,8 +74,3 @@ def gaps(recording: Recording, begin: float) -> list[float]:
         min((t for t in times[one.client] if t > one.t), default=FOREVER) - one.t
         for one in ended_between(recording, begin)
     )
-
-
-def share_within(ordered: Sequence[float], limit: float) -> float:
-    """The share of values up to the limit; 1 of none."""
-    return sum(value <= limit for value in ordered) / len(ordered) if ordered else 1.0

@@ -89,7 +89,15 @@ class FaultPhase(msgspec.Struct, tag="fault", tag_field="kind"):
     t: float
 
 
-Record = ClientConnected | ClientEnded | ClientRefused | ClientReceipt | CallerPush | FaultPhase
+class IncarnationOver(msgspec.Struct, tag="incarnation over", tag_field="kind"):
+    """A router has reported that a node's key is gone, or has another epoch."""
+
+    node: str
+    epoch: int
+    t: float
+
+
+Record = ClientConnected | ClientEnded | ClientRefused | ClientReceipt | CallerPush | FaultPhase | IncarnationOver
 
 
 class HistoryWriter:

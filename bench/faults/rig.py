@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.faults.clients import Address
+from bench.faults.records import HistoryWriter, IncarnationOver
 from homing import Router
-from homing.client.values import NodeUp
+from homing.client.values import NodeDown, NodeUp
 from tests.support.cluster import Cluster, Service
 from tests.support.proxy import Proxy
 from tests.support.servers import Server, free_port, start_etcd_cluster, start_redis
@@ -83,12 +85,20 @@ class FaultRig:
                             return member
                 await asyncio.sleep(0.05)
 
-    async def watch_epochs(self) -> None:
-        """Keep `epochs` until cancelled."""
+    async def watch_epochs(self, history: HistoryWriter) -> None:
+        """Keep `epochs`, and record the ends of incarnations, until cancelled."""
         async with Router(*self.router_addresses) as router:
             async for change in router.watch_nodes():
                 if isinstance(change, NodeUp):
-                    self.epochs[change.state.node] = change.state.epoch
+                    self._note_epoch(history, change.state.node, change.state.epoch)
+                elif isinstance(change, NodeDown):
+                    self._note_epoch(history, change.node, 0)
+
+    def _note_epoch(self, history: HistoryWriter, node: str, epoch: int) -> None:
+        before = self.epochs.get(node, 0)
+        if before and before != epoch:
+            history.write(IncarnationOver(node, before, time.monotonic()))
+        self.epochs[node] = epoch
 
     async def metric(self, service: Service, name: str) -> float:
         """A metric of a service; 0 when it has none with this name."""
@@ -126,8 +136,6 @@ async def start_rig(directory: Path, proxied: bool = False) -> AsyncIterator[Fau
         await rig.start_gateway("g0", *flags)
         await asyncio.gather(*(rig.start_gateway(f"g{number}") for number in range(1, GATEWAYS)))
         await asyncio.gather(*(rig.cluster.start_router() for _ in range(ROUTERS)))
-        watching = asyncio.create_task(rig.watch_epochs())
-        stack.push_async_callback(_cancel, watching)
         yield rig
 
 
@@ -154,7 +162,3 @@ def _stop_server(server: Server) -> None:
         server.process.send_signal(18)  # SIGCONT: one that is stopped cannot end
     server.kill()
 
-
-async def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench.faults.checker import Recording, read_recording, violations_of
+from bench.faults.checker import Recording, read_recording, sort_records, violations_of
 from bench.faults.experiment import Criterion, Experiment, ExperimentResult, Facts, verdict, within
 from bench.faults.figures import outcomes
 from bench.faults.world import AGREEMENT_WITHIN, Options, World, start_world
@@ -43,7 +43,7 @@ async def run_one(experiment: Experiment, options: Options, histories: Path) -> 
         criteria.append(Criterion(f"the experiment itself failed: {type(error).__name__}: {error}", False))
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    recording = read_recording(path) if path.exists() else Recording([], [], [], [], [], [])
+    recording = read_recording(path) if path.exists() else sort_records([])
     violations = [f"{one.invariant}: {one.text}" for one in violations_of(recording)]
     return ExperimentResult(
         *(experiment.number, experiment.name, experiment.action),

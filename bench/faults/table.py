@@ -34,7 +34,8 @@ def as_markdown(page: str, results: Sequence[ExperimentResult], versions: str, c
     before = page.partition(HEADING)[0]
     today = datetime.now(UTC).date().isoformat()
     passed = sum(one.verdict == "pass" for one in results)
-    head = f"{today}: {passed} of {len(results)} experiments passed. {versions}; {clients} clients, {rate:g} pushes a second."
+    load = f"{clients} clients, {rate:g} pushes a second"
+    head = f"{today}: {passed} of {len(results)} experiments passed. {versions}; {load}."
     rows = ["| # | experiment | figures | result | remarks |", "|---|---|---|---|---|"]
     rows += [_row(one) for one in results]
     return f"{before}{HEADING}\n\n{head}\n\n" + "\n".join(rows) + "\n"

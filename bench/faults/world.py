@@ -130,7 +130,7 @@ def _clients(rig: FaultRig, history: HistoryWriter, count: int) -> list[FaultCli
     for number in range(count):
         user, file = f"user-{number * 2 // 3}", f"file-{number % files}"
         token = rig.cluster.token(user, file)
-        made.append(FaultClient(number, user, [file], lambda token=token: token, rig.addresses, rig.epochs, history))
+        made.append(FaultClient(number, user, [file], token, rig.addresses, rig.epochs, history))
     return made
 
 
@@ -142,8 +142,9 @@ async def start_world(directory: Path, path: Path, options: Options, proxied: bo
         addresses = rig.router_addresses
         async with Router(*addresses) as one, Router(*reversed(addresses)) as two:
             world = World(rig, history, options, [one, two])
-            measuring = asyncio.create_task(world.stalls.run())
+            watching = [asyncio.create_task(one) for one in (world.stalls.run(), rig.watch_epochs(history))]
             try:
+                await _wait_known(rig)
                 await world.clients.open_all()
                 world.load.start()
                 await asyncio.sleep(options.warm_up)
@@ -151,5 +152,14 @@ async def start_world(directory: Path, path: Path, options: Options, proxied: bo
             finally:
                 await world.load.stop(REPORTS_WITHIN)
                 history.close()
-                measuring.cancel()
+                for task in watching:
+                    task.cancel()
+                await asyncio.gather(*watching, return_exceptions=True)
                 await world.clients.close()
+
+
+async def _wait_known(rig: FaultRig) -> None:
+    """Until the epoch of each gateway is known."""
+    async with asyncio.timeout(10):
+        while rig.epochs.keys() != rig.gateways.keys():
+            await asyncio.sleep(0.02)
