@@ -1,6 +1,7 @@
 """`make faults`: faults on a cluster of real processes, under load. `python -m bench.faults --help`.
 
-Exits 1 when an experiment does not pass. One that misses a limit of time by no more than the machine stalled is "limit".
+Exits 1 when an experiment does not pass. One that misses limits of time by no more than the machine stalled
+is "limit".
 """
 
 import argparse

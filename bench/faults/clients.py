@@ -65,7 +65,7 @@ class FaultClient:
                 await self.connect_once(url, t_request, self._serve)
                 failures, failed = 0, node
             except (OSError, TimeoutError, websockets.WebSocketException) as error:
-                self._history.write(ClientRefused(self.number, node, _reason(error), time.monotonic()))
+                self._history.write(ClientRefused(self.number, node, failure(error), time.monotonic()))
                 failures, failed = failures + 1, node
             await asyncio.sleep(self._delay(failures))
 
@@ -133,7 +133,8 @@ class FaultClient:
                     self._after = message["after_ms"] / 1000
 
 
-def _reason(error: Exception) -> str:
+def failure(error: Exception) -> str:
+    """Why a client could not connect: the status of HTTP, or the kind of error."""
     response = getattr(error, "response", None)
     return str(response.status_code) if response is not None else type(error).__name__
 

@@ -65,6 +65,12 @@ def close_codes(ended: Iterable[ClientEnded]) -> str:
     return ", ".join(f"{count} with {code}" for code, count in Counter(one.code for one in ended).most_common())
 
 
+def refusals(recording: Recording, begin: float) -> str:
+    """Why how many attempts to connect failed since `begin`."""
+    counted = Counter(one.status for one in recording.refused if one.t >= begin)
+    return ", ".join(f"{count} with {status}" for status, count in counted.most_common()) or "none refused"
+
+
 def gaps(recording: Recording, begin: float) -> list[float]:
     """Seconds from each end of a connection since `begin` to the client's next one, in order; inf: there is none."""
     times: dict[int, list[float]] = {}

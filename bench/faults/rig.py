@@ -161,4 +161,3 @@ def _stop_server(server: Server) -> None:
     with suppress(ProcessLookupError):
         server.process.send_signal(18)  # SIGCONT: one that is stopped cannot end
     server.kill()
-

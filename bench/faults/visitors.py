@@ -2,16 +2,19 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Any
+from typing import TypeVar
 
 import websockets
 
-from bench.faults.clients import FaultClient
+from bench.faults.clients import FaultClient, failure
 from bench.faults.load import record_push
-from bench.faults.records import CallOutcome, ClientConnected
+from bench.faults.records import CallOutcome, ClientConnected, ClientRefused
 from bench.faults.world import World
 from homing import Router
+
+Done = TypeVar("Done")
 
 STAY = 0.5  # seconds
 NAME = "visitor"  # of the users, with a number
@@ -26,7 +29,7 @@ class Visitors:
         self._tasks: set[asyncio.Task[None]] = set()
         self.connects: list[float] = []  # seconds from the request to `hello`
         self.unregistered = 0  # admitted without a commit in the registry
-        self.refused: list[str] = []
+        self.refused = 0
         self.outcomes: list[CallOutcome] = []
 
     async def run(self) -> None:
@@ -50,12 +53,12 @@ class Visitors:
         async def serve(connection: websockets.ClientConnection, record: ClientConnected) -> None:
             await self._serve(client, router, connection, record)
 
-        _, url = rig.addresses.choose()
+        node, url = rig.addresses.choose()
         try:
             await client.connect_once(url, time.monotonic(), serve)
         except (OSError, TimeoutError, websockets.WebSocketException) as error:
-            response = getattr(error, "response", None)
-            self.refused.append(str(response.status_code) if response is not None else type(error).__name__)
+            self.refused += 1
+            self._world.history.write(ClientRefused(client.number, node, failure(error), time.monotonic()))
 
     async def _serve(
         self, client: FaultClient, router: Router, connection: websockets.ClientConnection, record: ClientConnected
@@ -84,13 +87,13 @@ class Visitors:
             "visitors": len(ordered),
             "missed": len(self.missed),
             "unregistered": self.unregistered,
-            "refused": len(self.refused),
+            "refused": self.refused,
             "connect_p99": ordered[int(len(ordered) * 0.99)] if ordered else 0.0,
             "connect_max": max(ordered, default=0.0),
         }
 
 
-async def with_visitors(world: World, work: "asyncio.Future[Any] | Any") -> tuple[Visitors, Any]:
+async def with_visitors(world: World, work: Awaitable[Done]) -> tuple[Visitors, Done]:
     """Do the work while clients come and leave."""
     visitors = Visitors(world)
     running = asyncio.create_task(visitors.run())

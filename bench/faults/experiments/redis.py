@@ -68,8 +68,9 @@ def _pushes_unaffected(recording: Recording, facts: Facts) -> Iterator[Criterion
     yield Criterion(text, p99 <= 0.05, max(0.0, p99 - 0.05))
     lost = figures.ended_between(recording, facts["began"])
     yield Criterion(f"{len(lost)} clients disconnected", not lost)
-    text = "{visitors:.0f} visitors, {refused:.0f} refused, {missed:.0f} not found"
-    yield Criterion(text.format(**facts), not facts["missed"] and not facts["refused"])
+    text = "{visitors:.0f} visitors came, {missed:.0f} not found by their push"
+    yield Criterion(text.format(**facts), not facts["missed"] and facts["visitors"] > 0)
+    yield Criterion(f"connects: {figures.refusals(recording, facts['began'])}", not facts["refused"])
 
 
 def judge_killed(recording: Recording, facts: Facts) -> Iterator[Criterion]:

@@ -1,6 +1,5 @@
 """Each kind of wrong history that the suite must find, planted in one that is right."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -77,7 +76,12 @@ def test_a_doubled_receipt() -> None:
 
 
 def test_a_receipt_after_offline() -> None:
-    records = [*right(), pushed(4, ("user", "carl"), 7.0, (0, "OFFLINE")), connected(103, "carl"), receipt(103, "p4", 8)]
+    records = [
+        *right(),
+        pushed(4, ("user", "carl"), 7.0, (0, "OFFLINE")),
+        connected(103, "carl"),
+        receipt(103, "p4", 8),
+    ]
     assert "outcome" in found(records)
 
 
@@ -143,13 +147,13 @@ def test_a_refused_push_that_is_received() -> None:
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Iterator[Path]:
+def written(tmp_path: Path) -> Path:
     history = HistoryWriter(tmp_path / "deeper" / "history.jsonl")
     for record in right():
         history.write(record)
     history.close()
     history.write(receipt(ADA, "p9", 9.0))  # after its end
-    yield history.path
+    return history.path
 
 
 def test_a_history_is_read_as_it_was_written(written: Path) -> None:
