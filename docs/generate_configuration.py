@@ -31,8 +31,8 @@ HEAD = f"""# Configuration
 <!-- Written by `make config-docs` from the settings structs, where each sentence stands beside its field. -->
 
 All services of a cluster may share one TOML file, `--config FILE`: each reads its own sections. An environment variable
-overrides the file, and `--set section.key=value` overrides both. Values of variables and flags are TOML values, or
-plain text where they are none: `HOMING_REGISTRY__TTL=5`, `--set 'auth.origins=["https://app.example"]'`.
+overrides the file, and `--set section.key=value` overrides both. Values of variables and flags are plain text where
+the setting is a text, else TOML values: `HOMING_REGISTRY__TTL=5`, `--set 'auth.origins=["https://app.example"]'`.
 
 A relative path in the file belongs to the folder of that file, whatever the working directory of the service; in a
 variable or a flag it belongs to the working directory. `homing up --config FILE` does the same.

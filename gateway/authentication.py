@@ -125,7 +125,7 @@ class LateAuthentication:
         log.info("connection closed before it was authenticated", extra=facts)
         self._authentication.stop_waiting(connection)
 
-    def request_reconnect(self, connection: Connection) -> None:
+    def request_reconnect(self, connection: Connection, *, close: bool) -> None:
         connection.close(DRAINING)
 
     def _refuse(self, connection: Connection, why: str) -> None:

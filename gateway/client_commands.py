@@ -106,10 +106,13 @@ class ClientCommands:
             facts = {"session": str(session.sid), "user": session.user, "code": code, "reason": reason}
             log.info("connection closed", extra=facts)
 
-    def request_reconnect(self, connection: Connection) -> None:
+    def request_reconnect(self, connection: Connection, *, close: bool) -> None:
+        sent = bool(connection.sessions)
         for session in connection.sessions:
-            connection.send(session.codec.reconnect(RECONNECT_WITHIN_MS, DRAINING.reason))
-        connection.close(DRAINING)
+            message = session.codec.reconnect(RECONNECT_WITHIN_MS, DRAINING.reason)
+            sent = bool(message) and connection.send(message) and sent
+        if close or not sent:
+            connection.close(DRAINING)
 
     def _hello(self, session: Session) -> Hello:
         settings = self._settings

@@ -79,6 +79,9 @@ class Base:
         self.index = Index[Session]()
         self.acks = Acks()
         self.dedup = Dedup(settings.gateway.dedup, self.counters)
+        self.writer = PushWriter(
+            self.node_id, self.index, self.acks, self.dedup, self.deadlines, self.counters, self.tracer
+        )
         self.sink = adapters.event_sink(settings, self.counters)
         self.bus_probe = adapters.bus_probe(settings)
         self.views = adapters.views(settings, self.node_id)
@@ -141,6 +144,7 @@ class ClientParts:
             self.lifecycle,
             base.index,
             registry.loop,
+            base.writer.finalize_all,
             section.drain,
         )
 
@@ -151,8 +155,7 @@ class RouterParts:
     def __init__(
         self, base: Base, registry: RegistryParts, clients: ClientParts, stats: Callable[[], node_pb2.Stats]
     ) -> None:
-        counted = base.counters
-        writer = PushWriter(base.node_id, base.index, base.acks, base.dedup, base.deadlines, counted, base.tracer)
+        counted, writer = base.counters, base.writer
         subscriber = adapters.subscriber(base.settings)
         self.bus = BusEndpoint(subscriber, registry.lease, writer, counted) if subscriber is not None else None
         endpoint = RouterEndpoint(

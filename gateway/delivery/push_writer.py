@@ -43,6 +43,7 @@ class PushWriter:
     ) -> None:
         self._node = node
         self._dedup = dedup
+        self._due: set[PushJob] = set()  # jobs whose report waits for outcomes, until it is due
         self._forgetting = False  # a deadline to forget old pushes is scheduled
         self._index = index
         self._acks = acks
@@ -137,12 +138,19 @@ class PushWriter:
 
     def _finalize_later(self, job: PushJob) -> None:
         due = (job.due_ns() - time.monotonic_ns()) / 1e9
-        self._deadlines.schedule_after(partial(_finalize, job), max(0.0, due))
+        self._due.add(job)
+        self._deadlines.schedule_after(partial(self._finalize, job), max(0.0, due))
+
+    def _finalize(self, job: PushJob, _now: float) -> None:
+        self._due.discard(job)
+        job.finalize()
+
+    def finalize_all(self) -> None:
+        """Report everything now: this node stops, and what is not known yet will not be known."""
+        due, self._due = self._due, set()
+        for job in due:
+            job.finalize()
 
     def _answer_acked(self, answer: OnAnswer, ack: int, message: node_pb2.PushAnswer) -> None:
         self._acks.forget(ack)
         answer(message)
-
-
-def _finalize(job: PushJob, _now: float) -> None:
-    job.finalize()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from gateway.registration.barrier import RouteAckBarrier
 from gateway.sessions.index import Index
-from gateway.sessions.pacing import close_paced
+from gateway.sessions.pacing import request_reconnects
 from gateway.sessions.session import Session, SessionConnection
 from observability.counters import Counters
 from registry.lease_state import FencingAnswer, LeaseState
@@ -148,7 +148,7 @@ class RegistrationLoop:
 
     async def _begin_without_sessions(self) -> Registration:
         """The next incarnation. Clients are closed now, not when it has begun: until then no push reaches them."""
-        self._closing.start(close_paced(self._close_all(), CLOSES))
+        self._closing.start(request_reconnects(self._close_all(), CLOSES, close=True))
         return await self._begin_another()
 
     async def _restore(self, fresh: Registration) -> None:

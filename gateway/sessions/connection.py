@@ -39,8 +39,8 @@ class ConnectionHandler(Protocol):
         """The transport is gone, also one that never opened. Called exactly once, last."""
         ...
 
-    def request_reconnect(self, connection: "Connection") -> None:
-        """This node drains: tell the client to connect elsewhere, and close."""
+    def request_reconnect(self, connection: "Connection", *, close: bool) -> None:
+        """Tell the client to connect elsewhere. `close`: and close; otherwise only when the protocol cannot say so."""
         ...
 
 
@@ -132,9 +132,10 @@ class Connection:
         if self._transport is not None:
             self._transport.close(why.code, reason or why.reason)
 
-    def request_reconnect(self) -> None:
-        """Tell the client to connect elsewhere, and close."""
-        self._handler.request_reconnect(self)
+    def request_reconnect(self, *, close: bool) -> None:
+        """Tell the client to connect elsewhere. `close`: and close; otherwise only when its protocol cannot say so, as
+        who can opens the new connection first."""
+        self._handler.request_reconnect(self, close=close)
 
     # Reading --------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,9 @@ TypeError: of the wrong kind. ValueError: no request can carry it. What else a v
 """
 
 import math
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 UINT32, UINT64 = 2**32 - 1, 2**64 - 1
 MAX_SECONDS = 315_576_000_000  # of protobuf's Duration, either way
@@ -37,6 +39,24 @@ def check_seconds(name: str, value: object) -> float:
     if not (math.isfinite(value) and -MAX_SECONDS <= value <= MAX_SECONDS):
         raise ValueError(f"{name}: {_shown(value)} is no duration in seconds")
     return value
+
+
+def check_wait(name: str, value: object) -> float:
+    """A finite number of seconds that is not negative."""
+    seconds = check_seconds(name, value)
+    if seconds < 0:
+        raise ValueError(f"{name}: {_shown(value)} is negative")
+    return seconds
+
+
+def check_path(name: str, value: object) -> Path:
+    """A path in the file system."""
+    if not isinstance(value, str | os.PathLike):
+        raise _wrong_kind(name, "str or os.PathLike", value)
+    text = os.fsdecode(value)
+    if not text or "\0" in text:
+        raise ValueError(f"{name}: {_shown(value)} is no path; the working directory is .")
+    return Path(text)
 
 
 def check_flag(name: str, value: object) -> bool:

@@ -1,30 +1,20 @@
 """Which router to try next, and after which delay: addresses in turn, exponential back-off with jitter per round."""
 
 import random
-import re
 from collections.abc import Callable, Sequence
+
+from homing.client.addresses import hint, is_peer
 
 BASE_DELAY = 0.05  # seconds
 MAX_DELAY = 5.0  # seconds
-
-_is_address = re.compile(r"(\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]|[A-Za-z0-9._-]+):[0-9]{1,5}").fullmatch
 
 
 def check_address(address: str) -> None:
     """TypeError, ValueError: not host:port, as in gw.example:8500, 10.0.0.1:8500 and [::1]:8500."""
     if not isinstance(address, str):
         raise TypeError(f"a router's address must be str, host:port, not {type(address).__name__}: {address!r}")
-    if not _is_address(address) or not 0 < int(address.rpartition(":")[2]) < 65536:
-        raise ValueError(f"{address!r} is no router's address, host:port; {_example(address)}")
-
-
-def _example(address: str) -> str:
-    _, scheme, rest = address.partition("://")
-    if scheme:
-        return f"write it without the scheme: {rest.partition('/')[0] or 'gw.example:8500'}"
-    if address.count(":") > 1:
-        return "an IPv6 address stands in brackets: [::1]:8500"
-    return "for example gw.example:8500"
+    if not is_peer(address):
+        raise ValueError(f"{address!r} is no router's address, host:port; {hint(address, 'gw.example:8500')}")
 
 
 class AddressRotation:

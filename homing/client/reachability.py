@@ -18,7 +18,7 @@ class Reachability:
     def __init__(self, addresses: Sequence[str], connect_timeout: float, clock: Callable[[], float]) -> None:
         """`connect_timeout`: seconds that a call waits for any router. `clock`: monotonic seconds."""
         self._addresses = ", ".join(addresses)
-        self._connect_timeout = connect_timeout
+        self.connect_timeout = connect_timeout
         self._clock = clock
         self._away_since: float | None = None
         self._reason = ""
@@ -29,21 +29,21 @@ class Reachability:
             log.info("router %s answers", address)
         self._away_since = None
 
-    def failed(self, address: str, reason: str) -> None:
-        """A router could not be reached."""
+    def failed(self, address: str, reason: str, since: float | None = None) -> None:
+        """A router could not be reached. `since`: when the attempt began, in the clock's seconds; None: just now."""
         self._reason = f"{address}: {reason}"
         if self._away_since is None:
-            self._away_since = self._clock()
+            self._away_since = self._clock() if since is None else since
             log.warning("cannot reach router %s (%s); trying %s", address, reason, self._addresses)
 
     def give_up_at(self, began: float) -> float:
         """When a call that began at `began` has waited long enough, counted from the loss of the last router."""
-        return max(began, self._away_since or began) + self._connect_timeout
+        return max(began, self._away_since or began) + self.connect_timeout
 
     @property
     def longest_delay(self) -> float:
         """Seconds between two attempts at most: a call that has just begun meets several of them."""
-        return max(SHORTEST_DELAY, self._connect_timeout / 4)
+        return max(SHORTEST_DELAY, self.connect_timeout / 4)
 
     def attempt_limit(self, began: float) -> float:
         """Seconds for one attempt of such a call."""
@@ -52,12 +52,13 @@ class Reachability:
     def describe(self) -> str:
         """Why a call is given up, and what to look at."""
         return (
-            f"no router answers at {self._addresses} within {self._connect_timeout:g} s ({self._reason}); "
+            f"no router answers at {self._addresses} within {self.connect_timeout:g} s ({self._reason}); "
             "is the cluster up (`homing up`), is the address right?"
         )
 
 
 def last_reason(details: str) -> str:
-    """The last part of grpcio's nested error text."""
-    reason = details.rpartition(": ")[2].strip("[] ")
-    return (reason.rstrip(")") if reason.count(")") > reason.count("(") else reason) or details
+    """The last part of grpcio's nested error text, on one line: a server has a say in it, and it is logged."""
+    shown = "".join(character if character.isprintable() else "?" for character in details)
+    reason = shown.rpartition(": ")[2].strip("[] ")
+    return (reason.rstrip(")") if reason.count(")") > reason.count("(") else reason) or shown

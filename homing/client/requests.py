@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 from google.protobuf.duration_pb2 import Duration
 
 from homing.client.arguments import (
@@ -15,6 +14,8 @@ from homing.client.arguments import (
     check_sessions,
     check_text,
 )
+from homing.client.content_types import is_json
+from homing.client.json_data import encode_json
 from homing.v1 import router_pb2 as pb
 
 TARGETS = ("session", "user", "file", "everyone")
@@ -44,12 +45,12 @@ def make_target(
 
 
 def make_data(data: object, content_type: str) -> bytes:
-    """A payload: bytes unchanged, any other value as JSON. TypeError: no JSON value, or a content type not JSON."""
+    """A payload: bytes unchanged, any other value as JSON. TypeError, ValueError: no JSON value, or a type not JSON."""
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data)
-    if content_type and "json" not in content_type:
+    if not is_json(content_type):
         raise TypeError(f"data of type {content_type} must be bytes, not {type(data).__name__}")
-    return msgspec.json.encode(data)
+    return encode_json(data)
 
 
 def make_push(
@@ -86,12 +87,14 @@ def make_push(
 
 
 def make_reply(session: int, ack: int, data: object, content_type: str, error: object) -> pb.ReplyRequest:
-    """A reply to a client's event: data, or an error (a message, or a pair of code and message)."""
+    """A reply to a client's event: data, or an error (a message, or a pair of code and message), never both."""
     request = pb.ReplyRequest(session=check_number("session", session), ack=check_number("ack", ack))
     check_text("content_type", content_type)
     if error is None:
         request.data, request.content_type = make_data(data, content_type), content_type
         return request
+    if data is not None or content_type:
+        raise TypeError("error is the reply in place of data and its content_type; name one of the two")
     parts = error if isinstance(error, tuple) else ("internal", error)
     if len(parts) != 2:
         raise TypeError(f"error must be a message, or code and message, not {len(parts)} parts")

@@ -1,6 +1,7 @@
 """Decodes a router's responses: protobuf messages to the values of `homing.client.values`. No I/O."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -75,7 +76,12 @@ def decode_locate(message: pb.LocateResponse) -> LocateResult:
 
 def _decode_route(message: pb.Route) -> Route:
     sessions = message.sessions if message.HasField("sessions") else None
-    return Route(message.node, message.epoch, sessions, pb.Route.Source.Name(message.source))
+    return Route(message.node, message.epoch, sessions, enum_name(pb.Route.Source, message.source))
+
+
+def enum_name(enum: Any, number: int) -> str:  # noqa: ANN401 - protobuf's enums have no common type
+    """The name of an enum's value; UNKNOWN for a value of a newer router."""
+    return str(enum.Name(number)) if number in enum.values() else "UNKNOWN"
 
 
 def decode_present_session(message: pb.PresentSession) -> PresentSession:
@@ -96,4 +102,7 @@ def decode_node_state(message: pb.NodeState) -> NodeState:
 def _connected_at(message: Message) -> datetime | None:
     if not message.HasField("connected_at"):
         return None
-    return message.connected_at.ToDatetime(tzinfo=UTC)  # type: ignore[attr-defined, no-any-return]
+    try:
+        return message.connected_at.ToDatetime(tzinfo=UTC)  # type: ignore[attr-defined, no-any-return]
+    except (ValueError, OverflowError):  # beyond the year 9999
+        return None

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from homing.client import requests, responses
-from homing.client.arguments import UINT32, check_flag, check_number, check_seconds, check_text
+from homing.client.arguments import UINT32, check_flag, check_number, check_text, check_wait
 from homing.client.backoff import AddressRotation
 from homing.client.calls import RouterCalls
 from homing.client.errors import Unavailable
@@ -52,8 +52,10 @@ class Router:
         """`addresses`: host:port of each router's gRPC port. `connect_timeout`: seconds that a call waits for any of
         them to take a connection, before it raises Unavailable. ValueError, TypeError: no address, or a malformed one.
         """
+        if bounds is not None and not isinstance(bounds, PushBounds):
+            raise TypeError(f"bounds must be PushBounds, not {type(bounds).__name__}")
         rotation = AddressRotation(addresses)
-        reachability = Reachability(addresses, check_seconds("connect_timeout", connect_timeout), time.monotonic)
+        reachability = Reachability(addresses, check_wait("connect_timeout", connect_timeout), time.monotonic)
         self._calls = RouterCalls(rotation, reachability)
         self._push_stream = PushStreamClient(AddressRotation(addresses), bounds or PushBounds(), reachability)
         self._push_task: asyncio.Task[None] | None = None
@@ -133,6 +135,7 @@ class Router:
             traceparent=current_traceparent() if traceparent is None else traceparent,
         )
         self._check_open()
+        self._calls.check_loop()
         if self._push_task is None or self._push_task.done():
             self._push_task = asyncio.get_running_loop().create_task(self._push_stream.run())
         return await self._push_stream.push(request)
@@ -156,6 +159,7 @@ class Router:
         """The sessions of a user or a file, page by page (100 sessions a page by default, at most 1,000)."""
         requests.make_target(None, user, file, False)
         request = pb.PresenceRequest(user=user, file=file, page_size=check_number("page_size", page_size, UINT32))
+        self._check_open()
         return self._pages(request)
 
     async def _pages(self, request: pb.PresenceRequest) -> AsyncIterator[PresencePage]:
@@ -209,7 +213,7 @@ class Router:
     ) -> Outcome:
         """Reply to a client's event that requests a reply: `session` and `ack` are the event's X-ID and X-Ack.
 
-        `error` (a message, or code and message) replies with an error in place of `data`.
+        `error` (a message, or code and message) replies with an error in place of `data`; TypeError: both are named.
         """
         request = requests.make_reply(session, ack, data, content_type, error)
         return responses.decode_outcome(

@@ -38,7 +38,9 @@ def _blocking_iterator(
     """An asynchronous iterator of Router as a blocking iterator."""
 
     def call(self: "SyncRouter", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        return self._iterate(lambda router: method(router, *args, **kwargs))
+        return self._iterate(
+            method(self._router, *args, **kwargs)
+        )  # the arguments are checked now, not at the first next
 
     functools.update_wrapper(call, method)
     return call
@@ -104,9 +106,7 @@ class SyncRouter:
             result.cancel()  # Ctrl-C in a script: nobody waits for the result any more
             raise
 
-    def _iterate(self, begin: Callable[[Router], AsyncIterator[T]]) -> Iterator[T]:
-        iterator = begin(self._router)
-
+    def _iterate(self, iterator: AsyncIterator[T]) -> Iterator[T]:
         async def advance(_: Router) -> tuple[bool, T | None]:
             try:
                 return True, await anext(iterator)

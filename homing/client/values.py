@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from homing.client.content_types import is_json
+
 
 class Outcome(StrEnum):
     """The result of a push for one session (docs/api.md, "Outcomes")."""
@@ -35,10 +37,14 @@ class Delivery(msgspec.Struct, frozen=True):
 
     @property
     def ack(self) -> Any:  # noqa: ANN401 - any JSON value
-        """The client's ack: a JSON value, or bytes for another content type; None without an ack."""
-        if not self.ack_data or self.ack_content_type not in ("", "application/json"):
+        """The client's ack: a JSON value, or bytes for another content type or for what is no JSON; None without an
+        ack."""
+        if not self.ack_data or not is_json(self.ack_content_type):
             return self.ack_data or None
-        return msgspec.json.decode(self.ack_data)
+        try:
+            return msgspec.json.decode(self.ack_data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self.ack_data
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -62,7 +68,8 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One node that a push would be sent to. `source`: TABLE, TABLE_AFTER_READ, SCATTER or BROADCAST."""
+    """One node that a push would be sent to. `source`: TABLE, TABLE_AFTER_READ, SCATTER, BROADCAST, or for one of a
+    newer router UNKNOWN."""
 
     node: str
     epoch: int

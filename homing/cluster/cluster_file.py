@@ -9,37 +9,13 @@ from pathlib import Path
 
 import msgspec
 
+from homing.client.errors import NoCluster
+from homing.client.run_dir import CLUSTER_FILE as NAME
+from homing.client.run_dir import ClusterFile as ClusterFile
+from homing.client.run_dir import GatewayEntry as GatewayEntry
+from homing.client.run_dir import RouterEntry as RouterEntry
+from homing.client.run_dir import read_cluster
 from homing.cluster.errors import CommandError
-
-NAME = "cluster.json"
-
-
-class GatewayEntry(msgspec.Struct, frozen=True):
-    """One gateway; clients connect to `url`."""
-
-    node_id: str
-    url: str
-    pid: int
-
-
-class RouterEntry(msgspec.Struct, frozen=True):
-    """One router: the addresses of its gRPC API, its HTTP API and its administration, each host:port."""
-
-    grpc: str
-    http: str
-    admin: str
-    pid: int
-
-
-class ClusterFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The content of the file. `servers`: pids of the servers that `up` started itself, by name; may be empty."""
-
-    etcd: list[str]
-    redis: str
-    gateways: list[GatewayEntry]
-    routers: list[RouterEntry]
-    servers: dict[str, int]
-    kafka: str = ""  # host:port[,...]; absent from the file when the cluster has no Kafka
 
 
 def path(run_dir: Path) -> Path:
@@ -63,13 +39,11 @@ def read(run_dir: Path) -> ClusterFile:
     """The cluster of this run-dir. CommandError: no cluster is running, or the file cannot be read."""
     file = path(run_dir)
     try:
-        return msgspec.json.decode(file.read_bytes(), type=ClusterFile)
+        return read_cluster(file)
     except FileNotFoundError:
         raise CommandError(
             f"no cluster here: {file} does not exist; start one with `homing up`, "
             "or name another with --run-dir or --router"
         ) from None
-    except OSError as error:
-        raise CommandError(f"cannot read {file}: {error.strerror}") from None
-    except msgspec.DecodeError as error:
-        raise CommandError(f"{file} is not a cluster file: {error}") from None
+    except NoCluster as error:
+        raise CommandError(str(error)) from None

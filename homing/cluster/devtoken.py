@@ -8,7 +8,9 @@ import base64
 import codecs
 import hashlib
 import hmac
+import math
 import secrets
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from homing.cluster.errors import CommandError
 ISSUER = "homing-dev"
 AUDIENCE = "homing"
 KEY = "dev.key"
+LONGEST_SECRET = 1_048_576  # bytes of a key's file
 LEAST_SECRET = 32  # bytes of an HS256 key (RFC 7518 §3.2)
 BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -43,14 +46,22 @@ def read_key(run_dir: Path) -> bytes:
     """The run-dir's key, without white space at both ends. CommandError: there is none, or it is of no use."""
     path = run_dir / KEY
     try:
-        raw = path.read_bytes()
+        is_file = stat.S_ISREG(path.stat().st_mode)  # a pipe would hang, a device has no end
+        raw = _read_start(path) if is_file else b""
     except OSError:
         raise CommandError(
             f"no development key: {path} cannot be read; `homing up` makes one, --run-dir names its directory"
         ) from None
-    if reason := unfit_secret(raw):
+    if not is_file:
+        raise CommandError(f"no development key: {path} is no regular file; remove it, and `homing up` makes another")
+    if reason := unfit_secret(raw) or ("is too long" if len(raw) > LONGEST_SECRET else ""):
         raise CommandError(f"no development key: {path} {reason}; delete it, and `homing up` makes another")
     return raw.strip()
+
+
+def _read_start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(LONGEST_SECRET + 1)
 
 
 def unfit_secret(raw: bytes) -> str:
@@ -78,13 +89,16 @@ def _is_text(raw: bytes) -> bool:
 
 
 def sign(key: bytes, user: str, files: Sequence[str], now: float, ttl: float) -> str:
-    """A token for `user` with grants for `files`, valid from `now` (Unix time) for `ttl` seconds."""
+    """A token for `user` with grants for `files`, valid from `now` (Unix time) for `ttl` seconds.
+
+    `exp` has whole seconds: the token is valid for up to a second longer, never shorter.
+    """
     claims = {
         "sub": user,
         "iss": ISSUER,
         "aud": AUDIENCE,
         "iat": int(now),
-        "exp": int(now + ttl),
+        "exp": math.ceil(now + ttl),
         "files": list(files),
     }
     signed = b".".join(_segment(msgspec.json.encode(part)) for part in ({"alg": "HS256", "typ": "JWT"}, claims))

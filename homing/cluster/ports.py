@@ -7,9 +7,11 @@ else gets any free port.
 
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from homing.cluster.settings import ANY_LOOPBACK_PORT, configured, offset_address
+from homing.cluster.errors import ConfigurationMistake
+from homing.cluster.settings import ANY_LOOPBACK_PORT, configured, offset_address, place
 
 GATEWAY_LISTENERS = ("listen", "node_listen", "admin")
 ROUTER_LISTENERS = ("grpc", "http", "admin")
@@ -46,6 +48,17 @@ def router_addresses(user: Mapping[str, Any], count: int, free: Callable[[int], 
     """The listeners of each router, as `gateway_addresses`."""
     apis = _api_addresses(free)
     return [_addresses(user, "router", ROUTER_LISTENERS, i, next(apis, {})) for i in range(count)]
+
+
+def check_listeners(user: Mapping[str, Any], file: Path | None, gateways: int, routers: int) -> None:
+    """ConfigurationMistake: a listener that the user has configured is not host:port, or there are too few ports."""
+    for section, names, count in (("gateway", GATEWAY_LISTENERS, gateways), ("router", ROUTER_LISTENERS, routers)):
+        for name in names:
+            if address := configured(user, section, name):
+                try:
+                    offset_address(address, count - 1)
+                except ConfigurationMistake as mistake:
+                    raise ConfigurationMistake(f"{place(file, section, name)}: {mistake}") from None
 
 
 def _api_addresses(free: Callable[[int], bool]) -> Iterator[Addresses]:

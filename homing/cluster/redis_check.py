@@ -36,6 +36,9 @@ def _remedy(url: str, reason: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL without user and password, for people to read."""
-    parts = urlsplit(url)
+    """The URL without user and password, for people to read; of what is no URL, nothing."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(no URL)"
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

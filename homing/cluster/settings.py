@@ -11,12 +11,15 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from homing.client.addresses import is_peer, join_address, parse_address
 from homing.cluster import devtoken
 from homing.cluster.errors import ConfigurationMistake
 
 NAME = "homing.toml"
 ANY_LOOPBACK_PORT = "127.0.0.1:0"
+MAX_FILE = 1_048_576  # bytes of a configuration
 
 FILES = (
     ("registry", "etcd_ca"),
@@ -29,16 +32,33 @@ FILES = (
 TomlTable = dict[str, Any]
 
 
+DEFAULTS: TomlTable = {
+    "registry": {"cluster": "homing"},
+    "gateway": {"dev": True},
+    "views": {"enabled": True},
+    "auth": {
+        "issuers": {"dev": {"algorithm": "HS256", "key_file": "", "iss": devtoken.ISSUER, "aud": devtoken.AUDIENCE}}
+    },
+}
+"""What `up` configures unless the user does; the development key's file is known once it has been made."""
+
+
 def load(file: Path | None) -> TomlTable:
     """The user's configuration; {} without a file. Relative paths of files become absolute: they belong to the folder
     of `file`, and the table is written to another. ConfigurationMistake: the file cannot be read, or is not TOML."""
     if file is None:
         return {}
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        with file.open("rb") as opened:
+            raw = opened.read(MAX_FILE + 1)
+        if len(raw) > MAX_FILE:
+            raise ConfigurationMistake(f"the configuration {file} has more than {MAX_FILE} bytes")
+        table = tomllib.loads(raw.decode())
     except OSError as error:
         raise ConfigurationMistake(f"cannot read the configuration {file}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigurationMistake(f"the configuration {file} is nested too deeply") from None
+    except ValueError as error:  # not TOML, not UTF-8, a number of 5,000 digits
         raise ConfigurationMistake(f"the configuration {file} is not TOML: {error}") from None
     for path in FILES:
         table = _resolve_file(table, path, file.parent.resolve())
@@ -66,69 +86,79 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> TomlTable:
 
 def configured(table: Mapping[str, Any], section: str, key: str, environment: Mapping[str, str] = os.environ) -> object:
     """The user's value of `section.key`: from the environment (HOMING_SECTION__KEY), else from the file, else None."""
-    text = environment.get(f"HOMING_{section.upper()}__{key.upper()}")
+    text = environment.get(variable(section, key))
     values: Mapping[str, object] = table.get(section, {})
-    return text if text is not None else values.get(key)
+    return _unquoted(text) if text is not None else values.get(key)
 
 
-def etcd_endpoints(value: object) -> list[str]:
-    """etcd's endpoints, from a list, a JSON list, or host:port separated by commas; [] for none."""
-    if isinstance(value, str):
-        value = json.loads(value) if value.startswith(('["', "[]")) else value.split(",")  # "[::1]:2379" is an address
-    return [str(item).strip() for item in value if str(item).strip()] if isinstance(value, list) else []
+def variable(section: str, key: str) -> str:
+    """The environment variable of a setting."""
+    return f"HOMING_{section.upper()}__{key.upper()}"
 
 
-def kafka_brokers(value: str) -> str:
-    """Kafka's brokers, normalised: host:port, several separated by commas; "" for none.
-
-    ConfigurationMistake: a part is not host:port.
-    """
-    brokers = [address.strip() for address in value.split(",")] if value.strip(" ,") else []
-    for address in brokers:
-        host, _, port = address.rpartition(":")
-        if not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-            raise ConfigurationMistake(f"bus.kafka: {address!r} is not host:port")
-    if value and not brokers:
-        raise ConfigurationMistake(f"bus.kafka: {value!r} names no broker; host:port, several separated by commas")
-    return ",".join(brokers)
+def place(file: Path | None, section: str, key: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Where the user's value of `section.key` is, as errors name it."""
+    name = variable(section, key)
+    return f"{name}: [{section}] {key}" if name in environment else f"{file}: [{section}] {key}"
 
 
-def redis_url(value: str) -> str:
-    """Redis's URL; "" for none. ConfigurationMistake: not a scheme of redis-py."""
-    if value and not value.startswith(("redis://", "rediss://", "unix://")):
-        raise ConfigurationMistake(f"bus.redis: {value!r} is no URL; write redis://HOST:PORT")
-    return value
+def _unquoted(text: str) -> object:
+    """A variable's value: a list or a text in quotes as in TOML, else the text itself, as the services read it."""
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    return table["value"] if len(table) == 1 and isinstance(table["value"], str | list) else text
+
+
+def addresses(value: object) -> list[str]:
+    """Addresses from a list, or from host:port separated by commas; [] for none. ValueError: one is not host:port."""
+    items = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
+    found = [text for item in items if (text := str(item).strip())]
+    for address in found:
+        if not is_peer(address):
+            raise ValueError(f"{address!r} is not host:port, such as 127.0.0.1:2379 or [::1]:2379")
+    return found
+
+
+def check_redis_url(value: str) -> None:
+    """ValueError: not a URL of Redis, as the services' `[bus] redis`. The text has no password."""
+    try:
+        parts = urlsplit(value)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        has_host, parts = False, urlsplit("")
+    if not (bool(parts.path) if parts.scheme == "unix" else has_host and parts.scheme in ("redis", "rediss")):
+        raise ValueError("no URL of Redis, such as redis://127.0.0.1:6379")
 
 
 def offset_address(address: object, offset: int) -> str:
-    """The listen address of the `offset`-th process: the port of `address` plus `offset`; port 0 stays 0."""
-    host, _, port = str(address).rpartition(":")
-    if not host or not (port.isascii() and port.isdecimal()):
-        raise ConfigurationMistake(f"{address!r} is not host:port")
-    return f"{host}:{int(port) + offset if int(port) else 0}"
+    """The listen address of the `offset`-th process: the port of `address` plus `offset`; port 0 stays 0.
+
+    ConfigurationMistake: not host:port, or there is no such port.
+    """
+    found = parse_address(str(address))
+    if found is None:
+        raise ConfigurationMistake(f"{address!r} is not host:port, such as 127.0.0.1:8400 or [::1]:0")
+    host, port = found
+    if port and port + offset > 65535:
+        raise ConfigurationMistake(
+            f"{address!r} is for the first process, one port up for each other: 65535 is the last"
+        )
+    return join_address(host, port + offset if port else 0)
+
+
+def defaults(key_file: Path) -> TomlTable:
+    """What `up` configures unless the user does, with the development key's file."""
+    return merge(DEFAULTS, {"auth": {"issuers": {"dev": {"key_file": str(key_file.resolve())}}}})
 
 
 def resolve(
     user: Mapping[str, Any], *, etcd: list[str], bus: Mapping[str, str], delivery: str, key_file: Path
 ) -> TomlTable:
     """The configuration of this cluster's services. `bus`: kind, redis, and kafka if there is one."""
-    defaults: TomlTable = {
-        "registry": {"cluster": "homing"},
-        "gateway": {"dev": True},
-        "views": {"enabled": True},
-        "auth": {
-            "issuers": {
-                "dev": {
-                    "algorithm": "HS256",
-                    "key_file": str(key_file.resolve()),
-                    "iss": devtoken.ISSUER,
-                    "aud": devtoken.AUDIENCE,
-                }
-            }
-        },
-    }
     fixed: TomlTable = {"registry": {"etcd": etcd}, "bus": dict(bus), "delivery": {"mode": delivery}}
-    table = merge(merge(defaults, user), fixed)
+    table = merge(merge(defaults(key_file), user), fixed)
     gateway = {key: value for key, value in table.get("gateway", {}).items() if key != "node_id"}
     table["gateway"] = {
         **gateway,

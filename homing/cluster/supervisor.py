@@ -8,6 +8,7 @@ dies is reported and removed from cluster.json. When a server dies the rest is s
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,6 +76,10 @@ class Supervisor:
             await self._stop()
             for number in SIGNALS:
                 loop.remove_signal_handler(number)
+
+    def stop(self) -> None:
+        """Stop the cluster, as a signal does."""
+        self._stop_requested.set()
 
     def _on_signal(self) -> None:
         self._signals += 1
@@ -220,15 +225,21 @@ class Supervisor:
 
 
 def run_cluster(
-    spec: ClusterSpec, report_progress: Callable[[str], None], on_ready: Callable[[ClusterFile], None]
+    spec: ClusterSpec,
+    report_progress: Callable[[str], None],
+    on_ready: Callable[[ClusterFile], None],
+    stop_when: Callable[[Callable[[], None]], AbstractContextManager[None]],
 ) -> int:
     """Run `homing up`'s cluster; returns the exit status. Raises a task group's error without the group.
 
+    `stop_when` receives a function that stops the cluster, and is entered in the event loop for as long as it runs.
     CommandError: a process failed to start. OSError: the progress cannot be printed.
     """
 
     async def main() -> int:
-        return await Supervisor(spec, report_progress, on_ready).run()
+        supervisor = Supervisor(spec, report_progress, on_ready)
+        with stop_when(supervisor.stop):
+            return await supervisor.run()
 
     try:
         return asyncio.run(main())

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 import click
 
-from homing.cluster.errors import RouterAway
+from homing.cluster.errors import CommandError, RouterAway
 from homing.command import failures
+from homing.command.printable import printable
 
 if TYPE_CHECKING:
     import grpc
@@ -23,6 +24,7 @@ Response = TypeVar("Response", bound="Message")
 DEADLINE_MARGIN = 10.0  # seconds beyond a push's ttl until the call is given up
 FIELD_METADATA = "homing-field"  # trailing metadata of a refusal: the field at fault
 UNREACHABLE_CODES = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+NO_ROUTERS_CODES = ("UNIMPLEMENTED", "UNKNOWN", "CANCELLED")  # a router refuses with none of these
 
 
 def call(
@@ -43,17 +45,19 @@ def call(
     from homing.command.router_connection import connections
     from homing.v1.router_pb2_grpc import RouterStub
 
-    failures: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     addresses = routers or run_dir_routers(run_dir)
-    for connection in connections(addresses, failures):
+    for connection in connections(addresses, reasons):
         try:
             return send(RouterStub(connection.channel), timeout + DEADLINE_MARGIN)  # type: ignore[no-untyped-call]
         except grpc.RpcError as error:
-            reason = _lost_because(cast("grpc.Call", error), as_json)  # grpcio raises the call itself
+            reason = _lost_because(
+                connection.address, cast("grpc.Call", error), as_json
+            )  # grpcio raises the call itself
         if sent_once and connection.connected:
             raise RouterAway(f"router {connection.address} was lost during the call ({reason}); {sent_once}")
-        failures[connection.address] = reason
-    tried = "; ".join(f"{address}: {failures.get(address, 'not tried, for want of time')}" for address in addresses)
+        reasons[connection.address] = reason
+    tried = "; ".join(f"{address}: {reasons.get(address, 'not tried, for want of time')}" for address in addresses)
     raise RouterAway(f"no router answers ({tried}); is the cluster up (`homing up`), is the address right?")
 
 
@@ -69,13 +73,15 @@ def run_dir_routers(run_dir: Path) -> list[str]:
     return [router.grpc for router in routers]
 
 
-def _lost_because(error: "grpc.Call", as_json: bool) -> str:
+def _lost_because(address: str, error: "grpc.Call", as_json: bool) -> str:
     """Why the router did not answer. A refusal by the router itself is printed, and ends the verb."""
     from homing.client.reachability import last_reason
 
     code, details = error.code().name, error.details() or ""
     metadata = {key: value for key, value in _pairs(error.trailing_metadata()) if isinstance(value, str)}
     if code not in UNREACHABLE_CODES or FIELD_METADATA in metadata or _pairs(error.initial_metadata()):
+        if code in NO_ROUTERS_CODES:
+            details = f"{address}: {code}: {details}; is it a router?"
         refuse(code, details, metadata.get(FIELD_METADATA, ""), as_json)
     return last_reason(details) or "no answer"
 
@@ -90,7 +96,7 @@ def refuse(code: str, message: str, field: str, as_json: bool) -> NoReturn:
         click.echo(failures.to_json(code, message, field))
     else:
         suffix = f" (field: {field})" if field and not message.startswith(f"{field}:") else ""
-        click.echo(f"homing: refused: {message or code}{suffix}", err=True)
+        click.echo(f"homing: refused: {printable(message or code)}{printable(suffix)}", err=True)
     sys.exit(1)
 
 
@@ -108,9 +114,12 @@ def to_json(message: "Message") -> str:
     """The message in protobuf's JSON mapping, on one line, with the field names of the .proto and with zeros."""
     from google.protobuf import json_format
 
-    fields = json_format.MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
+    try:
+        fields = json_format.MessageToDict(
+            message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+    except json_format.Error as error:  # a time beyond the year 9999
+        raise CommandError(f"what the router answered has no form in JSON: {error}") from None
     for route in fields.get("routes", ()):
         route.setdefault("sessions", None)  # unknown is not zero
     return json.dumps(fields)

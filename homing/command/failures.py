@@ -12,21 +12,22 @@ import click
 
 from homing.cluster.errors import CommandError
 from homing.command import output
+from homing.command.printable import printable_lines
 
 
-def report(error: Exception, arguments: Sequence[str]) -> int:
-    """Print the failure of the command line `arguments`. Returns the exit status."""
+def report(error: Exception, arguments: Sequence[str], as_json: bool | None = None) -> int:
+    """Print the failure of the command line `arguments`. `as_json`: whether it has --json; None: it was not parsed so
+    far. Returns the exit status."""
     try:
         with output.output_errors():
-            status = _report(error, arguments)
+            status = _report(error, arguments, "--json" in _options(arguments) if as_json is None else as_json)
     except output.OutputError as failed:
         status = failed.exit_code
     output.discard()
     return status
 
 
-def _report(error: Exception, arguments: Sequence[str]) -> int:
-    as_json = "--json" in _options(arguments)
+def _report(error: Exception, arguments: Sequence[str], as_json: bool) -> int:
     match error:
         case output.OutputClosed():
             return error.exit_code
@@ -40,6 +41,8 @@ def _report(error: Exception, arguments: Sequence[str]) -> int:
         case UnicodeEncodeError() if _not_utf8(arguments):
             text = f"an argument is not UTF-8: {_not_utf8(arguments)}"
             return _print("INVALID_ARGUMENT", text, click.UsageError.exit_code, as_json)
+        case OSError() if error.filename is not None:
+            return _print("FAILED_PRECONDITION", f"{error.filename}: {error.strerror}", 1, as_json)
         case click.Abort():
             click.echo("Aborted!", err=True)
             return 1
@@ -53,7 +56,7 @@ def _print(code: str, text: str, status: int, as_json: bool) -> int:
     if as_json:
         click.echo(to_json(code, text, ""))
     else:
-        click.echo(f"homing: {text}", err=True)
+        click.echo(f"homing: {printable_lines(text)}", err=True)
     return status
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from homing.command import options
+from homing.command import address_types, options
 
 
 @click.command(short_help="Connect as a client and print messages.")
@@ -12,11 +12,13 @@ from homing.command import options
 @click.option("--file", "files", multiple=True, type=options.NAME, metavar="FILE", help="Join this file; repeatable.")
 @click.option(
     "--url",
-    type=options.CLIENT_URL,
+    type=address_types.CLIENT_URL,
     metavar="ws://HOST:PORT/ws",
     help="This gateway, instead of one from DIR/cluster.json.",
 )
-@click.option("--token", metavar="TOKEN", help="This token, instead of one signed with the run-dir's key.")
+@click.option(
+    "--token", type=options.TOKEN, metavar="TOKEN", help="This token, instead of one signed with the run-dir's key."
+)
 @options.run_dir
 @options.as_json
 def listen(user: str, files: tuple[str, ...], url: str | None, token: str | None, run_dir: Path, as_json: bool) -> None:

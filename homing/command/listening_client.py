@@ -12,6 +12,7 @@ from typing import Any
 from homing.cluster import cluster_file, devtoken
 from homing.cluster.errors import CommandError
 from homing.command.output import OutputError, print_line
+from homing.command.printable import printable_json
 from homing.command.reconnect import DONE, ReconnectBackoff, ReconnectDecision, after_close, after_refusal
 
 try:
@@ -19,12 +20,17 @@ try:
 except ModuleNotFoundError:
     raise CommandError("`homing listen` needs the package aiohttp: pip install 'homing[up]'") from None
 
+PROTOCOL = "homing.json"
 TOKEN_TTL = 3600.0  # seconds; each connection gets a new token
 MAX_MESSAGE_BYTES = 2_000_000  # a push of 1,000,000 bytes in base64, with its envelope
 
 MESSAGES = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
 
 sleep = asyncio.sleep  # between two attempts; replaced by tests
+
+
+class NoGateway(CommandError):
+    """What is at the address is no gateway, and will be none."""
 
 
 class ListeningClient:
@@ -45,7 +51,8 @@ class ListeningClient:
         """Run until the server ends the session normally. CommandError: a close code forbids reconnecting, or the
         output cannot be written."""
         backoff = ReconnectBackoff()
-        self._choose_url()  # a missing cluster is an error now; later it may be restarting
+        self._choose_url()  # a missing cluster or key is an error now; later the cluster may be restarting
+        self._fresh_token()
         async with aiohttp.ClientSession() as http:
             while True:
                 started_at = time.monotonic()
@@ -65,27 +72,33 @@ class ListeningClient:
             address = self._choose_url()
             async with http.ws_connect(
                 address,
-                protocols=["homing.json"],
+                protocols=[PROTOCOL],
                 headers={"Authorization": f"Bearer {self._fresh_token()}"},
                 max_msg_size=MAX_MESSAGE_BYTES,
                 timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
             ) as socket:
+                if socket.protocol != PROTOCOL:
+                    raise NoGateway(f"{address} does not speak {PROTOCOL}; is it a gateway's /ws?")
                 while (message := await socket.receive()).type in MESSAGES:
                     if message.type is aiohttp.WSMsgType.TEXT:
                         await self._on_message(socket, message.data)
                 reason = message.extra if message.type is aiohttp.WSMsgType.CLOSE else ""
                 return self._without_bad_token(after_close(socket.close_code, reason or "")), address
-        except OutputError:
+        except (OutputError, NoGateway):
             raise
         except aiohttp.WSServerHandshakeError as error:
             return self._without_bad_token(after_refusal(error.status)), f"{address} answered {error.status}"
-        except aiohttp.InvalidURL:
-            raise CommandError(f"{address!r} is not a WebSocket address such as ws://127.0.0.1:8080/ws") from None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            if isinstance(error, aiohttp.InvalidURL):
+                raise _no_address(address) from None
             number = getattr(error, "errno", None)
             reason = os.strerror(number) if number else str(error) or "no answer in time"
             return ReconnectDecision(True, 0.0, f"cannot connect ({reason})"), address
-        except CommandError as error:
+        except ValueError:  # of the URL's parts
+            raise _no_address(address) from None
+        except CommandError as error:  # of the run-dir, which `homing up` may be making anew
+            if self.url:
+                raise
             return ReconnectDecision(True, 0.0, str(error)), address
 
     def _without_bad_token(self, decision: ReconnectDecision) -> ReconnectDecision:
@@ -111,14 +124,29 @@ class ListeningClient:
         return devtoken.sign(devtoken.read_key(self._run_dir), self._user, self._files, time.time(), TOKEN_TTL)
 
     async def _on_message(self, socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
-        message: dict[str, Any] = json.loads(text)
-        print_line(text if self._as_json else describe_message(message, self._files))
+        message = read_message(text)
+        shown = describe_message(message, self._files) if message else f"a message that cannot be read: {text[:80]}"
+        print_line(printable_json(text) if self._as_json else shown)
         if message.get("type") == "hello":
             for number, file in enumerate(self._files):
                 await socket.send_json({"type": "join", "file": file, "id": number})
 
     def _print_status(self, line: str) -> None:
         print_line(line, err=True)
+
+
+def _no_address(url: str) -> CommandError:
+    return NoGateway(f"{url!r} is not a WebSocket address such as ws://127.0.0.1:8400/ws")
+
+
+def read_message(text: str) -> dict[str, Any]:
+    """A gateway's message; {} for one that Python does not read: data nested too deeply, a number of 5,000 digits."""
+    try:
+        message = json.loads(text)
+        json.dumps(message)
+    except (ValueError, RecursionError):
+        return {}
+    return message if isinstance(message, dict) else {}
 
 
 def describe_message(message: dict[str, Any], files: Sequence[str] = ()) -> str:
@@ -130,7 +158,8 @@ def describe_message(message: dict[str, Any], files: Sequence[str] = ()) -> str:
         case {"type": "ok", "id": int(number)} if 0 <= number < len(files):
             return f"joined {files[number]}"
         case {"type": "error", "code": code}:
-            file = f" ({files[message['id']]})" if message.get("id") in range(len(files)) else ""
+            index = message.get("id")
+            file = f" ({files[index]})" if isinstance(index, int) and 0 <= index < len(files) else ""
             return f"error {code}: {message.get('message', '')}{file}"
         case {"type": "event", "event": event}:
             file = f" [{message['file']}]" if message.get("file") else ""

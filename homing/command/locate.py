@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from homing.command import calls, options
+from homing.command.printable import printable
 from homing.command.tables import table
 
 if TYPE_CHECKING:
@@ -42,11 +43,12 @@ def locate(
 
 def describe(response: "LocateResponse") -> str:
     """The routes as a table; the reason in words when there is none."""
+    from homing.client.responses import enum_name
     from homing.v1.router_pb2 import Route
 
     lines = ["the registry is away: these routes are the last known ones"] if response.registry_away else []
     if response.why or not response.routes:
-        lines.append(response.why or "no route")
+        lines.append(printable(response.why) or "no route")
     if not response.routes:
         return "\n".join(lines)
     rows = [
@@ -54,7 +56,7 @@ def describe(response: "LocateResponse") -> str:
             route.node,
             str(route.epoch),
             str(route.sessions) if route.HasField("sessions") else "-",
-            Route.Source.Name(route.source),
+            enum_name(Route.Source, route.source),
         )
         for route in response.routes
     ]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from homing.command.address_types import ROUTER_ADDRESS
+
 if TYPE_CHECKING:
     from homing.v1.router_pb2 import Target
 
@@ -36,41 +38,23 @@ class DurationParam(click.ParamType[float]):
 DURATION = DurationParam()
 
 
-class CollectorUrlParam(click.ParamType[str]):
-    """The URL of an OpenTelemetry collector, in the form of the services' `[trace] otlp`."""
+class PathParam(click.Path):
+    """A path that is not empty: Python takes an empty one for the working directory."""
 
-    name = "url"
+    def __init__(self, *, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        found = re.fullmatch(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})/?", str(value))
-        if found is None or not 0 < int(found[1]) < 65536:
-            self.fail(f"{value!r} is not a URL such as http://127.0.0.1:4317", param, ctx)
-        return str(value)
-
-
-COLLECTOR_URL = CollectorUrlParam()
-
-
-class ListenAddressParam(click.ParamType[str]):
-    """An address to listen at, HOST:PORT, an IPv6 address in brackets; port 0 is any free one."""
-
-    name = "address"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        found = re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})", str(value))
-        if found is None or int(found[1]) > 65535:
-            self.fail(f"{value!r} is not an address such as 127.0.0.1:4317", param, ctx)
-        return str(value)
-
-
-LISTEN_ADDRESS = ListenAddressParam()
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        if not str(value) or "\0" in str(value):
+            self.fail(f"{str(value)!r} is no path; the working directory is .", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def run_dir(function: F) -> F:
     """--run-dir: the directory in which `up` writes cluster.json."""
     return click.option(
         "--run-dir",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=PathParam(file_okay=False),
         default=".homing",
         show_default=True,
         metavar="DIR",
@@ -95,27 +79,12 @@ class SessionParam(click.ParamType[int]):
 SESSION = SessionParam()
 
 
-class RouterAddressParam(click.ParamType[str]):
-    """The gRPC address of a router, HOST:PORT, an IPv6 address in brackets."""
-
-    name = "address"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from homing.client.backoff import check_address
-
-        try:
-            check_address(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return str(value)
-
-
 def routers(function: F) -> F:
     """--router, repeatable: routers that are not in a cluster.json."""
     return click.option(
         "--router",
         "routers",
-        type=RouterAddressParam(),
+        type=ROUTER_ADDRESS,
         multiple=True,
         metavar="HOST:PORT",
         help="A router's gRPC address, instead of DIR/cluster.json's; repeatable: the first that answers is used.",
@@ -123,8 +92,22 @@ def routers(function: F) -> F:
 
 
 def as_json(function: F) -> F:
-    """--json."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(function)
+    """--json; the first option to be read, so that the others' errors are JSON as well."""
+    return click.option(
+        "--json", "as_json", is_flag=True, is_eager=True, callback=_note_json, help="Print JSON for programs."
+    )(function)
+
+
+class OutputForm:
+    """Whether a command line has --json; None: it was wrong before that could be known."""
+
+    as_json: bool | None = None
+
+
+def _note_json(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
+    if isinstance(ctx.obj, OutputForm):
+        ctx.obj.as_json = value
+    return value
 
 
 def target(function: F) -> F:
@@ -140,18 +123,18 @@ def target(function: F) -> F:
     return function
 
 
-class ClientUrlParam(click.ParamType[str]):
-    """Where clients connect: a WebSocket URL."""
+class TokenParam(click.ParamType[str]):
+    """A client's token, as it stands in a header."""
 
-    name = "url"
+    name = "token"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not re.fullmatch(r"wss?://(?:[^\s/:@\[\]?#]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?]\S*)?", str(value)):
-            self.fail(f"{value!r} is not a WebSocket URL such as ws://127.0.0.1:8400/ws", param, ctx)
+        if not re.fullmatch(r"[\x21-\x7e]+", str(value)):
+            self.fail("a token has neither white space nor line ends, and is ASCII", param, ctx)
         return str(value)
 
 
-CLIENT_URL = ClientUrlParam()
+TOKEN = TokenParam()
 
 
 class UserParam(click.ParamType[str]):

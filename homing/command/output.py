@@ -11,12 +11,13 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import click
 
 from homing.cluster.errors import CommandError
+from homing.command.printable import printable
 
 NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -45,12 +46,10 @@ def output_errors() -> Iterator[None]:
 
 
 def print_line(line: str, err: bool = False) -> None:
-    """Print a line on stdout, or on stderr. OutputError: it cannot be written.
-
-    Half a surrogate pair, which a client's message may hold, is printed escaped: UTF-8 cannot carry it.
-    """
+    """Print a line on stdout, or on stderr; control characters and half surrogate pairs, which a client's message may
+    hold, are printed escaped. OutputError: it cannot be written."""
     with output_errors():
-        click.echo(line.encode("utf-8", "backslashreplace").decode(), err=err)
+        click.echo(printable(line), err=err)
 
 
 def discard() -> None:
@@ -68,24 +67,40 @@ async def run_while_read(work: Coroutine[Any, Any, None]) -> None:
     """Run `work` to its end. OutputClosed: the reader of stdout's pipe is gone, also while nothing is printed."""
     import asyncio
 
-    loop = asyncio.get_running_loop()
-    pipe = _stdout_pipe()
     closed = asyncio.Event()
     task = asyncio.ensure_future(work)
     waiting = asyncio.ensure_future(closed.wait())
-    if pipe is not None:  # epoll reports a pipe's error to whoever watches the pipe for reading
-        loop.add_reader(pipe, closed.set)
     try:
-        await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+        with watch_reader(closed.set):
+            await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        if pipe is not None:
-            loop.remove_reader(pipe)
         task.cancel()
         waiting.cancel()
         await asyncio.wait([task, waiting])
     if closed.is_set():
         raise OutputClosed("nobody reads the output")
     await task
+
+
+@contextlib.contextmanager
+def watch_reader(on_gone: Callable[[], None]) -> Iterator[None]:
+    """Call `on_gone`, in the running event loop, when the reader of stdout's pipe is gone; stdout may be no pipe."""
+    import asyncio
+
+    loop, pipe = asyncio.get_running_loop(), _stdout_pipe()
+    if pipe is None:
+        yield
+        return
+
+    def gone() -> None:
+        loop.remove_reader(pipe)
+        on_gone()
+
+    loop.add_reader(pipe, gone)  # epoll reports a pipe's error to whoever watches the pipe for reading
+    try:
+        yield
+    finally:
+        loop.remove_reader(pipe)
 
 
 def _stdout_pipe() -> int | None:

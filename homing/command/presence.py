@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from homing.command import calls, options
+from homing.command.printable import printable
 from homing.command.tables import table
 
 if TYPE_CHECKING:
@@ -55,10 +56,12 @@ def _presence(request: "PresenceRequest", stub: "RouterStub", timeout: float) ->
 
 def describe(response: "PresenceResponse") -> str:
     """The sessions as a table, then the nodes that did not answer."""
+    from homing.client.responses import decode_present_session
+
     rows = [
-        (str(session.session), session.user, session.node, session.connected_at.ToDatetime().isoformat(" ", "seconds"))
-        for session in response.sessions
+        (str(one.session), one.user, one.node, f"{one.connected_at:%Y-%m-%d %H:%M:%S}" if one.connected_at else "-")
+        for one in map(decode_present_session, response.sessions)
     ]
     lines = list(table(("SESSION", "USER", "NODE", "CONNECTED (UTC)"), rows)) if rows else ["nobody"]
-    lines += [f"incomplete: node {node} did not answer" for node in response.incomplete_nodes]
+    lines += [f"incomplete: node {printable(node)} did not answer" for node in response.incomplete_nodes]
     return "\n".join(lines)

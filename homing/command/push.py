@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from homing.command import calls, options, payload
+from homing.command.printable import printable
 from homing.command.tables import table
 
 if TYPE_CHECKING:
@@ -89,18 +90,19 @@ def push(
 
 def describe(report: "PushReport") -> str:
     """A report for a person: the counts by outcome, the nodes contacted, then a line per session."""
+    from homing.client.responses import enum_name
     from homing.v1.router_pb2 import Delivery
 
-    counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items())) or "nobody"
+    counts = ", ".join(f"{count} {printable(name)}" for name, count in sorted(report.counts.items())) or "nobody"
     notes = [note for note, is_set in (("healed", report.healed), ("registry away", report.registry_away)) if is_set]
     lines = [
-        f"push {report.push_id}: {counts}",
+        f"push {printable(report.push_id)}: {counts}",
         f"nodes contacted {report.nodes_contacted}, owning {report.owning_nodes}, "
         f"amplification {report.amplification:.1f}{''.join(f', {note}' for note in notes)}",
     ]
     if report.trace_id:
-        lines.append(f"trace {report.trace_id}")
-    rows = [_row(delivery, Delivery.Outcome.Name(delivery.outcome)) for delivery in report.deliveries]
+        lines.append(f"trace {printable(report.trace_id)}")
+    rows = [_row(delivery, enum_name(Delivery.Outcome, delivery.outcome)) for delivery in report.deliveries]
     if rows:
         lines += ["", *table(("SESSION", "USER", "NODE", "OUTCOME", "LATENCY"), rows)]
     if report.deliveries_truncated:

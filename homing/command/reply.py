@@ -37,10 +37,11 @@ def reply(
       homing reply --session 251043194593091584 --ack 7 --data '{"saved": true}'
       homing reply --session 251043194593091584 --ack 7 --error "conflict:the file has changed"
     """
+    from homing.client.responses import enum_name
     from homing.v1.router_pb2 import Delivery, ReplyRequest
 
-    if error is not None and data is not None:
-        raise click.UsageError("either --data or --error, not both")
+    if error is not None and (data is not None or content_type):
+        raise click.UsageError("either --data or --error, not both; --content-type is the type of --data")
     request = ReplyRequest(session=session, ack=ack, content_type=content_type)
     if error is not None:
         request.error.CopyFrom(_error(error))
@@ -53,7 +54,7 @@ def reply(
         lambda stub, timeout: stub.Reply(request, timeout=timeout),
         sent_once="the reply may or may not have been delivered",
     )
-    click.echo(calls.to_json(response) if as_json else Delivery.Outcome.Name(response.outcome))
+    click.echo(calls.to_json(response) if as_json else enum_name(Delivery.Outcome, response.outcome))
 
 
 def _error(text: str) -> "Error":

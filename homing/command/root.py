@@ -19,11 +19,13 @@ from homing.command import (
     push,
     reply,
     services,
+    standard_streams,
     token,
     trace,
     up,
     watch,
 )
+from homing.command.options import OutputForm
 from homing.command.output import output_errors
 
 VERB_ENTRY_POINTS = "homing.verbs"  # the entry-point group of verbs from other packages
@@ -104,11 +106,13 @@ def main() -> None:
 
     141, as of a process that SIGPIPE ended: nobody reads the output any more.
     """
-    arguments = sys.argv[1:]
+    arguments, form = sys.argv[1:], OutputForm()
+    standard_streams.open_closed()
     try:
-        status = root.main(arguments, prog_name="homing", standalone_mode=False)
+        standard_streams.check_stdout(arguments)
+        status = root.main(arguments, prog_name="homing", standalone_mode=False, obj=form)
         with output_errors():
             sys.stdout.flush()
     except Exception as error:
-        sys.exit(failures.report(error, arguments))
+        sys.exit(failures.report(error, arguments, form.as_json))
     sys.exit(status if isinstance(status, int) else 0)

@@ -6,12 +6,14 @@ others, put that folder first on sys.path, so a backend's own package `gateway` 
 
 import importlib
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 import homing
-from homing.cluster.errors import CommandError
+from homing.cluster.errors import CommandError, ConfigurationMistake
 
 PACKAGE = Path(homing.__file__).resolve().parent
 OWN_PACKAGES = ("bench", "gateway", "router", "registry", "observability", "runtime")
@@ -46,11 +48,45 @@ def add_services_to_path() -> None:
 def run_service(name: str, arguments: tuple[str, ...]) -> None:
     """Run the service's main with the command line. CommandError: a package that the service needs is missing."""
     add_services_to_path()
+    sys.exit(_import(f"{name}.__main__").main(list(arguments)))
+
+
+def check_configuration(tables: Sequence[tuple[str, Mapping[str, Any]]], environ: Mapping[str, str]) -> None:
+    """Judge a configuration as gateways and routers will, before any of them is started.
+
+    `tables`: each with the place that errors name; the last one counts. ConfigurationMistake: a service would refuse
+    the configuration.
+    """
+    add_services_to_path()
+    configuration = _import("runtime.process.configuration")
+    for service, struct in (("gateway", "GatewayConfig"), ("router", "RouterConfig")):
+        kind = getattr(_import(f"{service}.config"), struct)
+        try:
+            configuration.load(kind, None, environ, (), tables)
+        except configuration.ConfigurationError as error:
+            raise ConfigurationMistake(str(error)) from None
+
+
+def check_keys(tables: Sequence[tuple[str, Mapping[str, Any]]], environ: Mapping[str, str]) -> None:
+    """Judge the keys of a right configuration, and who may get a development token, as a gateway will.
+
+    Arguments and errors as for `check_configuration`.
+    """
+    configuration, config = _import("runtime.process.configuration"), _import("gateway.config")
     try:
-        module = importlib.import_module(f"{name}.__main__")
+        settings = configuration.load(config.GatewayConfig, None, environ, (), tables)
+        config.tokens(settings.auth)
+        if settings.gateway.dev:
+            config.development_issuer(settings)
+    except configuration.ConfigurationError as error:
+        raise ConfigurationMistake(str(error)) from None
+
+
+def _import(name: str) -> Any:  # noqa: ANN401 - a service's module
+    try:
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
+        service, missing = name.partition(".")[0], (error.name or "").partition(".")[0]
         if missing in OWN_PACKAGES:
             raise
-        raise CommandError(f"the {name} needs the package {missing}: pip install 'homing[server]'") from None
-    sys.exit(module.main(list(arguments)))
+        raise CommandError(f"the {service} needs the package {missing}: pip install 'homing[server]'") from None

@@ -1,19 +1,17 @@
 """`homing trace`: one trace from Jaeger drawn as a waterfall, or with --collect all traces, without a Jaeger."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from homing.cluster.errors import CommandError
-from homing.command import options
+from homing.command import address_types, options
 from homing.command.output import run_while_read
 
 if TYPE_CHECKING:
     from homing.command.collected_traces import CompleteTrace
     from homing.command.waterfall import DrawnSpan
-
-JAEGER_TIMEOUT = 5.0  # seconds
 
 _match_id = re.compile(r"[0-9a-f]{32}").fullmatch
 
@@ -28,7 +26,7 @@ _match_id = re.compile(r"[0-9a-f]{32}").fullmatch
     "--grpc",
     default="127.0.0.1:4317",
     show_default=True,
-    type=options.LISTEN_ADDRESS,
+    type=address_types.LISTEN_ADDRESS,
     metavar="HOST:PORT",
     help="Where to collect OTLP over gRPC.",
 )
@@ -36,7 +34,7 @@ _match_id = re.compile(r"[0-9a-f]{32}").fullmatch
     "--http",
     default="127.0.0.1:4318",
     show_default=True,
-    type=options.LISTEN_ADDRESS,
+    type=address_types.LISTEN_ADDRESS,
     metavar="HOST:PORT",
     help="Where to collect OTLP over HTTP.",
 )
@@ -61,13 +59,13 @@ def trace(trace_id: str | None, jaeger: str, collect: bool, grpc: str, http: str
         run_collector(grpc, http, as_json)
         return
     assert trace_id is not None
-    if not _match_id(trace_id):
+    if not _match_id(trace_id.lower()):
         raise click.BadParameter(f"{trace_id!r} is not 32 hex digits", param_hint="ID")
     if not re.match(r"https?://[^/\s]", jaeger):
         raise click.BadParameter(f"{jaeger!r} is not a URL such as http://127.0.0.1:16686", param_hint="--jaeger")
-    from homing.command import waterfall
+    from homing.command.jaeger import fetch, read
 
-    show(trace_id, waterfall.read(fetch(jaeger, trace_id)), as_json)
+    show(trace_id.lower(), read(fetch(jaeger, trace_id.lower())), as_json)
 
 
 def show(trace_id: str, spans: "list[DrawnSpan]", as_json: bool) -> None:
@@ -75,9 +73,12 @@ def show(trace_id: str, spans: "list[DrawnSpan]", as_json: bool) -> None:
     from homing.command import waterfall
 
     if as_json:
-        import json
+        import msgspec
 
-        click.echo(json.dumps({"trace_id": trace_id, "spans": [span._asdict() for span in spans]}))
+        from homing.command.printable import printable_json
+
+        line = msgspec.json.encode({"trace_id": trace_id, "spans": [span._asdict() for span in spans]})
+        click.echo(printable_json(line.decode()))  # NaN is null
     else:
         click.echo("\n".join(waterfall.draw(trace_id, spans)))
 
@@ -100,36 +101,3 @@ def run_collector(grpc: str, http: str, as_json: bool) -> None:
         show(complete.trace_id, complete.spans, as_json)
 
     asyncio.run(run_while_read(collect(grpc, http, on_ready, on_complete)))
-
-
-def fetch(jaeger: str, trace_id: str) -> dict[str, Any]:
-    """The trace in Jaeger's JSON. CommandError: no Jaeger answers at the URL, or Jaeger does not have the trace."""
-    import http.client
-    import json
-    import urllib.error
-    import urllib.request
-
-    url = f"{jaeger.rstrip('/')}/api/traces/{trace_id}"
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=JAEGER_TIMEOUT) as response:
-            body = json.load(response)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == 404:
-            raise _unknown_trace(jaeger, trace_id) from None
-        raise CommandError(f"Jaeger at {jaeger} answered {error.code} {error.reason}") from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise CommandError(f"no Jaeger answers at {jaeger} ({reason}); name its query API with --jaeger") from None
-    if not isinstance(body, dict) or not body.get("data") or not body["data"][0].get("spans"):
-        raise _unknown_trace(jaeger, trace_id)
-    first: dict[str, Any] = body["data"][0]
-    return first
-
-
-def _unknown_trace(jaeger: str, trace_id: str) -> CommandError:
-    return CommandError(
-        f"Jaeger at {jaeger} has no trace {trace_id}: spans arrive a moment after the push; was the push sampled, "
-        "and does the cluster run with --otlp?"
-    )

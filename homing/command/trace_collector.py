@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from homing.client.addresses import join_address, parse_address
 from homing.cluster.errors import CommandError
 from homing.command.collected_traces import CollectedTraces, CompleteTrace
 
@@ -90,7 +91,7 @@ Bound = tuple[str, Callable[[], Awaitable[None]]]
 async def _serve_grpc(service: TraceService, address: str) -> Bound:
     server = grpc.aio.server(options=SERVER_OPTIONS)
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
-    host, _, port = address.rpartition(":")
+    host, port = _split(address)
     try:
         bound = server.add_insecure_port(address)
     except RuntimeError:
@@ -100,7 +101,7 @@ async def _serve_grpc(service: TraceService, address: str) -> Bound:
     async def close() -> None:
         await server.stop(grace=None)
 
-    return f"{host}:{bound or port}", close
+    return join_address(host, bound or port), close
 
 
 async def _serve_http(service: TraceService, address: str) -> Bound:
@@ -108,14 +109,20 @@ async def _serve_http(service: TraceService, address: str) -> Bound:
     application.router.add_post("/v1/traces", service.post)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
-    host, _, port = address.rpartition(":")
-    site = web.TCPSite(runner, host.strip("[]"), int(port))
+    host, port = _split(address)
+    site = web.TCPSite(runner, host, port)
     try:
         await site.start()
     except OSError as error:
         await runner.cleanup()
         raise _cannot_listen("--http", address, error.strerror or str(error)) from None
-    return f"{host}:{runner.addresses[0][1]}", runner.cleanup
+    return join_address(host, runner.addresses[0][1]), runner.cleanup
+
+
+def _split(address: str) -> tuple[str, int]:
+    found = parse_address(address)
+    assert found is not None  # the option's type has judged it
+    return found
 
 
 def _cannot_listen(option: str, address: str, why: str) -> CommandError:

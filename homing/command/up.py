@@ -1,22 +1,21 @@
 """`homing up`: a cluster on one machine."""
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from homing.cluster.errors import CommandError
-from homing.command import options
-
-if TYPE_CHECKING:
-    from homing.cluster.cluster_file import ClusterFile
+from homing.command import address_types, options, services
 
 
 @click.command(short_help="Start a cluster on this machine.")
 @click.option("--gateways", type=click.IntRange(1, 64), default=2, show_default=True, metavar="N", help="How many.")
 @click.option("--routers", type=click.IntRange(1, 16), default=1, show_default=True, metavar="N", help="How many.")
-@click.option("--etcd", metavar="HOST:PORT[,...]", help="Use this etcd instead of starting one.")
-@click.option("--redis", metavar="URL", help="Use this Redis instead of starting one.")
+@click.option(
+    "--etcd", type=address_types.ADDRESSES, metavar="HOST:PORT[,...]", help="Use this etcd instead of starting one."
+)
+@click.option("--redis", type=address_types.REDIS_URL, metavar="URL", help="Use this Redis instead of starting one.")
 @click.option(
     "--delivery",
     type=click.Choice(["routed", "broadcast"]),
@@ -28,14 +27,15 @@ if TYPE_CHECKING:
     help="Carries client events and broadcast pushes.  [default: redis]",
 )
 @click.option(
-    "--kafka", metavar="HOST:PORT[,...]", help="Use this Kafka instead of starting one (implies --bus kafka)."
+    "--kafka",
+    type=address_types.ADDRESSES,
+    metavar="HOST:PORT[,...]",
+    help="Use this Kafka instead of starting one (implies --bus kafka).",
 )
 @click.option(
-    "--otlp", type=options.COLLECTOR_URL, metavar="URL", help="Send traces there (OTLP over gRPC), as to Jaeger."
+    "--otlp", type=address_types.COLLECTOR_URL, metavar="URL", help="Send traces there (OTLP over gRPC), as to Jaeger."
 )
-@click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A homing.toml to build upon."
-)
+@click.option("--config", type=options.PathParam(dir_okay=False), metavar="FILE", help="A homing.toml to build upon.")
 @click.option(
     "--ports",
     type=click.Choice(["fixed", "random"]),
@@ -48,11 +48,11 @@ if TYPE_CHECKING:
 def up(
     gateways: int,
     routers: int,
-    etcd: str | None,
+    etcd: list[str] | None,
     redis: str | None,
     delivery: str | None,
     bus: str | None,
-    kafka: str | None,
+    kafka: list[str] | None,
     otlp: str | None,
     config: Path | None,
     ports: str,
@@ -76,22 +76,27 @@ def up(
       homing up --delivery broadcast --bus kafka --kafka 127.0.0.1:9092
       homing up --otlp http://127.0.0.1:4317
     """
-    from homing.cluster import cluster_file, settings
+    from homing.cluster import cluster_file, devtoken, settings
+    from homing.cluster import ports as ports_of_listeners
     from homing.cluster.lock import RunDirLock
     from homing.cluster.ports import is_free, none_is_free
     from homing.cluster.supervisor import ClusterSpec, run_cluster
+    from homing.command.up_output import UpOutput
 
     user = settings.load(config)
+    tables = [("homing up", settings.DEFAULTS), (str(config), user)]
+    services.check_configuration(tables, os.environ)
+    ports_of_listeners.check_listeners(user, config, gateways, routers)
     if collector := otlp or settings.configured(user, "trace", "otlp"):
         user = settings.merge(user, {"trace": {"otlp": collector}})
     spec = ClusterSpec(
         run_dir=run_dir,
         gateways=gateways,
         routers=routers,
-        etcd=settings.etcd_endpoints(etcd or settings.configured(user, "registry", "etcd")),
-        redis=settings.redis_url(redis or str(settings.configured(user, "bus", "redis") or "")),
+        etcd=etcd or settings.addresses(settings.configured(user, "registry", "etcd")),
+        redis=redis or str(settings.configured(user, "bus", "redis") or ""),
         user=user,
-        kafka=settings.kafka_brokers(kafka or str(settings.configured(user, "bus", "kafka") or "")),
+        kafka=",".join(kafka or settings.addresses(settings.configured(user, "bus", "kafka"))),
         bus=bus or ("kafka" if kafka else str(settings.configured(user, "bus", "kind") or "redis")),
         is_free=is_free if ports == "fixed" else none_is_free,
         delivery=delivery or str(settings.configured(user, "delivery", "mode") or "routed"),
@@ -101,39 +106,10 @@ def up(
     except OSError as error:
         raise CommandError(f"cannot make the run-dir {run_dir}: {error.strerror}") from None
 
-    def report_progress(line: str) -> None:
-        click.echo(line, err=as_json)
-
-    def on_ready(cluster: "ClusterFile") -> None:
-        if as_json:
-            import msgspec
-
-            click.echo(msgspec.json.encode(cluster))
-        else:
-            click.echo(ready_text(run_dir, cluster if settings.serves_page(user) else None))
-
+    printed = UpOutput(run_dir, as_json, settings.serves_page(user))
     with RunDirLock(run_dir):
         cluster_file.remove(run_dir)  # a killed `up` may have left one
-        raise SystemExit(run_cluster(spec, report_progress, on_ready))
-
-
-def ready_text(run_dir: Path, cluster: "ClusterFile | None" = None) -> str:
-    """The next commands, ready to be copied; with a cluster also the address of its development page."""
-    import shlex
-
-    option = "" if str(run_dir) == ".homing" else f" --run-dir {shlex.quote(str(run_dir))}"
-    page = f"\n  {page_address(cluster)}   a page to try it\n" if cluster and cluster.gateways else ""
-    return f"""
-Ready. {run_dir}/cluster.json has all addresses. {"In a browser, or in" if page else "In"} other terminals:
-{page}
-  homing listen{option} --user ada --file notes
-  homing push{option} --file notes --event hello --data '{{"text": "hi"}}'
-  homing token{option} --user ada --file notes
-
-Ctrl-C stops everything."""
-
-
-def page_address(cluster: "ClusterFile") -> str:
-    """The first gateway's development page; its second user connects to the second gateway, if there is one."""
-    hosts = [gateway.url.split("/")[2] for gateway in cluster.gateways[:2]]
-    return f"http://{hosts[0]}/" + (f"?second={hosts[1]}" if len(hosts) > 1 else "")
+        services.check_keys([("homing up", settings.defaults(devtoken.ensure_key(run_dir))), tables[1]], os.environ)
+        status = run_cluster(spec, printed.report_progress, printed.on_ready, printed.stop_without_reader)
+    printed.check_read()
+    raise SystemExit(status)

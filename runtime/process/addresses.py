@@ -2,15 +2,16 @@
 
 import os
 
-from runtime.process.lifecycle import StartupError
+from runtime.process.lifecycle import SettingError, StartupError
+from runtime.process.setting_types import parse_address
 
 
 def split_address(address: str, field: str) -> tuple[str, int]:
-    """Host and port of "host:port"; an IPv6 host loses its brackets. StartupError names `field`."""
-    host, _, port = address.rpartition(":")
-    if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
-        raise StartupError(f"{field}: {address!r} is not host:port")
-    return host.strip("[]"), int(port)
+    """Host and port of "host:port"; an IPv6 host loses its brackets. SettingError names `field`."""
+    found = parse_address(address)
+    if found is None:
+        raise SettingError(f"{field}: {address!r} is not host:port, such as 127.0.0.1:8400 or [::1]:0")
+    return found
 
 
 def join_address(host: str, port: int) -> str:

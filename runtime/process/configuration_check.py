@@ -1,15 +1,20 @@
 """Core: mistakes in a configuration: unknown names with the nearest known one, and wrong values, with their place."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from runtime.process.schema import Level
+from runtime.process.setting_values import control_character
 
 SECTIONS = ("registry", "gateway", "router", "auth", "bus", "delivery", "events", "views", "commands", "log", "trace")
 """Those of all services."""
+
+
+_leading_key_of = re.compile(r"([a-z_]+)(?::| =)").match  # as a struct's own check names its field
 
 
 class ConfigurationError(Exception):
@@ -69,9 +74,34 @@ def value_error(error: str, sections: Level, merged: Mapping[str, Any], layers: 
     if not at:
         return ConfigurationError(error)
     path, level = _locate(where.rstrip("`").replace("[...]", "[]").split("."), sections, merged)
-    place = next((f"{layer.place}: " for layer in reversed(layers) if _has(layer.table, path)), "")
+    key = _leading_key(message)
+    at_fault = [*path, key] if level is not None and level.knows(key) else path
     name = _display(path) if level is None else f"[{'.'.join(path)}]"
-    return ConfigurationError(f"{place}{name}: {message}{_choices_text(message, path, sections)}")
+    return ConfigurationError(f"{_place(at_fault, layers)}{name}: {message}{_choices_text(message, path, sections)}")
+
+
+def named_error(path: Sequence[str], message: str, layers: Sequence[Layer]) -> ConfigurationError:
+    """An error about the value at a path of keys, with its place and name."""
+    return ConfigurationError(f"{_place(path, layers)}{_display(path)}: {message}")
+
+
+def check_texts(table: Mapping[str, Any], place: str) -> None:
+    """ConfigurationError for a text with a control character: an id or an address with a line end is a slip."""
+    if found := control_character(table):
+        path, character = found
+        raise ConfigurationError(
+            f"{place}: {_display(path)}: has a control character, {character}".replace("\n", "\\n")
+        )
+
+
+def _place(path: Sequence[str], layers: Sequence[Layer]) -> str:
+    """The place that counts for a path of keys, with a colon."""
+    return next((f"{layer.place}: " for layer in reversed(layers) if _has(layer.table, path)), "")
+
+
+def _leading_key(message: str) -> str:
+    found = _leading_key_of(message)
+    return found[1] if found else ""
 
 
 def _choices_text(message: str, path: Sequence[str], level: Level) -> str:

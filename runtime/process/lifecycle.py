@@ -22,6 +22,17 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class StartupError(Exception):
     """The service cannot start. The message is one line that names the place and the remedy."""
 
+    exit_code = 1
+
+
+class SettingError(StartupError):
+    """A setting is wrong, which only the start has found out. Printed like other mistakes of the configuration."""
+
+    exit_code = 2
+
+    def __str__(self) -> str:
+        return f"configuration: {super().__str__()}"
+
 
 class StopSignal:
     """SIGTERM or SIGINT, as an event. After the first one, the signals have their default action again."""
@@ -64,7 +75,7 @@ def run(main: Callable[[StopSignal], Coroutine[Any, Any, None]]) -> int:
         _run_loop(main)
     except StartupError as error:
         print(error, file=sys.stderr)
-        return 1
+        return error.exit_code
     except BaseException as error:
         if isinstance(error, SystemExit | KeyboardInterrupt):
             raise

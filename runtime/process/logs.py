@@ -20,6 +20,8 @@ class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"] = "info"  # The lowest level that is logged.
 
 
+CHATTY = ("hpack",)  # libraries whose debug lines are one per header, and show what headers hold
+
 _SECRET = re.compile(r"((?:token|authorization|bearer)[=:\s]+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 
 
@@ -54,3 +56,5 @@ def configure(level: str = "info", **bound: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(max(root.level, logging.INFO))

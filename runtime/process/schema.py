@@ -1,6 +1,6 @@
 """Core: the sections and keys that a configuration struct knows, level by level."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from msgspec import Meta, inspect
@@ -19,11 +19,13 @@ class Level:
         self.named_by_user = isinstance(kind, inspect.DictType)  # any key, as in [auth.issuers]
         self._named: Level | None = None
         self._choices: dict[str, tuple[object, ...]] = {}
+        self._types: dict[str, inspect.Type] = {}
         if isinstance(kind, inspect.StructType):
             self.struct = kind.cls
             self.keys = {field.encode_name: _level(field.type) for field in kind.fields}
             self._choices = {field.encode_name: _choices(field.type) for field in kind.fields}
             self.files = {field.encode_name for field in kind.fields if is_file(field.type)}
+            self._types = {field.encode_name: field.type for field in kind.fields}
         else:
             self._named = _level(kind.value_type)
 
@@ -48,6 +50,21 @@ class Level:
             level = level.below(key)
         return True
 
+    def takes_text(self, path: Sequence[str]) -> bool:
+        """Whether the setting at a path of keys, known or not, is a text, and no number or flag."""
+        return _is_text(self._type_at(path))
+
+    def takes_list(self, path: Sequence[str]) -> bool:
+        """Whether the setting at a path of keys, known or not, may be a list."""
+        kind = self._type_at(path)
+        return any(isinstance(one, _LISTS) for one in (kind.types if isinstance(kind, inspect.UnionType) else [kind]))
+
+    def _type_at(self, path: Sequence[str]) -> inspect.Type | None:
+        level: Level | None = self
+        for key in path[:-1]:
+            level = level.below(key) if level is not None and level.knows(key) else None
+        return None if level is None else level._types.get(path[-1])
+
     def value_paths(self, names: list[str]) -> Iterator[list[str]]:
         """The paths of all values. Where the user names a table, the name is the one in `names`, at that depth."""
         keys = names[:1] if self.named_by_user else list(self.keys)
@@ -62,6 +79,23 @@ class Level:
 def is_file(kind: inspect.Type) -> bool:
     """Whether a setting of this type is a FilePath."""
     return isinstance(kind, inspect.Metadata) and bool((kind.extra or {}).get("is_file"))
+
+
+_LISTS = (inspect.ListType, inspect.VarTupleType, inspect.SetType, inspect.FrozenSetType)
+
+
+def _is_text(kind: inspect.Type | None) -> bool:
+    match kind:
+        case inspect.Metadata():
+            return _is_text(kind.type)
+        case inspect.StrType():
+            return True
+        case inspect.LiteralType():
+            return all(isinstance(value, str) for value in kind.values)
+        case inspect.UnionType():
+            texts = [_is_text(one) for one in kind.types if not isinstance(one, (*_LISTS, inspect.NoneType))]
+            return bool(texts) and all(texts)
+    return False
 
 
 def level_of(struct: type) -> Level:

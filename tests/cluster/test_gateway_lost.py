@@ -5,6 +5,7 @@ import time
 from collections import Counter
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from homing.v1 import router_pb2_grpc
 from registry.etcd.client import EtcdSettings
@@ -96,6 +97,17 @@ async def test_experiment_21_a_leased_machine_id_is_never_given_twice(cluster: C
     others = await asyncio.gather(*(cluster.start_gateway() for _ in range(3)))
     machines = [gateway.facts["machine"] for gateway in (first, *others)]
     assert len(set(machines)) == 4
+
+
+async def test_a_push_that_waits_for_an_ack_is_reported_when_its_gateway_stops(cluster: Cluster) -> None:
+    gateway = await cluster.start_gateway()
+    await cluster.start_router()
+    async with connect(cluster, gateway, "ada") as client:
+        request = push(user="ada", ack_timeout=Duration(seconds=30))
+        waiting = asyncio.ensure_future(cluster.router().Push(request))
+        await client.receive()
+        assert await gateway.stop() == 0
+        assert dict((await waiting).report.counts) == {"WRITTEN": 1}
 
 
 async def test_a_clean_stop_leaves_no_key_and_closes_with_1012(cluster: Cluster) -> None:

@@ -19,8 +19,10 @@ HELLO = {"type": "hello", "session": "7", "user": "ada", "node": "g", "registere
 class StubGateway:
     """Runs one script per connection: below 1000 an HTTP status that refuses, else the close code after a hello."""
 
-    def __init__(self, *scripts):
+    def __init__(self, *scripts, protocol="homing.json", messages=()):
         self.scripts = list(scripts)
+        self.protocol = protocol
+        self.messages = messages
         self.tokens = []
         self.joins = []
 
@@ -29,9 +31,11 @@ class StubGateway:
         script = self.scripts.pop(0)
         if script < 1000:
             raise refusal(script)
-        socket = web.WebSocketResponse(protocols=["homing.json"])
+        socket = web.WebSocketResponse(protocols=[self.protocol])
         await socket.prepare(request)
         await socket.send_json(HELLO)
+        for text in self.messages:
+            await socket.send_str(text)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.1):
                 while True:
@@ -54,8 +58,8 @@ async def gateway(tmp_path, monkeypatch):
 
     runners = []
 
-    async def start(*scripts):
-        stub = StubGateway(*scripts)
+    async def start(*scripts, **options):
+        stub = StubGateway(*scripts, **options)
         application = web.Application()
         application.router.add_get("/ws", stub.answer)
         runner = web.AppRunner(application)
@@ -159,3 +163,51 @@ async def test_permanent_errors_are_raised_at_once(tmp_path):
         await make_client(tmp_path).run()
     with pytest.raises(CommandError, match="is not a WebSocket address"):
         await make_client(tmp_path, url="nonsense", token="t").run()
+
+
+@pytest.mark.parametrize("url", ["ws://h:x/", "ws://[::1/", "ws://" + "a" * 64 + "/"])
+async def test_an_address_that_cannot_be_one_is_not_tried_again(tmp_path, url):
+    with pytest.raises(CommandError, match="is not a WebSocket address"):
+        await asyncio.wait_for(make_client(tmp_path, url=url, token="t").run(), 5)
+
+
+async def test_without_a_key_it_ends_at_once_wherever_it_would_connect(gateway, tmp_path):
+    stub = await gateway()
+    (tmp_path / "dev.key").unlink()
+    for url in (None, stub.url):
+        with pytest.raises(CommandError, match="no development key"):
+            await asyncio.wait_for(make_client(tmp_path, url=url).run(), 5)
+    assert stub.delays == stub.tokens == []
+
+
+async def test_a_server_that_is_no_gateway_is_not_tried_again(gateway, tmp_path):
+    stub = await gateway(1000, protocol="chat")
+    with pytest.raises(CommandError, match=r"does not speak homing\.json; is it a gateway's /ws\?"):
+        await make_client(tmp_path).run()
+    assert stub.delays == []
+
+
+ODD = [
+    "no JSON",
+    "[1]",
+    "5",
+    '{"type": "event", "event": "e", "data": ' + "[" * 20_000 + "]" * 20_000 + "}",
+    "9" * 5000,
+]
+
+
+async def test_messages_that_cannot_be_read_are_shown_and_the_next_one_is_read(gateway, tmp_path, capsys):
+    await gateway(1000, messages=[*ODD, '{"type": "event", "event": "last", "data": 1}'])
+    await make_client(tmp_path).run()
+    _, *odd, last = capsys.readouterr().out.splitlines()
+    assert [line[: len("a message that cannot be read: ") + 9] for line in odd] == [
+        "a message that cannot be read: " + text[:9] for text in ODD
+    ]
+    assert max(map(len, odd)) < 200
+    assert last == "last 1"
+
+
+async def test_with_json_they_are_passed_through(gateway, tmp_path, capsys):
+    await gateway(1000, messages=['{"type":\n"event", "data": "\u009b31m"}', *ODD])
+    await make_client(tmp_path, as_json=True).run()
+    assert capsys.readouterr().out.splitlines()[1:] == ['{"type": "event", "data": "\\u009b31m"}', *ODD]

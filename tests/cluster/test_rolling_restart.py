@@ -10,6 +10,7 @@ import pytest
 
 from homing import Outcome, Router
 from tests.support.cluster import Client, Cluster, Service, connect
+from tests.support.moving_client import MovingClient
 
 pytestmark = pytest.mark.timeout(90)
 RATE = 300.0  # pushes a second
@@ -86,6 +87,41 @@ async def test_routers_are_stopped_one_by_one_and_no_push_is_sent_twice(cluster:
     assert not pushing.errors
     assert pushing.outcomes == {Outcome.WRITTEN: pushing.sent}, "a DUPLICATE would be a push that was sent twice"
     assert set(received.values()) == {1}
+
+
+async def test_gateways_are_restarted_one_by_one_and_nobody_misses_a_push(cluster: Cluster) -> None:
+    await asyncio.gather(*(cluster.start_gateway("--node-id", f"g{number}") for number in range(3)))
+    await cluster.start_router()
+    serving = list(cluster.gateways)  # where a balancer leads
+    turn = itertools.count()
+    clients = [
+        MovingClient(cluster, f"user-{number}", lambda: serving[next(turn) % len(serving)], "doc")
+        for number in range(CLIENTS)
+    ]
+    for client in clients:
+        client.start()
+    await asyncio.gather(*(client.ready.wait() for client in clients))
+    async with Router(str(cluster.routers[0].facts["grpc"])) as router, load(router) as pushing:
+        for number, old in enumerate(list(cluster.gateways)):
+            serving.remove(old)
+            assert await old.stop() == 0
+            serving.append(await cluster.start_gateway("--node-id", f"g{number}-again"))
+        await asyncio.sleep(1)
+    await settle(clients, pushing.sent)
+    await asyncio.gather(*(client.close() for client in clients))
+    assert not pushing.errors
+    assert set(pushing.outcomes) == {Outcome.WRITTEN}, pushing.outcomes
+    for number, client in enumerate(clients):
+        assert client.order == list(range(number, pushing.sent, CLIENTS)), number
+    assert [gap for client in clients for gap in client.gaps] == []
+
+
+async def settle(clients: list[MovingClient], sent: int) -> None:
+    """Until everything has arrived, or for some seconds."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            while sum(len(client.received) for client in clients) < sent:
+                await asyncio.sleep(0.05)
 
 
 async def restart(cluster: Cluster, old: Service) -> int:

@@ -4,12 +4,14 @@ import asyncio
 import signal
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.servers import free_port
 
+EMPTY = Path(__file__).with_name("__init__.py")
 pytestmark = pytest.mark.timeout(60)
 ANYWHERE = {
     "gateway": ("--listen", "127.0.0.1:0", "--node-listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
@@ -94,8 +96,15 @@ async def test_a_port_in_use_is_named(cluster: Cluster, kind: str, flag: str, fi
     [
         ("gateway", "gateway.prot=1", "[gateway] prot: unknown; there are: admin, "),
         ("gateway", "gatway.listen=1", "[gatway]: unknown section; did you mean [gateway]?"),
-        ("gateway", "auth.issuers.test.key_file=/nowhere", "auth.issuers.test.key_file: /nowhere"),
-        ("gateway", "auth.issuers.test.key_file=/dev/null", "auth.issuers.test.key_file: /dev/null is empty; make one"),
+        ("gateway", "auth.issuers.test.key_file=/nowhere", "[auth.issuers.test] key_file: /nowhere: No such file"),
+        (
+            "gateway",
+            "auth.issuers.test.key_file=/dev/zero",
+            "[auth.issuers.test] key_file: /dev/zero is no regular file",
+        ),
+        ("router", "registry.etcd_ca=/dev/zero", "[registry] etcd_ca: /dev/zero is no regular file"),
+        ("gateway", f"auth.issuers.test.key_file={EMPTY}", f"auth.issuers.test.key_file: {EMPTY} is empty; make one"),
+        ("gateway", "gateway.node_id=a\nb", "[gateway] node_id: has a control character, U+000A"),
         ("router", "registry.ttl=soon", "[registry] ttl: Expected `int`"),
     ],
 )
@@ -103,6 +112,19 @@ async def test_a_mistake_in_the_configuration_is_code_2(cluster: Cluster, kind: 
     code, said, _ = await start(cluster, kind, "--set", setting)
     assert code == 2
     assert words in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "flag", "field"),
+    [("gateway", "--listen", "gateway.listen"), ("router", "--http", "router.http")],
+)
+@pytest.mark.parametrize("address", ["x", "127.0.0.1:65536", "::1:8400"])
+async def test_a_listener_that_is_no_address_is_code_2(
+    cluster: Cluster, kind: str, flag: str, field: str, address: str
+) -> None:
+    code, words, _ = await start(cluster, kind, flag, address)
+    assert code == 2
+    assert words.startswith(f"configuration: {field}: '{address}' is not host:port")
 
 
 @pytest.mark.parametrize("flag", ["listen", "node-listen", "admin"])

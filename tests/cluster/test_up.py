@@ -74,17 +74,17 @@ def test_etcd_that_does_not_answer_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("url", "why"),
+    ("url", "status", "why"),
     [
-        ("redis://ada:secret@127.0.0.1:1", "Redis at redis://127.0.0.1:1 does not answer ("),
-        ("redis://127.0.0.1:x", "Redis: redis://127.0.0.1:x is no URL of Redis: "),
+        ("redis://ada:secret@127.0.0.1:1", 1, "homing: Redis at redis://127.0.0.1:1 does not answer ("),
+        ("redis://ada:secret@127.0.0.1:x", 2, "Invalid value for '--redis': no URL of Redis, such as"),
     ],
 )
-def test_redis_that_does_not_answer_is_named(tmp_path, url, why):
+def test_redis_that_does_not_answer_is_named(tmp_path, url, status, why):
     command = [*UP, "--run-dir", tmp_path / "run", "--redis", url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=40)
-    assert done.returncode == 1
-    assert f"homing: {why}" in done.stderr
+    assert done.returncode == status
+    assert why in done.stderr
     assert "Ready." not in done.stdout
     assert "secret" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -99,3 +99,23 @@ def test_a_port_in_use_is_named(tmp_path, shared_up):
     assert taken.partition(":")[2] in done.stderr
     assert "in use" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("when", ["while it starts", "when it is ready"])
+def test_up_ends_when_nobody_reads_it(tmp_path, when):
+    command = [
+        *UP,
+        "--gateways",
+        "1",
+        "--run-dir",
+        tmp_path / "run",
+        *(["--json"] if when == "when it is ready" else []),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
+        line = up.stdout.readline()
+        pids = json.loads(line)["servers"].values() if line.startswith("{") else []
+        up.stdout.close()
+        assert up.wait(25) == 141
+        assert "homing: " not in up.stderr.read()
+    wait_gone(list(pids), within=0.5)
+    assert not (tmp_path / "run" / "cluster.json").exists()

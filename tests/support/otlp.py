@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import grpc
+import msgspec
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from homing.command import waterfall
+from homing.command import jaeger
+from homing.command.waterfall import DrawnSpan
 from tests.support.servers import Server, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,12 +151,12 @@ def start_collector(directory: Path) -> Collector:
     return Jaeger(directory) if os.access(JAEGER, os.X_OK) else Receiver()
 
 
-def wait_trace(collector: Collector, trace_id: str, spans: int) -> list[waterfall.DrawnSpan]:
+def wait_trace(collector: Collector, trace_id: str, spans: int) -> list[DrawnSpan]:
     """The trace, once it has that many spans."""
     deadline = time.monotonic() + WITHIN
     while True:
         trace = collector.read(trace_id)
-        found = waterfall.read(trace) if trace else []
+        found = jaeger.read(msgspec.convert(trace, jaeger.JaegerTrace)) if trace else []
         if len(found) >= spans:
             return found
         assert time.monotonic() < deadline, f"{len(found)} of {spans} spans: {[span.name for span in found]}"

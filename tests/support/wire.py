@@ -98,7 +98,7 @@ class RecordingHandler:
             if session.stage is not Stage.CLOSED:
                 session.close()
 
-    def request_reconnect(self, connection: Connection) -> None:
+    def request_reconnect(self, connection: Connection, *, close: bool) -> None:
         self.notes.append(("request reconnect", connection))
 
 

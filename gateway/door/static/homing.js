@@ -6,12 +6,14 @@
 //   await homing.emit("typed", { key: "a" }, { file: "notes" });
 //   const answer = await homing.emit("save", text, { reply: true });
 //
-// Comes back by itself when the protocol says that it may, joins its files again, drops a push that it has seen.
+// Comes back by itself when the protocol says that it may, joins its files again, drops a push that it has seen. When a
+// gateway stops, the new connection is open before the old one is closed, so nothing is missed in between.
 // `onstate({ state, ... })` is called with: connecting, open, waiting, closed.
 
 const NEVER_RECONNECT = new Set([1000, 1001, 1002, 1003, 1007, 1008, 1009, 4400, 4403, 4409]); // the gateway's close_codes.py
 const MIN_DELAY_MS = { 1013: 5000, 4429: 5000 }; // full, or over a rate
 const BASE_DELAY_MS = 500, MAX_DELAY_MS = 30_000, STABLE_AFTER_MS = 30_000; // ms
+const OVERLAP_MS = 500; // for which the old connection is kept after a move
 const REMEMBERED_PUSHES = 1000, MAX_QUEUED = 100; // push ids remembered; emits held while not connected
 
 export class HomingError extends Error {
@@ -27,6 +29,8 @@ export class Homing {
   onfile = () => {}; // { file, joined }: the backend did it, or a new token no longer grants the file
   onerror = (error) => console.error(error);
   #url; #getToken; #token = null; #socket = null; #timer = null; #ping = null;
+  #next = null; // the socket of a gateway that we move to, until its hello
+  #old = new Set(); // sockets that we have moved from, until they are closed: pushes and answers still come on them
   #handlers = new Map(); // event -> function
   #asked = new Map(); // id -> { resolve, reject }
   #seen = new Map(); // push id -> promise of what the handler answered
@@ -70,9 +74,10 @@ export class Homing {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#end("closed", { code: 1000, reason: "closed by the page" });
-    const socket = this.#socket;
-    this.#socket = null;
-    socket?.close(1000);
+    const sockets = [this.#socket, this.#next, ...this.#old];
+    this.#socket = this.#next = null;
+    this.#old.clear();
+    for (const socket of sockets) socket?.close(1000);
   }
 
   async #connect() {
@@ -83,23 +88,40 @@ export class Homing {
       if (!this.#closed) this.onerror(error), this.#reconnectAfter(0, "no token");
       return;
     }
-    if (this.#closed) return;
-    const socket = (this.#socket = new WebSocket(this.#url, ["homing.json"]));
-    socket.onopen = () => socket.send(JSON.stringify({ type: "auth", token: this.#token }));
-    socket.onmessage = ({ data }) => {
-      this.#heard = true;
-      if (socket === this.#socket) this.#take(JSON.parse(data));
-    };
-    socket.onclose = ({ code, reason }) => socket === this.#socket && this.#lost(code, reason);
-    // Node 20 says no close after a connection that was refused.
-    socket.onerror = () => socket === this.#socket && socket.readyState === 0 && this.#lost(1006, "no connection");
+    if (!this.#closed) this.#socket = this.#open();
   }
 
-  #take(message) {
+  #open() {
+    const socket = new WebSocket(this.#url, ["homing.json"]);
+    const gone = (code, reason) => {
+      this.#old.delete(socket);
+      if (socket === this.#next) { // the old connection serves until it is closed: try again until then
+        const from = this.#socket;
+        this.#next = null;
+        setTimeout(() => this.#move(from), BASE_DELAY_MS * Math.random());
+      } else if (socket === this.#socket) this.#lost(code, reason);
+    };
+    socket.onopen = () => socket.send(JSON.stringify({ type: "auth", token: this.#token }));
+    socket.onmessage = ({ data }) => {
+      if (socket === this.#socket) this.#heard = true;
+      if (socket === this.#socket || socket === this.#next || this.#old.has(socket)) this.#take(JSON.parse(data), socket);
+    };
+    socket.onclose = ({ code, reason }) => gone(code, reason);
+    // Node 20 says no close after a connection that was refused.
+    socket.onerror = () => socket.readyState === 0 && gone(1006, "no connection");
+    return socket;
+  }
+
+  // The gateway stops: connect elsewhere while this connection still serves.
+  #move(socket) {
+    if (socket === this.#socket && socket.readyState === 1 && !this.#next && this.session) this.#next = this.#open();
+  }
+
+  #take(message, socket) {
     const asked = this.#asked.get(message.id);
     switch (message.type) {
-      case "hello": return this.#welcome(message);
-      case "event": return this.#deliver(message);
+      case "hello": return this.#welcome(message, socket);
+      case "event": return this.#deliver(message, socket);
       case "ok": return asked?.resolve();
       case "reply": return asked?.resolve(message.data);
       case "joined": return this.onfile({ file: message.file, joined: true });
@@ -107,12 +129,24 @@ export class Homing {
         this.#files.delete(message.file); // not joined again after a reconnect
         return this.onfile({ file: message.file, joined: false });
       case "error": return asked ? asked.reject(new HomingError(message)) : this.onerror(new HomingError(message));
-      case "reconnect": // a random moment within; the close follows
-        this.#reconnectAfterAt = Date.now() + Math.random() * message.after_ms;
+      case "reconnect": { // a random moment within; the close follows later, or at once
+        const wait = Math.random() * message.after_ms;
+        this.#reconnectAfterAt = Date.now() + wait;
+        setTimeout(() => this.#move(socket), wait);
+      }
     }
   }
 
-  #welcome(hello) {
+  #welcome(hello, socket) {
+    const old = socket === this.#next ? this.#socket : null;
+    if (old) {
+      clearInterval(this.#ping);
+      this.#old.add(old);
+      this.#socket = socket;
+      this.#next = null;
+    }
+    this.#heard = true;
+    this.#reconnectAfterAt = 0;
     this.session = hello.session;
     this.node = hello.node;
     this.#openedAt = Date.now();
@@ -123,11 +157,19 @@ export class Homing {
       (error) => (refused.push({ file, code: error.code }), this.onerror(Object.assign(error, { file }))),
     );
     this.#maxBytes = hello.max_bytes ?? Infinity;
-    Promise.all(joins.map(join)).then(
-      () => this.session === hello.session && this.onstate({ state: "open", ...hello, files: joined, refused }),
-    );
+    Promise.all(joins.map(join)).then(() => {
+      if (old) this.#retire(old);
+      if (this.session === hello.session) this.onstate({ state: "open", ...hello, files: joined, refused });
+    });
     for (const waiting of this.#waiting.splice(0)) if (!waiting.dropped) this.#send(waiting);
     this.#ping = setInterval(() => this.#probe(), hello.ping_ms || 25_000);
+  }
+
+  // What is pushed from now on comes on the new connection. What is on its way, or was asked, may still come on the old one.
+  async #retire(old) {
+    await new Promise((resolve) => setTimeout(resolve, OVERLAP_MS));
+    await Promise.allSettled([...this.#asked.values()].filter(({ socket }) => socket === old).map(({ done }) => done));
+    old.close(1000);
   }
 
   // A page cannot see the server's pings: so it asks, and a silence of a whole round is a lost connection.
@@ -137,7 +179,7 @@ export class Homing {
     this.#socket.send('{"type":"ping"}');
   }
 
-  async #deliver(message) {
+  async #deliver(message, socket) {
     const { event, data, push, ack } = message;
     let answered = push && this.#seen.get(push);
     if (!answered) {
@@ -148,7 +190,8 @@ export class Homing {
     }
     try {
       const answer = await answered; // a push that came twice is acked twice, and handled once
-      if (ack !== undefined) await this.#send({ message: { type: "ack", ack, data: answer ?? null } });
+      const reply = { type: "ack", ack, data: answer ?? null }; // on the connection that wants it
+      if (ack !== undefined) await this.#send({ message: reply }, socket);
     } catch (error) {
       this.onerror(error);
     }
@@ -163,21 +206,29 @@ export class Homing {
         waiting.dropped = true;
         reject(new HomingError({ code: "timeout", message: "no answer in time" }));
       }, timeout);
-      waiting.resolve = () => this.#asked.set(id, { resolve, reject }); // sent: now an answer can come
+      waiting.resolve = () => { // sent: now an answer can come
+        let settle;
+        const done = new Promise((resolve) => (settle = resolve));
+        this.#asked.set(id, { resolve, reject, settle, done, socket: this.#socket });
+      };
       waiting.reject = reject;
       this.#send(waiting);
-    }).finally(() => (clearTimeout(timer), this.#asked.delete(id)));
+    }).finally(() => {
+      clearTimeout(timer);
+      this.#asked.get(id)?.settle();
+      this.#asked.delete(id);
+    });
   }
 
-  #send(waiting) {
-    if (this.session && this.#socket.readyState === 1) {
+  #send(waiting, socket = this.#socket) {
+    if (this.session && socket?.readyState === 1) {
       const text = JSON.stringify(waiting.message);
       // A character is at most three bytes of UTF-8: only what may be too large is measured.
       if (text.length * 3 > this.#maxBytes && new TextEncoder().encode(text).length > this.#maxBytes) {
         const message = `more than the ${this.#maxBytes} bytes that the gateway takes in one message`;
         return void waiting.reject?.(new HomingError({ code: "too_large", message }));
       }
-      this.#socket.send(text);
+      socket.send(text);
       return waiting.resolve?.();
     }
     if (waiting.message.type === "ack") return; // of a connection that is gone
@@ -189,6 +240,11 @@ export class Homing {
     const old = this.#socket;
     this.#socket = null;
     old.close();
+    if (this.#next) { // we are moving: its hello comes, or its end
+      this.#socket = this.#next;
+      this.#next = null;
+      return this.#end("waiting", { wait: 0, reason: reason || String(code) });
+    }
     if (this.session && Date.now() - this.#openedAt >= STABLE_AFTER_MS) this.#failures = 0;
     if (code === 4401) this.#token = null; // a new one first
     if (NEVER_RECONNECT.has(code)) return this.#end("closed", { code, reason });

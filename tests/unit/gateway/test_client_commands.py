@@ -168,9 +168,23 @@ async def test_a_client_that_asks_and_never_reads_is_closed(rig: GatewayRig) -> 
 
 async def test_at_a_drain_a_client_is_asked_to_reconnect_and_closed(rig: GatewayRig) -> None:
     session = await rig.session()
-    connection_of(session).request_reconnect()
+    connection_of(session).request_reconnect(close=True)
     assert received_by(session)[-1] == {"type": "reconnect", "after_ms": 1000, "reason": "draining"}
     assert transport_of(session).closing == (1012, "draining")
+
+
+async def test_a_client_that_is_to_move_is_told_and_stays_and_one_that_cannot_be_told_is_closed(
+    rig: GatewayRig,
+) -> None:
+    session, bare, stuck = await rig.session("ada"), await rig.session("bob", bare=True), await rig.session("eve")
+    transport_of(stuck).stuck = True
+    while transport_of(stuck).closing is None:
+        send(stuck, type="ping", id=1)
+    for one in (session, bare, stuck):
+        connection_of(one).request_reconnect(close=False)
+    assert received_by(session)[-1]["type"] == "reconnect"
+    assert transport_of(session).closing is None
+    assert transport_of(bare).closing == (1012, "draining")
 
 
 async def test_a_client_to_which_nothing_leaves_is_closed_and_a_slow_but_steady_one_stays(rig: GatewayRig) -> None:

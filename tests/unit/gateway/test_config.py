@@ -78,16 +78,18 @@ def test_issuers_with_one_iss_are_refused(tmp_path):
 def test_a_relative_key_file_belongs_to_the_folder_of_the_configuration(tmp_path, monkeypatch):
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "app").write_text("s" * 32)
+    for name in ("ca.pem", "node.pem"):
+        (tmp_path / name).touch()
     file = tmp_path / "homing.toml"
     file.write_text(
         '[auth.issuers.app]\nalgorithm = "HS256"\nkey_file = "keys/app"\niss = "app"\naud = "homing"\n'
-        '[registry]\netcd_ca = "ca.pem"\netcd_cert = "/run/node.pem"\n'
+        f'[registry]\netcd_ca = "ca.pem"\netcd_cert = "{tmp_path}/node.pem"\n'
     )
     monkeypatch.chdir("/")
     read = load(config.GatewayConfig, file, {}, [])
     assert (read.registry.etcd_ca, read.registry.etcd_cert, read.registry.etcd_key) == (
         str(tmp_path / "ca.pem"),
-        "/run/node.pem",
+        str(tmp_path / "node.pem"),
         "",
     )
     assert config.tokens(read.auth)

@@ -1,7 +1,7 @@
 """The way out: nobody new, every client asked to reconnect and closed, the registry told, and an end in any case."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -20,13 +20,14 @@ from tests.support.wire import connection_of, identity, leave, transport_of
 @pytest.fixture
 async def rig(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[GatewayRig]:
     monkeypatch.setattr(draining, "SLOWEST_PACE", 1e9)
+    monkeypatch.setattr(draining, "MOVE_WITHIN", 0.0)
     async with gateway_rig() as made:
         yield made
 
 
-def drain_of(rig: GatewayRig, limit: float = 60.0) -> Drain:
+def drain_of(rig: GatewayRig, limit: float = 60.0, report: Callable[[], None] = lambda: None) -> Drain:
     listener = ClientListener(Routes({}), HandshakeLimits())
-    return Drain(listener, rig.admission, rig.authentication, rig.lifecycle, rig.index, rig.loop, limit)
+    return Drain(listener, rig.admission, rig.authentication, rig.lifecycle, rig.index, rig.loop, report, limit)
 
 
 async def closed(rig: GatewayRig, *users: str) -> None:
@@ -52,6 +53,22 @@ async def test_clients_are_asked_to_reconnect_and_closed_and_the_drain_ends_with
     await running
 
 
+async def test_a_client_that_can_moves_by_itself_and_one_that_cannot_is_closed_at_once(
+    rig: GatewayRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draining, "MOVE_WITHIN", 60.0)
+    ada, bob = await rig.session("ada"), await rig.session("bob", bare=True)
+    moving = transport_of(ada)
+    running = asyncio.ensure_future(drain_of(rig, limit=1000.0).run())
+    await closed(rig, "bob")
+    assert received_by(ada)[-1]["type"] == "reconnect"
+    assert moving.closing is None, "pushes to it still go here"
+    leave(bob)
+    leave(ada)
+    await running
+    assert moving.closing is None
+
+
 async def test_a_connection_that_carries_two_sessions_is_closed_once_and_those_without_one_are_passed_over(
     rig: GatewayRig,
 ) -> None:
@@ -66,6 +83,13 @@ async def test_clients_that_have_not_authenticated_are_closed_too(rig: GatewayRi
     _, transport = await rig.unauthenticated()
     await drain_of(rig).run()
     assert (transport.closing or (0,))[0] == 1012
+
+
+async def test_what_waits_for_acks_is_reported_before_the_incarnation_is_given_back(rig: GatewayRig) -> None:
+    alive: list[bool] = []
+    await drain_of(rig, report=lambda: alive.append(rig.loop.registration.lease.fenced)).run()
+    assert alive == [False]
+    assert rig.loop.registration.lease.fenced
 
 
 async def test_a_client_that_does_not_go_ends_no_drain(rig: GatewayRig, caplog: pytest.LogCaptureFixture) -> None:

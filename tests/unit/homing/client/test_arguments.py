@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing import Router, SyncRouter
+from homing import Router, SyncRouter, Unavailable
 from homing.client.requests import make_push, make_reply, make_target
 
 ADDRESS = "127.0.0.1:1"  # never dialled: every call below fails before
@@ -76,6 +76,56 @@ def test_a_watch_raises_where_it_is_called() -> None:
 def test_the_blocking_router_raises_the_same() -> None:
     with SyncRouter(ADDRESS) as router, pytest.raises(TypeError, match=r"^user must be str, not int: 7$"):
         router.push(user=7, event="e")  # type: ignore[arg-type]
+
+
+def test_iterators_of_the_blocking_router_raise_where_they_are_called() -> None:
+    with SyncRouter(ADDRESS) as router:
+        for begin in (
+            lambda: router.presence(user="u", page_size=-1),
+            lambda: router.presence(user="u", file="f"),
+            lambda: router.watch_user(7),  # type: ignore[arg-type]
+        ):
+            with pytest.raises((TypeError, ValueError)):
+                begin()
+    for begin in (lambda: router.presence(user="u"), router.watch_nodes):
+        with pytest.raises(Unavailable, match="this Router was closed"):
+            begin()
+
+
+@pytest.mark.parametrize("kind", [Router, SyncRouter])
+def test_the_constructors_arguments_are_checked(kind: type[Router | SyncRouter]) -> None:
+    for value in (*NO_SECONDS[:-1], -1, -0.001):
+        with pytest.raises((TypeError, ValueError), match=r"^connect_timeout[: ]"):
+            kind(ADDRESS, connect_timeout=value)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^bounds must be PushBounds, not int$"):
+        kind(ADDRESS, bounds=5)  # type: ignore[arg-type]
+    for run_dir in (5, None, b".homing", "", "a\0b"):
+        with pytest.raises((TypeError, ValueError), match=r"^run_dir[: ]"):
+            kind.from_run_dir(run_dir)  # type: ignore[arg-type]
+
+
+def test_several_addresses_in_one_text_are_several_arguments() -> None:
+    with pytest.raises(ValueError, match="name several one by one"):
+        Router("a:1,b:1")
+
+
+def test_a_router_of_another_event_loop_says_so() -> None:
+    router = Router(ADDRESS, connect_timeout=0)
+
+    async def use(call: Callable[[], Any]) -> None:
+        await call()
+
+    calls: list[Callable[[], Any]] = [
+        lambda: router.locate(user="u"),
+        lambda: router.push(user="u", event="e"),
+        lambda: anext(router.watch_nodes()),
+        lambda: anext(router.presence(user="u")),
+    ]
+    with pytest.raises(Unavailable):
+        asyncio.run(use(calls[0]))
+    for call in calls:
+        with pytest.raises(RuntimeError, match="this Router belongs to the event loop of its first call"):
+            asyncio.run(use(call))
 
 
 def test_a_value_without_a_text_is_named_too() -> None:

@@ -52,6 +52,12 @@ def test_a_call_waits_from_its_beginning_or_from_the_loss_of_the_last_router(
     assert routers.give_up_at(104.0) == 109.0
 
 
+def test_an_attempt_that_nobody_answered_counts_from_its_beginning(routers: Reachability, clock: Clock) -> None:
+    clock.now = 102.0
+    routers.failed("a:1", "no answer", 100.0)
+    assert routers.give_up_at(100.0) == 105.0
+
+
 def test_an_attempt_ends_in_time_for_the_next_address_and_for_the_call(routers: Reachability, clock: Clock) -> None:
     assert routers.attempt_limit(100.0) == ATTEMPT
     clock.now = 104.0
@@ -81,6 +87,7 @@ def test_a_call_meets_several_attempts_and_none_spins(clock: Clock, timeout: flo
         ("Stream removed (Socket closed)", "Stream removed (Socket closed)"),
         ("failed (a: Socket closed)", "Socket closed"),
         ("", ""),
+        ("a: gone\n\x1b[2J forged", "gone??[2J forged"),
     ],
 )
 def test_the_reason_is_the_last_part_of_grpcs_text(details: str, reason: str) -> None:

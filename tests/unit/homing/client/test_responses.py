@@ -29,6 +29,16 @@ def test_an_ack_is_its_json_or_its_bytes(data, kind, ack):
     assert Delivery(1, "u", "n", Outcome.ACKED, None, data, kind).ack == ack
 
 
+def test_what_a_newer_or_odd_router_answers_is_no_error():
+    route = pb.Route(node="g")
+    route.source = 77
+    assert responses.decode_locate(pb.LocateResponse(routes=[route])).routes[0].source == "UNKNOWN"
+    present = pb.PresentSession(session=1)
+    assert responses.decode_present_session(present).connected_at is None
+    present.connected_at.seconds = 2**62
+    assert responses.decode_present_session(present).connected_at is None
+
+
 def test_importing_homing_stays_cheap():
     code = (
         "import sys, homing; assert 'Router' in dir(homing); "

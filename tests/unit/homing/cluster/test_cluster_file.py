@@ -34,7 +34,7 @@ def test_a_missing_file_names_the_command_that_starts_a_cluster(tmp_path):
 @pytest.mark.parametrize("text", ["", "{", '{"etcd": 1}', "[]"])
 def test_a_file_with_other_content_is_named(tmp_path, text):
     cluster_file.path(tmp_path).write_text(text)
-    with pytest.raises(CommandError, match="is not a cluster file"):
+    with pytest.raises(CommandError, match="is not the file of a cluster"):
         cluster_file.read(tmp_path)
 
 

@@ -1,3 +1,5 @@
+import os
+
 import jwt
 import pytest
 
@@ -32,4 +34,23 @@ def test_the_key_is_kept_and_readable_by_its_owner_only(tmp_path):
 
 def test_a_missing_key_names_the_command_that_creates_it(tmp_path):
     with pytest.raises(CommandError, match=r"dev\.key cannot be read; `homing up` makes one"):
+        devtoken.read_key(tmp_path)
+
+
+@pytest.mark.parametrize("now", [1000.0, 1000.2, 1000.9999])
+@pytest.mark.parametrize("ttl", [0.001, 0.5, 1.0, 59.9])
+def test_a_token_is_valid_for_as_long_as_it_was_asked_for(now, ttl):
+    token = devtoken.sign(b"k" * 32, "ada", [], now, ttl)
+    expiry = jwt.decode(token, options={"verify_signature": False})["exp"]
+    assert now + ttl <= expiry < now + ttl + 1
+
+
+def test_a_key_is_a_regular_file_of_some_size(tmp_path):
+    path = tmp_path / "dev.key"
+    os.mkfifo(path)
+    with pytest.raises(CommandError, match=r"dev\.key is no regular file; remove it"):
+        devtoken.read_key(tmp_path)
+    path.unlink()
+    path.write_bytes(b"k" * (devtoken.LONGEST_SECRET + 1))
+    with pytest.raises(CommandError, match=r"dev\.key is too long; delete it"):
         devtoken.read_key(tmp_path)

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import GatewayConfig, IssuerSection
-from homing.cluster import settings
+from homing.cluster import redis_check, settings
 from homing.cluster.errors import CommandError, ConfigurationMistake
 from registry.etcd.section import RegistrySection
 from router.config import RouterConfig
+from runtime.process.configuration import ConfigurationError, load
 from runtime.process.schema import Level, level_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -39,18 +40,23 @@ def test_the_environment_goes_before_the_file():
     assert settings.configured({}, "registry", "etcd", {}) is None
 
 
-@pytest.mark.parametrize("value", ["a:1,b:2", '["a:1", "b:2"]', ["a:1", "b:2"], " a:1 , b:2,"])
+@pytest.mark.parametrize(
+    "value", ["a:1,b:2", '["a:1", "b:2"]', "[ 'a:1', 'b:2' ]", '"a:1,b:2"', ["a:1", "b:2"], " a:1 , b:2,"]
+)
 def test_endpoints_in_every_spelling(value):
-    assert settings.etcd_endpoints(value) == ["a:1", "b:2"]
+    read = (
+        settings.configured({}, "registry", "etcd", {"HOMING_REGISTRY__ETCD": value}) if value == str(value) else value
+    )
+    assert settings.addresses(read) == ["a:1", "b:2"]
 
 
 @pytest.mark.parametrize("value", [None, "", []])
 def test_no_endpoints(value):
-    assert settings.etcd_endpoints(value) == []
+    assert settings.addresses(value) == []
 
 
 def test_an_ipv6_address_of_etcd_is_no_json():
-    assert settings.etcd_endpoints("[::1]:2379,b:2") == ["[::1]:2379", "b:2"]
+    assert settings.addresses("[::1]:2379,b:2") == ["[::1]:2379", "b:2"]
 
 
 def test_ports_count_up_from_the_one_named_and_free_ones_stay_free():
@@ -156,15 +162,63 @@ def test_write_produces_a_file_that_services_can_read(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["homing.toml"]
 
 
-@pytest.mark.parametrize("value", ["127.0.0.1:abc", "foo:", "foo", ":9092", "a:1,b", ",", " ", "h:0", "h:65536", "h:²"])
-def test_a_malformed_broker_address_is_a_configuration_mistake(value):
-    with pytest.raises(ConfigurationMistake, match=r"bus\.kafka: "):
-        settings.kafka_brokers(value)
+@pytest.mark.parametrize(
+    "value", ["127.0.0.1:abc", "foo:", "foo", ":9092", "a:1,b", "h:0", "h:65536", "h:²", '["x"', [5]]
+)
+def test_a_malformed_address_is_named(value):
+    with pytest.raises(ValueError, match=r"is not host:port, such as"):
+        settings.addresses(value)
 
 
-def test_brokers_and_redis_are_normalised():
-    assert settings.kafka_brokers("") == ""
-    assert settings.kafka_brokers("a:1, [::1]:2") == "a:1,[::1]:2"
-    assert settings.redis_url("redis://h:1/0") == "redis://h:1/0"
-    with pytest.raises(ConfigurationMistake, match=r"bus\.redis: 'foo' is no URL"):
-        settings.redis_url("foo")
+def test_the_text_of_a_variable_is_read_as_the_services_read_it():
+    for text, value in (('"kafka"', "kafka"), ("kafka", "kafka"), ("5", "5"), ("[" * 5000, "[" * 5000), ("", "")):
+        assert settings.configured({}, "bus", "kind", {"HOMING_BUS__KIND": text}) == value
+
+
+def test_a_setting_is_placed_where_the_user_has_it():
+    file = Path("mine.toml")
+    assert settings.place(file, "gateway", "listen", {}) == "mine.toml: [gateway] listen"
+    environ = {"HOMING_GATEWAY__LISTEN": "x"}
+    assert settings.place(file, "gateway", "listen", environ) == "HOMING_GATEWAY__LISTEN: [gateway] listen"
+
+
+URLS = [
+    "redis://h", "redis://h:1/0", "rediss://u:p@h:6380/1", "unix:///run/redis.sock", "redis://[::1]:6379",
+    "foo", "redis://[::1", "redis://", "redis://h:99999", "http://h:1", "unix://", "redis://h:0", "", "redis://h:x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_a_url_of_redis_is_judged_as_the_services_do(url):
+    def is_right(check, *arguments):
+        try:
+            check(*arguments)
+        except (ValueError, ConfigurationError):
+            return False
+        return True
+
+    assert is_right(settings.check_redis_url, url) == is_right(load, RouterConfig, None, {}, [f"bus.redis={url}"])
+
+
+def test_an_error_about_a_url_shows_no_password():
+    assert redis_check.without_password("redis://u:secret@h:1/0") == "redis://h:1/0"
+    assert redis_check.without_password("redis://u:secret@[::1") == "(no URL)"
+
+
+@pytest.mark.parametrize("text", ["registry = " + "[" * 5000, "a = " + "9" * 5000])
+def test_a_file_that_no_parser_reads_is_named(tmp_path, text):
+    file = tmp_path / "odd.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationMistake, match=r"odd\.toml is (nested too deeply|not TOML)"):
+        settings.load(file)
+
+
+def test_a_device_without_an_end_is_named():
+    with pytest.raises(ConfigurationMistake, match="/dev/zero has more than 1048576 bytes"):
+        settings.load(Path("/dev/zero"))
+
+
+def test_there_is_no_port_above_the_last():
+    assert settings.offset_address("h:65534", 1) == "h:65535"
+    with pytest.raises(ConfigurationMistake, match="'h:65535' is for the first process, one port up for each other"):
+        settings.offset_address("h:65535", 1)

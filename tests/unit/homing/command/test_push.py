@@ -10,8 +10,17 @@ from homing.cluster.errors import CommandError
 from homing.command.calls import to_json
 from homing.command.locate import describe as describe_routes
 from homing.command.payload import read_data
+from homing.command.presence import describe as describe_presence
 from homing.command.push import describe
-from homing.v1.router_pb2 import Delivery, LocateResponse, PushReport, PushResponse, Route
+from homing.v1.router_pb2 import (
+    Delivery,
+    LocateResponse,
+    PresenceResponse,
+    PresentSession,
+    PushReport,
+    PushResponse,
+    Route,
+)
 
 
 def test_data_is_literal_or_from_a_file_or_from_stdin(tmp_path, monkeypatch):
@@ -66,3 +75,16 @@ def test_routes_are_a_table_and_their_absence_is_explained():
         "g1    12     -         TABLE",
     ]
     assert describe_routes(LocateResponse(why="no live session of user 'x'")) == "no live session of user 'x'"
+
+
+def test_what_a_newer_or_odd_router_answers_is_shown():
+    delivery, route = Delivery(session=1), Route(node="g")
+    delivery.outcome = route.source = 77
+    assert "UNKNOWN" in describe(PushReport(push_id="p", deliveries=[delivery]))
+    assert "UNKNOWN" in describe_routes(LocateResponse(routes=[route]))
+    present = PresenceResponse(sessions=[PresentSession(session=7)])
+    assert describe_presence(present).splitlines()[1].split() == ["7", "-"]
+    present.sessions[0].connected_at.seconds = 2**62
+    assert describe_presence(present).splitlines()[1].split() == ["7", "-"]
+    with pytest.raises(CommandError, match="has no form in JSON"):
+        to_json(present)

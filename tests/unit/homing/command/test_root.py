@@ -115,6 +115,11 @@ def test_with_json_a_failure_is_json_too(monkeypatch, capsys, error, status, cod
     assert "no" in printed["message"]
 
 
+def test_a_file_that_cannot_be_used_is_named(capsys):
+    assert failures.report(PermissionError(13, "Permission denied", "/run/lock"), []) == 1
+    assert capsys.readouterr().err == "homing: /run/lock: Permission denied\n"
+
+
 def test_json_after_two_dashes_is_no_option(capsys):
     assert failures.report(CommandError("no"), ["verb", "--", "--json"]) == 1
     assert capsys.readouterr().err == "homing: no\n"
@@ -139,3 +144,38 @@ def test_an_argument_that_is_not_utf8_is_usage(verb):
     done = run_homing([*verb, b"a\xff", "--router", "127.0.0.1:1", "--user", "u"][: len(verb) + 3], subprocess.PIPE)
     assert done.returncode == 2
     assert done.stderr == "homing: an argument is not UTF-8: 'a\\udcff'\n"
+
+
+def run_in_shell(redirection, *arguments):
+    """Run the command with a closed stream, as a shell closes it."""
+    command = ["sh", "-c", f'"$@" {redirection}', "sh", sys.executable, "-P", "-m", "homing", *arguments]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["token", "--user", "ada"], ["push", "--json"]])
+def test_a_closed_stdout_is_one_line(arguments):
+    done = run_in_shell(">&-", *arguments)
+    assert (done.returncode, done.stderr) == (1, "homing: cannot write the output: stdout is closed\n")
+
+
+def test_a_service_needs_no_stdout():
+    done = run_in_shell(">&-", "router", "--set", "x")
+    assert (done.returncode, done.stderr.startswith("configuration: --set x: ")) == (2, True)
+
+
+@pytest.mark.parametrize("arguments", [["locate", "--user"], ["router", "--set", "x"], ["gateway", "--help"]])
+def test_a_closed_stderr_changes_no_status(arguments):
+    assert run_in_shell("2>&-", *arguments).returncode == run_in_shell("", *arguments).returncode
+    assert run_in_shell(">&- 2>&- <&-", *arguments).returncode in (0, 1, 2)
+
+
+def test_data_from_a_closed_stdin_is_an_error():
+    done = run_in_shell("<&-", "push", "--user", "ada", "--event", "e", "--data", "-", "--router", "127.0.0.1:1")
+    assert (done.returncode, done.stderr) == (1, "homing: --data: cannot read stdin: it is closed\n")
+
+
+def test_json_is_what_the_parser_took_for_an_option():
+    done = run_homing(["push", "--event", "--json", "--user", "ada", "--router", "127.0.0.1:1"], subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (1, "")
+    done = run_homing(["push", "--user", "ada", "--event", "e", "--ttl", "soon", "--json"], subprocess.PIPE)
+    assert json.loads(done.stdout)["error"]["field"] == "--ttl"

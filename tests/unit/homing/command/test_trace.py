@@ -2,12 +2,16 @@
 
 import sys
 
+import msgspec
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from homing.cluster.errors import CommandError
-from homing.command import waterfall
+from homing.command import jaeger, waterfall
 from homing.command.collected_traces import CompleteTrace
+from homing.command.span_tree import build_tree
 from homing.command.trace import trace
 from homing.command.up import up
 
@@ -42,8 +46,12 @@ TRACE = {
 }
 
 
+def read_trace():
+    return jaeger.read(msgspec.convert(TRACE, jaeger.JaegerTrace))
+
+
 def test_children_follow_their_parents_with_bars_in_scale():
-    lines = list(waterfall.draw(ID, waterfall.read(TRACE)))
+    lines = list(waterfall.draw(ID, read_trace()))
     assert lines[0] == f"trace {ID}: 4 spans, 1.000 ms"
     names = [line.split("│█")[0].split("  homing")[0].rstrip() for line in lines[1:]]
     assert names == ["push", "├ hop", "│ └ deliver", "└ hop"]
@@ -56,8 +64,8 @@ def test_children_follow_their_parents_with_bars_in_scale():
 
 
 def test_the_shortest_bar_is_an_eighth_of_a_character():
-    read = waterfall.read(TRACE)
-    short = read[-1]._replace(start_us=1_000, duration_us=0)
+    read = read_trace()
+    short = read[-1]._replace(span="another", start_us=1_000, duration_us=0)
     assert any("▏" in line for line in waterfall.draw(ID, [*read, short]))
 
 
@@ -65,7 +73,7 @@ def run(*arguments):
     return CliRunner().invoke(trace, arguments)
 
 
-@pytest.mark.parametrize("arguments", [["short"], [ID.upper()], [ID, "--jaeger", "somewhere"]])
+@pytest.mark.parametrize("arguments", [["short"], [ID + "0"], [ID, "--jaeger", "somewhere"]])
 def test_wrong_usage(arguments):
     done = run(*arguments)
     assert done.exit_code == 2
@@ -84,7 +92,7 @@ def test_wrong_usage_of_the_collector(arguments):
 def test_the_collector_draws_what_is_complete(monkeypatch):
     async def collect(grpc, http, on_ready, show):
         on_ready(grpc, http)
-        show(CompleteTrace(ID, waterfall.read(TRACE)))
+        show(CompleteTrace(ID, read_trace()))
 
     monkeypatch.setattr("homing.command.trace_collector.collect", collect)
     done = run("--collect", "--http", "[::1]:0")
@@ -105,3 +113,59 @@ def test_a_bad_collector_is_wrong_usage_of_up(url, tmp_path):
     done = CliRunner().invoke(up, ["--run-dir", str(tmp_path), "--otlp", url])
     assert done.exit_code == 2
     assert f"'--otlp': '{url}' is not a URL such as" in done.output
+
+
+def drawn_span(number, parent, name="hop", error=""):
+    return waterfall.DrawnSpan(str(number), str(parent), name, "homing-router r", 0, 10, {}, error)
+
+
+def test_spans_that_are_each_others_parents_are_drawn_once_and_named():
+    spans = [drawn_span(1, 2), drawn_span(2, 1), drawn_span(3, 3, "own parent"), drawn_span(4, 2), drawn_span(5, "")]
+    header, *lines = waterfall.draw(ID, spans)
+    assert header == f"trace {ID}: 5 spans, 0.010 ms; 2 cycles of parents broken"
+    assert [line.split("  homing")[0].rstrip() for line in lines] == ["hop", "└ hop", "  └ hop", "own parent", "hop"]
+
+
+def test_a_span_without_an_id_is_nobodys_parent():
+    header, *lines = waterfall.draw(ID, [drawn_span("", ""), drawn_span("", ""), drawn_span(1, "")])
+    assert header == f"trace {ID}: 3 spans, 0.010 ms"
+    assert len(lines) == 3
+
+
+def test_a_span_that_came_twice_is_drawn_once():
+    header, *lines = waterfall.draw(ID, [drawn_span(number, number - 1) for number in range(1, 31) for _ in range(2)])
+    assert header == f"trace {ID}: 30 spans, 0.010 ms; 30 more with the id of another are left out"
+    assert len(lines) == 30
+
+
+def test_a_chain_is_drawn_however_long_it_is():
+    lines = list(waterfall.draw(ID, [drawn_span(number, number - 1) for number in range(1, 1501)]))
+    assert len(lines) == 1501
+    assert "1499: hop" in lines[-1]
+    assert max(map(len, lines)) < 200
+
+
+def test_what_others_named_cannot_write_on_the_terminal():
+    text = "\n".join(waterfall.draw(ID, [drawn_span(1, "", "x\x1b[2J\nforged" + "y" * 1000, "\u202e" + "z" * 1000)]))
+    assert "x\\x1b[2J\\nforged" in text
+    assert "\\u202e" in text
+    assert len(text.splitlines()) == 2
+    assert len(text) < 500
+
+
+def test_a_number_that_json_has_not_is_null(monkeypatch):
+    async def collect(grpc, http, on_ready, show):
+        show(CompleteTrace(ID, [drawn_span(1, "")._replace(attributes={"a": float("nan"), "b": "\x9b"})]))
+
+    monkeypatch.setattr("homing.command.trace_collector.collect", collect)
+    done = run("--collect", "--json")
+    assert '"attributes":{"a":null,"b":"\\u009b"}' in done.output
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12))
+def test_every_span_is_in_the_tree_once_whatever_the_parents_are(pairs):
+    spans = [drawn_span(number or "", parent or "") for number, parent in pairs]
+    tree = build_tree(spans)
+    indexes = [index for _, index in tree.rows]
+    assert len(set(indexes)) == len(indexes) == len(spans) - tree.repeated
+    assert {spans[index].span for index in indexes} == {span.span for span in spans}

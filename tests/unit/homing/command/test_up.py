@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from homing.cluster.cluster_file import ClusterFile, GatewayEntry
-from homing.command.up import page_address, ready_text
+from homing.command.up_output import page_address, ready_text
 
 
 def cluster(*urls):

@@ -4,8 +4,10 @@ import errno
 
 import pytest
 
+from homing.client import addresses
 from runtime.process.addresses import join_address, listen_error, split_address
 from runtime.process.lifecycle import StartupError
+from runtime.process.setting_types import parse_address
 
 
 @pytest.mark.parametrize(
@@ -17,10 +19,35 @@ def test_an_address_is_split_and_joined(address: str, parts: tuple[str, int]) ->
     assert join_address(*parts) == address
 
 
-@pytest.mark.parametrize("address", ["", "8400", ":8400", "host:", "host:x", "host:-1", "host:65536", "host:\u0664"])
+NO_ADDRESSES = [
+    "",
+    "8400",
+    ":8400",
+    "host:",
+    "host:x",
+    "host:-1",
+    "host:65536",
+    "host:\u0664",
+    "::1:80",
+    "a b:1",
+    "h:1\n",
+]
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
 def test_what_is_no_address_is_named_with_its_field(address: str) -> None:
-    with pytest.raises(StartupError, match=r"^gateway\.listen: '.*' is not host:port$"):
+    with pytest.raises(
+        StartupError, match=r"^configuration: gateway\.listen: '.*' is not host:port, such as"
+    ) as caught:
         split_address(address, "gateway.listen")
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "address", [*NO_ADDRESSES, "h:0", "h:1", "[::1]:65535", "[fe80::1%eth0]:1", "[x]:1", "a_b.c-d:00080", "é:1", "h:²"]
+)
+def test_what_is_installed_alone_has_the_same_rule(address: str) -> None:
+    assert addresses.parse_address(address) == parse_address(address)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """File, variables, flags: the last one counts; a mistake names its place and the nearest known name."""
 
+import os
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -27,6 +29,8 @@ class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tags: tuple[str, ...] = ()
     max_message: int = 1
     inner: Inner = Inner()
+    hosts: tuple[str, ...] | str = ()
+    kind: Literal["a", "b"] = "a"
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -62,17 +66,23 @@ def test_values_are_toml_or_plain_text() -> None:
     assert load(Config, None, {"HOMING_GATEWAY__INNER": "{depth = 7}"}, []).gateway.inner == Inner(7)
 
 
-def test_a_user_names_tables() -> None:
-    environ = {"HOMING_AUTH__ISSUERS__ONE__KEY_FILE": "/1"}
-    issuers = load(Config, None, environ, ["auth.issuers.two.key_file=/2"]).auth.issuers
-    assert issuers == {"one": Issuer("/1"), "two": Issuer("/2")}
+def test_a_user_names_tables(file: Path) -> None:
+    environ = {"HOMING_AUTH__ISSUERS__ONE__KEY_FILE": str(file)}
+    issuers = load(Config, None, environ, [f"auth.issuers.two.key_file={file}"]).auth.issuers
+    assert issuers == {"one": Issuer(str(file)), "two": Issuer(str(file))}
 
 
-def test_a_relative_path_belongs_to_the_folder_of_the_file_and_elsewhere_to_the_working_directory(file: Path) -> None:
-    file.write_text('[auth.issuers.a]\nkey_file = "keys/a"\n[auth.issuers.b]\nkey_file = "/keys/b"\n')
+def test_a_relative_path_belongs_to_the_folder_of_the_file_and_elsewhere_to_the_working_directory(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = file.parent
+    file.write_text(f'[auth.issuers.a]\nkey_file = "keys/a"\n[auth.issuers.b]\nkey_file = "{folder}/keys/b"\n')
+    for name in ("keys/a", "keys/b", "work/keys/a", "work/keys/b"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    monkeypatch.chdir(folder / "work")
     issuers = load(Config, file, {}, []).auth.issuers
-    assert issuers == {"a": Issuer(str(folder / "keys/a")), "b": Issuer("/keys/b")}
+    assert issuers == {"a": Issuer(str(folder / "keys/a")), "b": Issuer(f"{folder}/keys/b")}
     environ = {"HOMING_AUTH__ISSUERS__A__KEY_FILE": "keys/a"}
     issuers = load(Config, file, environ, ["auth.issuers.b.key_file=keys/b"]).auth.issuers
     assert issuers == {"a": Issuer("keys/a"), "b": Issuer("keys/b")}
@@ -91,7 +101,7 @@ def test_a_path_that_is_no_text_is_named_as_it_is_written(file: Path) -> None:
         ("gatway.listen=x", "[gatway]: unknown section; did you mean [gateway]?"),
         ("colour.red=1", "[colour]: unknown section; there are: auth, bus, commands, delivery, events, gateway, "),
         ("gateway.lisen=x", "[gateway] lisen: unknown; did you mean listen?"),
-        ("gateway.colour=x", "[gateway] colour: unknown; there are: inner, listen, max_message, tags"),
+        ("gateway.colour=x", "[gateway] colour: unknown; there are: hosts, inner, kind, listen, max_message, tags"),
         ("gateway.inner.deptth=1", "[gateway.inner] deptth: unknown; did you mean depth?"),
         ("auth.issuer.a.key_file=/x", "[auth] issuer: unknown; did you mean issuers?"),
         ("auth.issuers.a.keyfile=/x", "[auth.issuers.a] keyfile: unknown; did you mean key_file?"),
@@ -102,6 +112,11 @@ def test_a_path_that_is_no_text_is_named_as_it_is_written(file: Path) -> None:
         ("auth.issuers.b.leeway=1", "[auth.issuers.b]: Object missing required field `key_file`"),
         ("listen=x", "expected section.key=value"),
         ("gateway.listen", "expected section.key=value"),
+        ("gateway.=x", "expected section.key=value"),
+        ("gateway..listen=x", "expected section.key=value"),
+        (".listen=x", "expected section.key=value"),
+        ("gateway.kind=5", "[gateway] kind: Invalid enum value '5'; there are: a, b"),
+        ('gateway.tags=["a", "b\\n"]', "[gateway] tags: has a control character, U+000A"),
     ],
 )
 def test_a_mistake_in_a_flag(assignment: str, message: str) -> None:
@@ -122,6 +137,13 @@ def test_a_mistake_in_a_flag(assignment: str, message: str) -> None:
         ("HOMING_ROUTER_GRPC", "x", "unknown; did you mean HOMING_ROUTER__GRPC?"),
         ("HOMING_COLOUR", "red", "unknown; a setting is named HOMING_SECTION__KEY"),
         ("HOMING_GATEWAY", "x", "unknown; "),
+        ("HOMING_", "1", "unknown; a setting is named HOMING_SECTION__KEY"),
+        ("HOMING___", "1", "unknown; "),
+        ("HOMING_GATEWAY__", "1", "unknown; "),
+        ("HOMING_AUTH__ISSUERS__", "1", "unknown; "),
+        ("HOMING_AUTH__ISSUERS____KEY_FILE", "1", "unknown; "),
+        ("HOMING_GATEWAY__INNER__DEPTH", "5\nother = 6", "[gateway.inner] depth: has a control character, U+000A"),
+        ("HOMING_GATEWAY__LISTEN", "a\n", "[gateway] listen: has a control character, U+000A"),
         ("HOMING_GATEWAY__MAX_MESSAGE", "many", "[gateway] max_message: Expected `int`"),
         ("HOMING_GATEWAY__INNER", "{deptth = 1}", "[gateway.inner] deptth: unknown; did you mean depth?"),
     ],
@@ -187,3 +209,95 @@ def test_a_file_that_is_not_there_or_not_toml(tmp_path: Path) -> None:
     assert "broken.toml: Expected ']'" in mistake(tmp_path / "broken.toml", {})
     (tmp_path / "binary.toml").write_bytes(b"\xff")
     assert "binary.toml: 'utf-8' codec" in mistake(tmp_path / "binary.toml", {})
+    (tmp_path / "deep.toml").write_text("gateway = " + "[" * 5000)
+    assert mistake(tmp_path / "deep.toml", {}) == f"{tmp_path}/deep.toml: nested too deeply"
+    (tmp_path / "long.toml").write_text("[gateway]\nmax_message = " + "9" * 5000)
+    assert "long.toml: Exceeds the limit" in mistake(tmp_path / "long.toml", {})
+    assert mistake(Path("/dev/zero"), {}) == "/dev/zero: more than 1048576 bytes"
+    assert mistake(tmp_path, {}) == f"{tmp_path}: Is a directory"
+
+
+@pytest.mark.parametrize("text", ["42", "true", "1.50", "2026-01-01", "{}", "[1]", "a # b", "nan", "0x10"])
+def test_a_setting_that_is_a_text_has_the_text_as_its_value(text: str) -> None:
+    assert load(Config, None, {}, [f"gateway.listen={text}"]).gateway.listen == text
+    assert load(Config, None, {"HOMING_GATEWAY__LISTEN": text}, []).gateway.listen == text
+
+
+def test_a_text_may_be_quoted_and_a_list_may_be_a_text() -> None:
+    assert load(Config, None, {}, ['gateway.listen="42"']).gateway.listen == "42"
+    assert load(Config, None, {}, ['gateway.hosts=["a"]']).gateway.hosts == ("a",)
+    assert load(Config, None, {}, ["gateway.hosts=42"]).gateway.hosts == "42"
+
+
+def test_a_structs_own_check_is_placed_where_its_setting_is(file: Path) -> None:
+    class Checked(msgspec.Struct, frozen=True):
+        first: str = ""
+        second: str = ""
+
+        def __post_init__(self) -> None:
+            if self.first:
+                raise ValueError(f"first: {self.first!r} is wrong")
+
+    class Sections(msgspec.Struct, frozen=True):
+        gateway: Checked = Checked()
+
+    file.write_text("[gateway]\nfirst = 'x'\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load(Sections, file, {"HOMING_GATEWAY__SECOND": "y"}, [])
+    assert str(caught.value) == f"{file}: [gateway]: first: 'x' is wrong"
+
+
+def test_tables_below_the_file_have_their_place(file: Path) -> None:
+    below = [("the defaults", {"gateway": {"listen": "from the defaults", "max_message": 7}})]
+    settings = load(Config, file, {}, [], below).gateway
+    assert (settings.listen, settings.max_message) == ("from the file", 7)
+    below.append(("the user's", {"gateway": {"max_message": "x"}}))
+    with pytest.raises(ConfigurationError, match=r"^the user's: \[gateway\] max_message: Expected"):
+        load(Config, file, {}, [], below)
+
+
+def test_a_file_that_a_setting_names_is_a_regular_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "large").open("wb") as large:
+        large.truncate(1_048_577)
+    for name, reason in (
+        ("/dev/zero", " is no regular file"),
+        (tmp_path, " is no regular file"),
+        (tmp_path / "pipe", " is no regular file"),
+        (tmp_path / "large", " has 1048577 bytes; a key or a certificate has at most 1048576"),
+        (tmp_path / "none", ": No such file or directory"),
+    ):
+        assignment = f"auth.issuers.a.key_file={name}"
+        assert mistake(None, {}, assignment) == f"--set {assignment}: [auth.issuers.a] key_file: {name}{reason}"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("gateway.listen=a\x07b", "--set gateway.listen=a\\x07b: [gateway] listen: has a control character, U+0007"),
+        ("gateway.max_message=" + "[" * 5000, f"--set gateway.max_message={'[' * 177}...: [gateway] max_message: "),
+        ("gateway.max_message=" + "9" * 5000, f"--set gateway.max_message={'9' * 177}...: [gateway] max_message: "),
+        ("gateway\n", "--set gateway\\n: expected section.key=value"),
+    ],
+)
+def test_a_flag_is_shown_on_one_line(assignment: str, message: str) -> None:
+    assert mistake(None, {}, assignment).startswith(message)
+
+
+def test_a_file_may_have_a_number_for_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "42").touch()
+    monkeypatch.chdir(tmp_path)
+    assert load(Config, None, {}, ["auth.issuers.a.key_file=42"]).auth.issuers == {"a": Issuer("42")}
+
+
+def test_a_union_is_a_text_when_it_has_one_and_no_number() -> None:
+    class Mixed(msgspec.Struct):
+        name: str | None = None
+        names: tuple[str, ...] | None = None
+        number: str | int = ""
+
+    class Sections(msgspec.Struct):
+        gateway: Mixed
+
+    read = load(Sections, None, {}, ["gateway.name=5", 'gateway.names=["a"]', "gateway.number=5"]).gateway
+    assert (read.name, read.names, read.number) == ("5", ("a",), 5)

@@ -1,5 +1,6 @@
 """Nothing that looks like a credential leaves in a log line."""
 
+import json
 import logging
 
 import pytest
@@ -34,3 +35,21 @@ def test_lines_are_json_with_what_is_bound(capsys: pytest.CaptureFixture[str]) -
     assert '"event": "said something"' in line
     assert '"epoch": 7' in line
     assert '"service": "test"' in line
+
+
+@pytest.mark.parametrize(("level", "printed"), [("debug", ["theirs", "ours"]), ("error", [])])
+def test_libraries_do_not_print_every_header(
+    capsys: pytest.CaptureFixture[str], level: str, printed: list[str]
+) -> None:
+    root, chatty = logging.getLogger(), logging.getLogger("hpack.hpack")
+    handlers, before = root.handlers[:], root.level
+    try:
+        logs.configure(level)
+        chatty.debug("Decoded %s", "authorization")
+        chatty.warning("theirs")
+        logging.getLogger("homing").debug("ours")
+        lines = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    finally:
+        root.handlers[:], _ = handlers, root.setLevel(before)
+        logging.getLogger("hpack").setLevel(logging.NOTSET)
+    assert lines == printed
