@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from bench.faults.records import ClientConnected, ClientEnded, ClientReceipt, Cl
 
 FIRST_DELAY, MAX_DELAY = 0.5, 30.0  # seconds (docs/protocol.md, "Back-off")
 CONNECT_TIMEOUT = 8.0  # seconds; admission takes at most 5
+READ_ON = 0.5  # seconds, of the old connection after the new one is open
 OPENING = 32  # clients that connect at once in `open_all`
 
 
@@ -32,7 +33,7 @@ class Address:
 
 
 class FaultClient:
-    """One client of one user. `live`: its session while it is connected, else 0."""
+    """One client of one user. `live`: its newest session while that is connected, else 0."""
 
     def __init__(
         self,
@@ -53,27 +54,52 @@ class FaultClient:
         self._addresses = addresses
         self._epochs = epochs
         self._history = history
-        self._after: float | None = None  # seconds within which a gateway has requested to reconnect
+        self._current: websockets.ClientConnection | None = None
+        self._reconnect = asyncio.Event()  # a gateway has requested it
+        self._after = 0.0  # seconds within which
+        self._tasks: set[asyncio.Task[bool]] = set()  # connections, and what closes the one before
 
     async def run(self) -> None:
-        """Connect, and reconnect, until cancelled."""
+        """Connect, and reconnect, until cancelled. When its gateway stops, it moves (docs/protocol.md, "Moving")."""
         failures, failed = 0, ""
-        while True:
-            node, url = self._addresses.choose(failed)
-            t_request = time.monotonic()
-            try:
-                await self.connect_once(url, t_request, self._serve)
-                failures, failed = 0, node
-            except (OSError, TimeoutError, websockets.WebSocketException) as error:
-                self._history.write(ClientRefused(self.number, node, failure(error), time.monotonic()))
-                failures, failed = failures + 1, node
-            await asyncio.sleep(self._delay(failures))
+        try:
+            while True:
+                self._reconnect.clear()
+                node, url = self._addresses.choose(failed)
+                connection = self._start(self._connect(node, url))
+                failed = node
+                if await self._wait_over(connection):
+                    failures = 0 if connection.result() else failures + 1
+                    await asyncio.sleep(random.uniform(0, min(MAX_DELAY, FIRST_DELAY * 2**failures)))
+                else:
+                    failures = 0
+                    await asyncio.sleep(random.uniform(0, self._after))
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _delay(self, failures: int) -> float:
-        after, self._after = self._after, None
-        if after is not None:
-            return random.uniform(0, after)
-        return random.uniform(0, min(MAX_DELAY, FIRST_DELAY * 2**failures))
+    def _start(self, work: Coroutine[None, None, bool]) -> "asyncio.Task[bool]":
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _wait_over(self, connection: "asyncio.Task[bool]") -> bool:
+        """True: the connection has ended. False: it is to be replaced."""
+        requested = asyncio.create_task(self._reconnect.wait())
+        await asyncio.wait({connection, requested}, return_when=asyncio.FIRST_COMPLETED)
+        requested.cancel()
+        return connection.done()
+
+    async def _connect(self, node: str, url: str) -> bool:
+        """One connection; false when there was none."""
+        try:
+            await self.connect_once(url, time.monotonic(), self._serve)
+        except (OSError, TimeoutError, websockets.WebSocketException) as error:
+            self._history.write(ClientRefused(self.number, node, failure(error), time.monotonic()))
+            return False
+        return True
 
     async def connect_once(
         self, url: str, t_request: float, serve: "Callable[[Any, ClientConnected], Awaitable[None]]"
@@ -107,11 +133,15 @@ class FaultClient:
         return record
 
     async def _serve(self, connection: websockets.ClientConnection, record: ClientConnected) -> None:
+        before, self._current = self._current, connection
         self.live, self.node = record.session, record.node
+        if before is not None:
+            self._start(_leave(before))
         try:
             await self.receive(connection, record)
         finally:
-            self.live = 0
+            if self._current is connection:
+                self._current, self.live = None, 0
         self.record_ended(record, connection.close_code or 1006)
 
     def record_ended(self, record: ClientConnected, code: int) -> None:
@@ -131,6 +161,14 @@ class FaultClient:
                     self._history.write(receipt)
                 elif message["type"] == "reconnect":
                     self._after = message["after_ms"] / 1000
+                    self._reconnect.set()
+
+
+async def _leave(connection: websockets.ClientConnection) -> bool:
+    """Read on for a while, then close: what was pushed before the client has moved is still on its way."""
+    await asyncio.sleep(READ_ON)
+    await connection.close(1000)
+    return True
 
 
 def failure(error: Exception) -> str:

@@ -72,11 +72,16 @@ def refusals(recording: Recording, begin: float) -> str:
 
 
 def gaps(recording: Recording, begin: float) -> list[float]:
-    """Seconds from each end of a connection since `begin` to the client's next one, in order; inf: there is none."""
-    times: dict[int, list[float]] = {}
+    """Seconds from each end of a connection since `begin` until the client had another one, in order.
+
+    0: it had moved before; inf: there is none.
+    """
+    ends = {one.conn: one.t for one in recording.ended}
+    times: dict[int, list[tuple[float, float]]] = {}
     for one in recording.connected:
-        times.setdefault(one.client, []).append(one.t)
-    return sorted(
-        min((t for t in times[one.client] if t > one.t), default=FOREVER) - one.t
-        for one in ended_between(recording, begin)
-    )
+        times.setdefault(one.client, []).append((one.t, ends.get(one.conn, FOREVER)))
+    return sorted(_gap(times[one.client], one.t) for one in ended_between(recording, begin))
+
+
+def _gap(times: Iterable[tuple[float, float]], ended: float) -> float:
+    return min((max(0.0, begin - ended) for begin, end in times if end > ended), default=FOREVER)

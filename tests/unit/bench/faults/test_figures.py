@@ -11,7 +11,7 @@ FOREVER = float("inf")
 
 
 def came(client: int, t: float) -> ClientConnected:
-    return ClientConnected(int(t * 10), client, int(t * 10), "u", "g0", 1, [], True, t, t)
+    return ClientConnected(client * 100 + int(t * 10), client, int(t * 10), "u", "g0", 1, [], True, t, t)
 
 
 def pushed(number: int, t: float, **outcome: object) -> CallerPush:
@@ -20,12 +20,17 @@ def pushed(number: int, t: float, **outcome: object) -> CallerPush:
 
 
 def test_the_gap_of_a_client_lasts_until_its_own_next_connection() -> None:
-    records = [came(1, 1), came(2, 1), came(-1, 2), ClientEnded(20, -1, 1000, 2.5), ClientEnded(10, 1, 1012, 3)]
-    records += [came(2, 3.5), came(1, 4), ClientEnded(10, 2, 1006, 5)]
+    records = [came(1, 1), came(2, 1), came(-1, 2), ClientEnded(-80, -1, 1000, 2.5), ClientEnded(110, 1, 1012, 3)]
+    records += [came(1, 4), ClientEnded(210, 2, 1006, 5)]
     recording = sort_records(records)
     assert figures.gaps(recording, 2) == [1, FOREVER]
     assert figures.gaps(recording, 4) == [FOREVER]
     assert figures.close_codes(figures.ended_between(recording, 2)) == "1 with 1012, 1 with 1006"
+
+
+def test_a_client_that_has_moved_before_its_connection_ended_has_no_gap() -> None:
+    recording = sort_records([came(1, 1), came(1, 3), ClientEnded(110, 1, 1000, 3.5)])
+    assert figures.gaps(recording, 2) == [0]
 
 
 def test_outcomes_are_counted_by_session_and_calls_without_a_report_by_call() -> None:
