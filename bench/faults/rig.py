@@ -100,12 +100,6 @@ class FaultRig:
             history.write(IncarnationOver(node, before, time.monotonic()))
         self.epochs[node] = epoch
 
-    async def metric(self, service: Service, name: str) -> float:
-        """A metric of a service; 0 when it has none with this name."""
-        text = await asyncio.to_thread(_get, f"http://{service.facts['admin']}/metrics")
-        lines = (line for line in text.splitlines() if line.startswith(f"{name} "))
-        return float(next(lines, f"{name} 0").split()[1])
-
 
 def _etcd_status(endpoint: str) -> dict[str, Any]:
     request = urllib.request.Request(f"http://{endpoint}/v3/maintenance/status", data=b"{}")
@@ -113,11 +107,6 @@ def _etcd_status(endpoint: str) -> dict[str, Any]:
         status: dict[str, Any] = json.load(response)
         return status
     return {}
-
-
-def _get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=3) as response:
-        return str(response.read().decode())
 
 
 @asynccontextmanager
