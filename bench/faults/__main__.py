@@ -7,6 +7,7 @@ is "limit".
 import argparse
 import asyncio
 import json
+import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -57,6 +58,7 @@ async def run(experiments: Sequence[Experiment], options: argparse.Namespace) ->
 def main(arguments: list[str]) -> int:
     """The command line; the result is the exit code."""
     options = options_of(arguments)
+    logging.disable(logging.WARNING)  # the client library's, of routers that are killed
     experiments = selected(options.only)
     if not experiments:
         report_progress(f"no experiment is named {options.only}")

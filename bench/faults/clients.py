@@ -88,8 +88,10 @@ class FaultClient:
     async def _wait_over(self, connection: "asyncio.Task[bool]") -> bool:
         """True: the connection has ended. False: it is to be replaced."""
         requested = asyncio.create_task(self._reconnect.wait())
-        await asyncio.wait({connection, requested}, return_when=asyncio.FIRST_COMPLETED)
-        requested.cancel()
+        try:
+            await asyncio.wait({connection, requested}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            requested.cancel()
         return connection.done()
 
     async def _connect(self, node: str, url: str) -> bool:

@@ -18,6 +18,9 @@ from tests.support.proxy import Proxy
 CUT = "g0"
 FROM_ETCD, FROM_ROUTERS = 20.0, 15.0  # seconds
 NOTICED = 0.5  # seconds
+KEPT = (
+    "A fenced gateway tries for 5 s to keep its clients before it closes them; then they wait up to 1 s to come back."
+)
 
 
 async def _blocked(world: World, proxies: Iterable[Proxy], subject: str, seconds: float, **directions: bool) -> Facts:
@@ -55,7 +58,9 @@ def judge_etcd(recording: Recording, facts: Facts) -> Iterator[Criterion]:
     others = [one for one in lost if nodes[one.conn] != CUT]
     yield Criterion(f"{len(others)} clients of other gateways disconnected", not others)
     moved = [one.t for one in recording.connected if began < one.t < ended and one.client >= 0 and one.node != CUT]
-    yield Criterion(f"{len(lost)} of its clients closed: {figures.close_codes(lost)}", len(lost) == len(moved) > 0)
+    closed = f"until {max((one.t for one in lost), default=began) - began:.2f} s after the begin"
+    text = f"{len(lost)} of its clients closed: {figures.close_codes(lost)}, {closed}"
+    yield Criterion(text, len(lost) == len(moved) > 0)
     yield within("its clients elsewhere after the begin", max(moved, default=FOREVER) - began, REGISTRY_TTL + 5)
     yield within("back with a new epoch after the end", facts["back"], 5)
     counted = figures.outcomes(figures.pushes_between(recording, began))
@@ -95,7 +100,7 @@ TO, FROM = {"to_client": False}, {"to_server": False}
 
 def _etcd_experiment(number: str, name: str, what: str, **directions: bool) -> Experiment:
     action = f"block {what} for {FROM_ETCD:.0f} s, all other paths open"
-    return Experiment(number, name, action, block_etcd(**directions), judge_etcd, proxied=True)
+    return Experiment(number, name, action, block_etcd(**directions), judge_etcd, proxied=True, remark=KEPT)
 
 
 def _router_experiment(number: str, name: str, what: str, **directions: bool) -> Experiment:

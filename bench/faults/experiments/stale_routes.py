@@ -5,6 +5,8 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from bench.faults import figures
 from bench.faults.checker import Recording
 from bench.faults.clients import FaultClient
@@ -14,7 +16,7 @@ from bench.faults.world import World
 from homing import Router
 from registry.etcd.store import EtcdStore
 from registry.keys import Keys
-from registry.model import Incarnation
+from registry.model import Incarnation, SessionInfo
 from registry.store import Delete, Put
 
 PUSHES, LEAST = 10_000, 1_000
@@ -47,7 +49,7 @@ async def _batch(world: World, store: EtcdStore, router: Router, number: int) ->
     chosen = [clients[(number * BATCH + one) % len(clients)] for one in range(min(BATCH, len(clients)))]
     kind = KINDS[number % len(KINDS)]
     keys = [_stale_key(world, client, kind) for client in chosen]
-    value = b'{"namespace":"","auth_type":"jwt","connected_at":1}'
+    value = msgspec.json.encode(SessionInfo("/", "jwt", 1))
     await store.transaction([], [Put(key, value) for key in keys])
     await asyncio.sleep(SEEN)
     await _push_to(world, router, PLANTED, chosen)
@@ -69,14 +71,15 @@ def _stale_key(world: World, client: FaultClient, kind: str) -> str:
 
 
 async def _push_to(world: World, router: Router, stream: str, clients: Sequence[FaultClient]) -> None:
-    """To each session, some at once."""
+    """To each session, or to its user, some at once."""
     limit = asyncio.Semaphore(AT_ONCE)
 
-    async def push(client: FaultClient) -> None:
+    async def push(number: int, client: FaultClient) -> None:
         async with limit:
-            await record_push(world.history, router, stream, ("session", str(client.live)))
+            target = ("user", client.user) if number % 2 else ("session", str(client.live))
+            await record_push(world.history, router, stream, target)
 
-    await asyncio.gather(*(push(client) for client in clients))
+    await asyncio.gather(*(push(number, client) for number, client in enumerate(clients)))
 
 
 def judge_planted(recording: Recording, facts: Facts) -> Iterator[Criterion]:
@@ -86,7 +89,7 @@ def judge_planted(recording: Recording, facts: Facts) -> Iterator[Criterion]:
     counted = figures.outcomes(planted)
     yield Criterion(
         f"{facts['planted']:,.0f} pushes on planted routes: {figures.shown_outcomes(counted)}",
-        counted["WRITTEN"] == len(planted) > 0,
+        counted["WRITTEN"] > 0 and not figures.not_written(counted),
     )
     times = figures.seconds_of(healed)
     p99 = figures.percentile(times, 0.99)
