@@ -84,7 +84,8 @@ class Admission:
         except BaseException:
             self._lifecycle.end(session, None, 1006, "")
             raise
-        if session.stage is Stage.CLOSED or self._registration.current is not incarnation:
+        over = incarnation.lease.fenced or self._registration.current is not incarnation
+        if session.stage is Stage.CLOSED or over:
             self._lifecycle.end(session, None, 1006, "")
             return self._refuse("this gateway has just lost its place in the registry; connect again")
         if not self._open:  # it was closed meanwhile: a drain waits for those that are in, and asks them to reconnect

@@ -35,9 +35,10 @@ class FileMembership:
         return commits
 
     async def wait_reachable(self, commits: Commits) -> None:
-        """Until every router's pushes reach what was joined, or the registry's time is over."""
-        if commits:
-            await self._registration.wait_reachable(commits)
+        """Until every router's pushes reach what was joined, or the registry's time is over. Between two incarnations
+        nobody reaches anything: then until the next one has begun, which registers what is joined."""
+        if commits and not await self._registration.wait_reachable(commits):
+            await self._registration.wait_replaced()
 
     def join_for_backend(self, session: Session, file: str) -> Commits:
         """The same by the backend's request: the client is told, and no token's end takes the file away."""

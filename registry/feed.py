@@ -27,8 +27,15 @@ log = logging.getLogger(__name__)
 class StoreRouteFeed:
     """See `registry.ports.RouteFeed`."""
 
-    def __init__(self, store: Store, settings: RegistrySettings, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds."""
+    def __init__(
+        self,
+        store: Store,
+        settings: RegistrySettings,
+        clock: Callable[[], float] = time.monotonic,
+        on_resync: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`clock`: seconds. `on_resync`: called when everything is read again."""
+        self._on_resync = on_resync
         self.table = RouteTable(settings.cluster)
         self.resyncs = 0  # snapshots after the first
         self.watches_reopened = 0  # because they were silent
@@ -102,6 +109,7 @@ class StoreRouteFeed:
                 replaced = isinstance(error, HistoryReplaced)
                 log.warning("The route table is read again: %s", error)
             self.resyncs += 1
+            self._on_resync()
 
     async def _snapshot(self) -> Snapshot:
         backoff = RetryBackoff()

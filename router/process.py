@@ -45,7 +45,7 @@ class RouterProcess:
         self._name = f"{self._id}.{secrets.token_hex(4)}" if settings.router.id else self._id
         self._counters = counters(names.ROUTER)
         self._store = adapters.store(settings)
-        self._feed = StoreRouteFeed(self._store, settings.registry)
+        self._feed = StoreRouteFeed(self._store, settings.registry, on_resync=self._count_resync)
         self._fencing = FencingQueries(self._feed)
         self._fleet = Fleet(self._feed, self._make_hop)
         self._bus_probe = adapters.bus_probe(settings)
@@ -90,6 +90,9 @@ class RouterProcess:
             *(self._name, incarnation, node.node_address, settings, batch, fencing, on_change, self._on_handled),
             unregistered=node.restoring,
         )
+
+    def _count_resync(self) -> None:
+        self._counters.resyncs += 1
 
     def _make_admin(self) -> AdminListener:
         gauges = {

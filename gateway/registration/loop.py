@@ -8,6 +8,7 @@ paced, with 1012 (docs/design.md, "Dead, paused, cut off").
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -56,9 +57,11 @@ class RegistrationLoop:
         self._pauses = pauses
         self._clock = clock
         self._closing = BackgroundTasks()  # close the clients of incarnations that are over
+        self._replacement: asyncio.Task[None] | None = None  # begins the next incarnation
         self._restoring: asyncio.Task[None] | None = None  # registers the kept sessions
         self._registration: Registration | None = None
         self._replacing = False  # between two incarnations: nobody is admitted
+        self._replaced = asyncio.Event()  # set at the end of each replacement
         self._ended = False
 
     # What the node may do now ---------------------------------------------------------------------------------------
@@ -106,14 +109,25 @@ class RegistrationLoop:
                 return
             self._counters.incarnations_lost += 1
             self._replacing = True
-            kept = await self._begin_with_sessions()
-            fresh = self._registration = kept or await self._begin_without_sessions()
-            self._barrier.forget_all()
-            if kept is not None:
-                self._restoring = asyncio.get_running_loop().create_task(self._restore(kept))
-            await self.wait_linked()
-            self._replacing = False
-            log.info("a new incarnation has begun", extra={"epoch": fresh.incarnation.epoch})
+            self._replacement = asyncio.get_running_loop().create_task(self._replace())
+            try:
+                await asyncio.wait([self._replacement])
+            finally:
+                self._replacement.cancel()  # unless it is done
+            if not self._ended:
+                self._replacement.result()
+
+    async def _replace(self) -> None:
+        """Begin the next incarnation, with the sessions of the last one or without. Cancelled by `end`."""
+        kept = await self._begin_with_sessions()
+        fresh = self._registration = kept or await self._begin_without_sessions()
+        self._barrier.forget_all()
+        if kept is not None:
+            self._restoring = asyncio.get_running_loop().create_task(self._restore(kept))
+        await self.wait_linked()
+        self._replacing = False
+        self._replaced.set()
+        log.info("a new incarnation has begun", extra={"epoch": fresh.incarnation.epoch})
 
     async def wait_linked(self) -> None:
         """Until a router's stream is there, at most a second: so that the first clients are reachable."""
@@ -123,6 +137,14 @@ class RegistrationLoop:
         except TimeoutError:
             log.info("no router has come within %.0f s; going on without", FIRST_ROUTER)
 
+    async def wait_replaced(self) -> None:
+        """While the last incarnation is over: until routers reach the sessions of the next one, or for some seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KEEP_LIMIT + FIRST_ROUTER):
+                while self.lease_state() is LeaseState.FENCED and not self._ended:
+                    self._replaced.clear()
+                    await self._replaced.wait()
+
     async def drain(self) -> None:
         """Mark this node as draining in the registry."""
         await self.registration.drain()
@@ -130,6 +152,10 @@ class RegistrationLoop:
     async def end(self) -> None:
         """Give the incarnation back: node, machine and batch keys go at once, and `run` returns."""
         self._ended = True
+        self._replaced.set()
+        if self._replacement is not None:
+            self._replacement.cancel()
+            await asyncio.wait([self._replacement])
         await self.registration.end()
 
     async def _begin_with_sessions(self) -> Registration | None:

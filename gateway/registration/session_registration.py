@@ -70,8 +70,13 @@ class SessionRegistration:
             registration.unregister_file(file)
         registration.unregister_session(session.user, session.sid)
 
+    async def wait_replaced(self) -> None:
+        """See `RegistrationLoop.wait_replaced`."""
+        await self._loop.wait_replaced()
+
     async def wait_reachable(self, commits: Commits) -> bool:
-        """Until the registry has committed all, and every router's table has it too. False: not in time."""
+        """Until the registry has committed all, and every router's table has it too. False: not in time, or the
+        incarnation has ended."""
         for commit in commits:
             if not commit.done():
                 await wait_settled(commits, COMMIT_LIMIT)

@@ -538,7 +538,10 @@ async def test_another_layout_means_that_the_store_was_wiped_and_everything_is_r
     layout = await rig.store().get(rig.keys.layout)
     assert layout is not None
     feed._catch_up.on_snapshot(Snapshot(0, [layout._replace(value=b"before the wipe")]))
+    resyncs: list[None] = []
+    feed._on_resync = lambda: resyncs.append(None)
     await until(lambda: feed.resyncs == 1)
+    assert resyncs == [None]
     await until(lambda: not feed.may_lack_routes and feed.table.session(1))
     assert await feed.wait_caught_up()
     await asyncio.sleep(0)

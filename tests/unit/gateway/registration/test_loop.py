@@ -151,14 +151,14 @@ async def test_a_paused_node_closes_its_sessions_and_clients_at_once(rig: Rig) -
     rig.registrar.failures = [StoreUnavailable("etcd is away")]
     rig.barrier.opened("an old stream", 5)
     rig.registrar.begun[0].over.set()
-    await rig.until(lambda: rig.counters.incarnations_lost)
+    await rig.until(lambda: rig.counters.incarnations_lost and not rig.index.sessions)
     assert (attached.stage, registering.stage, len(rig.index.sessions)) == (Stage.CLOSED, Stage.CLOSED, 0)
     assert rig.loop.lease_state() is LeaseState.FENCED
     await rig.until(lambda: "request reconnect" in dict(handler.notes))
     assert len(rig.registrar.begun) == 1, "clients do not wait for the next incarnation"
     rig.registrar.may_begin.set()
     await rig.until(lambda: len(rig.registrar.begun) == 2)
-    assert rig.barrier.holds(10), "streams of the old incarnation hold nobody up"
+    await rig.until(lambda: rig.barrier.holds(10))  # streams of the old incarnation hold nobody up
     rig.barrier.opened("a new stream", 0)
     await rig.until(lambda: rig.loop.lease_state() is LeaseState.HELD)
     assert rig.loop.incarnation == Incarnation("n", 2)
@@ -192,6 +192,17 @@ async def test_a_node_that_was_not_paused_keeps_its_sessions_under_the_same_mach
     assert rig.counters.incarnations_lost == 1
     await rig.loop.end()
     await running
+
+
+async def test_a_node_can_stop_while_no_new_incarnation_begins(rig: Rig) -> None:
+    await rig.loop.start()
+    running = asyncio.ensure_future(rig.loop.run())
+    rig.registrar.may_begin.clear()
+    rig.registrar.begun[0].over.set()
+    await rig.until(lambda: rig.registrar.kept_machines)
+    await rig.loop.end()
+    await running
+    assert len(rig.registrar.begun) == 1
 
 
 async def test_who_left_before_it_is_registered_anew_is_not(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +251,26 @@ async def test_an_incarnation_that_ends_while_sessions_are_registered_anew_is_fo
     rig.registrar.begun[1].over.set()
     await rig.until(lambda: len(rig.registrar.begun) == 3 and rig.registrar.begun[2].sessions)
     assert not rig.registrar.begun[1].restored
+    await rig.loop.end()
+    await running
+
+
+async def test_a_join_between_two_incarnations_waits_for_the_next_one(rig: Rig) -> None:
+    await rig.loop.start()
+    running = asyncio.ensure_future(rig.loop.run())
+    await asyncio.wait_for(rig.loop.wait_replaced(), 1)  # nothing to wait for
+    rig.registrar.may_begin.clear()
+    rig.registrar.begun[0].over.set()
+    rig.registrar.begun[0].lease.set_fenced()
+    waiting = asyncio.ensure_future(rig.loop.wait_replaced())
+    await rig.until(lambda: rig.registrar.kept_machines)
+    await settle()
+    assert not waiting.done()
+    rig.registrar.may_begin.set()
+    await rig.until(lambda: len(rig.registrar.begun) == 2)
+    rig.barrier.opened("a router", 0)
+    await waiting
+    assert rig.loop.lease_state() is LeaseState.HELD
     await rig.loop.end()
     await running
 
