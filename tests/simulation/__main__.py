@@ -11,7 +11,7 @@ import secrets
 import sys
 import time
 
-from tests.simulation.walk import Result, run
+from tests.simulation.run import Result, run
 
 STEPS_PER_SEED = 1000
 PROGRESS = 10.0  # seconds between two lines
@@ -78,7 +78,7 @@ def _show(result: Result, strict: bool) -> None:
     lines += result.tail[-TAIL:]
     lines += [f"{one.invariant} at {one.t:.6f}: {one.text}" for one in result.violations[:20]]
     flags = " --strict" if strict else ""
-    lines.append(f"again: python -m tests.simulation --seed {result.seed} --steps {result.steps}{flags}")
+    lines.append(f"again: python -m tests.simulation --seed {result.seed} --steps {result.requested}{flags}")
     print("\n".join(lines), file=sys.stderr)
 
 

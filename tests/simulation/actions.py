@@ -8,6 +8,7 @@ from homing.v1 import router_pb2
 from router.push import Target as PushTarget
 from tests.simulation.client import SimulatedClient
 from tests.simulation.cluster import GATEWAYS, ROUTERS, STORE, Cluster
+from tests.simulation.gateway_process import GatewayProcess
 from tests.simulation.history import BackendChange, Fault, Sent, Target
 from tests.simulation.loop import ProcessState
 from tests.simulation.store_client import WATCH
@@ -54,14 +55,24 @@ class Actions:
 
     # Callers
 
-    def push(self, router: str, stream: str, target: Target, ttl: float = 30.0, ack_timeout: float = 0.0) -> str:
-        """The push_id; "" while the router does not serve."""
+    def push(
+        self,
+        router: str,
+        stream: str,
+        target: Target,
+        ttl: float = 30.0,
+        ack_timeout: float = 0.0,
+        dedup: bool = True,
+    ) -> str:
+        """The push_id; "" while the router does not serve. `dedup`: the push_id counts as the caller's own."""
         process = self.cluster.routers[router]
         if not process.ready or not process.alive:
             return ""
         self._pushes += 1
         push_id = f"p{self._pushes:07d}"
-        sent = Sent(push_id, f"{process.name}/{stream}", process.name, target, self.cluster.now, ttl, ack_timeout)
+        sent = Sent(
+            push_id, f"{process.name}/{stream}", process.name, target, self.cluster.now, ttl, ack_timeout, dedup
+        )
         self.cluster.sent[push_id] = sent
         self.cluster.history.sent.append(sent)
         process.loop.call_soon(process.push, sent, _request(sent))
@@ -98,7 +109,7 @@ class Actions:
         process = self.cluster.gateways[gateway]
         if process.alive:
             process.end()
-            self._begin("kill", gateway, seconds, lambda: self.cluster.start_gateway(gateway))
+            self._begin("kill", gateway, seconds, lambda: self._replace(process))
 
     def kill_router(self, router: str, seconds: float) -> None:
         process = self.cluster.routers[router]
@@ -117,13 +128,13 @@ class Actions:
         process = self.cluster.gateways[gateway]
         if process.alive and not process.draining:
             process.stop()
-            self._begin("drain", gateway, seconds, lambda: self._restart(gateway))
+            self._begin("drain", gateway, seconds, lambda: self._replace(process))
 
-    def _restart(self, gateway: str) -> None:
-        process = self.cluster.gateways[gateway]
-        if process.draining:
+    def _replace(self, process: GatewayProcess) -> None:
+        """Start another process, unless that has been done."""
+        if self.cluster.gateways[process.name] is process:
             process.end()
-            self.cluster.start_gateway(gateway)
+            self.cluster.start_gateway(process.name)
 
     def set_wall_clock(self, name: str, seconds: float) -> None:
         self.cluster.clocks[name].wall_offset += seconds

@@ -39,6 +39,9 @@ class ProcessClocks:
     def monotonic_ns(self) -> int:
         return int(self._scheduler.now * 1e9) + self._monotonic_offset
 
+    def monotonic(self) -> float:
+        return self.monotonic_ns() / 1e9
+
     def boottime(self) -> float:
         return self._scheduler.now + self._boot_offset
 

@@ -24,6 +24,7 @@ STORE = "store"
 SETTINGS = RegistrySettings(cluster="c", ttl=3, sweep_after=4.0)
 RESTART = 1.0  # seconds until a gateway that has exited by itself is started again
 SMALL: dict[str, Any] = {
+    "registry.membership.MACHINE_IDS": 8,  # so that a machine id soon has its next holder
     "router.delivery.lanes.LANE_CAPACITY": 12,  # pushes
     "gateway.delivery.push_job.SLICE": 3,  # sockets
     "gateway.delivery.push_writer.SLICE_BUDGET": -1.0,  # after each slice others get a turn
@@ -74,11 +75,11 @@ class Cluster:
         self._code_rng = random.Random(seed + 1)
         for name in (STORE, *GATEWAYS, *ROUTERS, "clients", "kernel"):
             self.clocks[name] = clocks.ProcessClocks(self.scheduler, self.rng)
-        self.client_loop = ProcessLoop(self.scheduler, "clients")
+        self.client_loop = ProcessLoop(self.scheduler, "clients")  # type: ignore[abstract]
 
     def __enter__(self) -> "Cluster":
         self._stack.enter_context(clocks.installed(self.scheduler, self.clocks, self._code_rng, self._replaced))
-        store_loop = ProcessLoop(self.scheduler, STORE)
+        store_loop = ProcessLoop(self.scheduler, STORE)  # type: ignore[abstract]
         self.store = RecordedStore(store_loop, self.history)
         self.server = StoreServer(self.network, self.store, store_loop)
         for name in GATEWAYS:
@@ -105,7 +106,7 @@ class Cluster:
     def start_gateway(self, name: str) -> None:
         self.gateways[name] = GatewayProcess(
             name=name,
-            loop=ProcessLoop(self.scheduler, name),
+            loop=ProcessLoop(self.scheduler, name),  # type: ignore[abstract]
             network=self.network,
             server=self.server,
             clocks=self.clocks[name],
@@ -127,7 +128,7 @@ class Cluster:
         self._starts += 1
         self.routers[host] = RouterProcess(
             name=f"{host}.{self._starts}",
-            loop=ProcessLoop(self.scheduler, host),
+            loop=ProcessLoop(self.scheduler, host),  # type: ignore[abstract]
             network=self.network,
             server=self.server,
             clocks=self.clocks[host],
@@ -159,8 +160,10 @@ class Cluster:
                 sessions = frozenset((sid, name, epoch) for sid in index.sessions)
                 files = frozenset((file, name, epoch) for file in index.files())
                 states.append(State(f"node {name}", sessions, files))
-        clients = frozenset(
-            (client.session, one.node, one.epoch) for client in self.open_clients() if (one := client.connected)
+        clients = frozenset(  # a node may have kept its sessions under another epoch
+            (client.session, one.node, self.gateways[one.node].epoch)
+            for client in self.open_clients()
+            if (one := client.connected)
         )
         node_files = frozenset().union(*(state.files for state in states))
         states.append(State("clients", clients, node_files))
@@ -181,8 +184,8 @@ class Cluster:
 
 
 def _table_state(router: RouterProcess) -> State:
-    table = router.feed.table
-    routes = [route for sid in list(table._sessions) if (route := table.session(sid)) is not None]
+    table, maps = router.feed.table, router.feed.table._maps
+    routes = [route for sid in list(maps._sessions) if (route := table.session(sid)) is not None]
     sessions = frozenset((route.sid, *route.incarnation) for route in routes)
-    files = frozenset((file, *owner) for file in list(table._files) for owner in table.file(file))
+    files = frozenset((file, *owner) for file in list(maps._files) for owner in table.file(file))
     return State(f"router {router.name}", sessions, files)

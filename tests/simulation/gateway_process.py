@@ -9,21 +9,20 @@ from gateway.admission import Admission
 from gateway.authentication import Authentication
 from gateway.back_pressure import EventBackPressure, SlowConsumers
 from gateway.client_commands import ClientCommands, ClientSettings
+from gateway.delivery.dedup import Dedup, DedupSettings
 from gateway.delivery.node_requests import NodeRequestHandler
 from gateway.delivery.node_server import RouterStreamHandler
 from gateway.delivery.push_writer import PushWriter
 from gateway.delivery.router_endpoint import NoObserver, RouterEndpoint
-from gateway.delivery.router_streams import RouterStreams
+from gateway.delivery.router_streams import RouterStreams, set_lagging
 from gateway.door.values import Arrival, Refusal
 from gateway.draining import Drain
 from gateway.events.traces import ClientTraces
 from gateway.identity.identity import Identity
 from gateway.lifecycle import SessionLifecycle
 from gateway.membership import FileMembership
-from gateway.registration.barrier import RouteAckBarrier
 from gateway.registration.lease_gate import LeaseGate
 from gateway.registration.loop import RegistrationLoop
-from gateway.registration.session_registration import Commits, SessionRegistration
 from gateway.sessions.acks import Acks
 from gateway.sessions.budget import Budget
 from gateway.sessions.heartbeat import Heartbeat, HeartbeatSettings
@@ -37,19 +36,18 @@ from homing.internal.v1 import node_pb2
 from observability import names
 from observability.counters import counters
 from observability.tracing import OFF
-from registry.lease_state import FencingAnswer, LeaseTracker
 from registry.membership import FencedError
 from registry.model import Node
 from registry.ports import RegistryError, RegistrySettings
-from registry.registrar import StoreRegistrar
-from registry.registration import StoreRegistration
 from registry.store import StoreError
 from runtime.process.background_tasks import BackgroundTasks
+from runtime.process.pauses import Pauses
 from tests.simulation.client import SimulatedClient
 from tests.simulation.client_transport import SimulatedTransport
 from tests.simulation.clocks import ProcessClocks
+from tests.simulation.gateway_parts import NoEvents, RecordedBarrier, RecordedRegistrar, RecordedSessions
 from tests.simulation.grpc_stream import SimulatedCall
-from tests.simulation.history import Fault, History, IncarnationEnd, Receipt, Sent
+from tests.simulation.history import Fault, History, Receipt, Sent
 from tests.simulation.loop import ProcessLoop, ProcessState
 from tests.simulation.network import Network
 from tests.simulation.store_client import StoreClient, StoreServer
@@ -58,77 +56,6 @@ MAX_FILES = 3
 BUDGET = Budget(unsent_bytes=600, stalled_s=2.0)
 DRAIN_LIMIT = 3.0  # seconds
 JSON = JsonEnvelope()
-
-
-class NoEvents:
-    """An `EventSink` that takes everything and keeps nothing."""
-
-    def publish(self, record: object) -> bool:
-        return True
-
-    def publish_own(self, record: object) -> None: ...
-
-    def full(self) -> bool:
-        return False
-
-    async def wait_room(self) -> None: ...
-
-
-class RecordedBarrier(RouteAckBarrier):
-    """`reached`: the routers that had acknowledged the batch of the wait that has ended last."""
-
-    reached: frozenset[str] = frozenset()
-
-    async def wait_reachable(self, batch: int) -> bool:
-        result = await super().wait_reachable(batch)
-        self.reached = frozenset(stream.router for stream, held in self._held.items() if held >= batch)  # type: ignore[attr-defined]
-        return result
-
-
-class RecordedSessions(SessionRegistration):
-    """A wait that has no commit has reached nobody."""
-
-    async def wait_reachable(self, commits: Commits) -> bool:
-        committed = await super().wait_reachable(commits)
-        if not committed:
-            self._barrier.reached = frozenset()  # type: ignore[attr-defined]
-        return committed
-
-
-class RecordedLease(LeaseTracker):
-    """Records when the node knows that its incarnation is over."""
-
-    __slots__ = ("_on_fenced",)
-
-    def __init__(self, ttl: float, sent: float, on_fenced: Callable[[], None]) -> None:
-        super().__init__(ttl, sent)
-        self._on_fenced = on_fenced
-
-    def on_fencing_answer(self, answer: FencingAnswer, queried: float) -> None:
-        super().on_fencing_answer(answer, queried)
-        if answer is FencingAnswer.FENCED:
-            self._on_fenced()
-
-    def set_fenced(self) -> None:
-        super().set_fenced()
-        self._on_fenced()
-
-
-class RecordedRegistrar(StoreRegistrar):
-    """Begins incarnations whose end is recorded."""
-
-    history: History
-    loop: ProcessLoop
-
-    async def begin(self) -> StoreRegistration:
-        registration = await super().begin()
-        node, epoch = registration.incarnation
-
-        def on_fenced() -> None:
-            self.history.ends.append(IncarnationEnd(node, epoch, "node", self.loop.time()))
-
-        registration.lease = RecordedLease(self._settings.ttl, registration.lease._sent, on_fenced)
-        return registration
 
 
 class GatewayProcess:
@@ -161,7 +88,7 @@ class GatewayProcess:
         self._settings = settings
         self._history = history
         self._sent = sent
-        self._scheduler_errors = errors
+        self._errors = errors
         self._on_exit = on_exit
         self._stop = asyncio.Event()
         loop.call_soon(self._begin)
@@ -182,16 +109,17 @@ class GatewayProcess:
         self.counters = counters(names.GATEWAY)
         self.tasks = BackgroundTasks()
         self.index = Index[Session]()
-        self.barrier = RecordedBarrier()
+        self.barrier = RecordedBarrier(on_lag=set_lagging)
+        self.pauses = Pauses(self.clocks.boottime)
         self.streams = RouterStreams(self.counters, self.clocks.boottime)
         registrar = RecordedRegistrar(
             *(self.store, self._settings, self.name, self._node, self.streams.notify_unregistered),
             clock=self.clocks.boottime,
             wall=self.clocks.wall_ms,
         )
-        registrar.history, registrar.loop = self._history, self.loop
+        registrar.history, registrar.loop, registrar.barrier = self._history, self.loop, self.barrier
         self.registration_loop = RegistrationLoop(
-            registrar, self.index, self.barrier, self.counters, self.clocks.boottime
+            registrar, self.index, self.barrier, self.counters, self.pauses, self.clocks.boottime
         )
         self.lease = LeaseGate(self.registration_loop, self.streams)
         self.sessions = RecordedSessions(self.registration_loop, self.index, self.barrier, self.counters)
@@ -200,6 +128,8 @@ class GatewayProcess:
         sink: Any = NoEvents()
         self.acks = Acks()
         self.deadlines = make_deadlines(self.loop)
+        dedup = Dedup(DedupSettings(), self.counters)
+        self.writer = PushWriter(self.name, self.index, self.acks, dedup, self.deadlines, self.counters, OFF)
         expiry = TokenExpiry(5.0, self.loop, self.clocks.wall)
         heartbeat = Heartbeat(HeartbeatSettings(interval=1e6), self.counters, self.loop)
         events = EventBackPressure(sink, self.tasks)
@@ -217,14 +147,13 @@ class GatewayProcess:
         listener: Any = self
         self.drain = Drain(
             *(listener, self.admission, self.authentication, self.lifecycle),
-            *(self.index, self.registration_loop, DRAIN_LIMIT),
+            *(self.index, self.registration_loop, self.writer.finalize_all, DRAIN_LIMIT),
         )
 
     def _build_delivery(self) -> None:
-        writer = PushWriter(self.name, self.index, self.acks, self.deadlines, self.counters, OFF)
         self.endpoint = RouterEndpoint(
-            *(self.streams, self.lease, self.barrier, writer),
-            NodeRequestHandler(self.index, self.membership, writer),
+            *(self.streams, self.lease, self.barrier, self.writer),
+            NodeRequestHandler(self.index, self.membership, self.writer),
             node_pb2.Stats,
             *(self.deadlines, self.tasks, self.counters, NoObserver()),
         )
@@ -239,7 +168,7 @@ class GatewayProcess:
         except* FencedError:  # see KNOWN in tests.simulation.invariants
             self._exit("crash")
         except* Exception:
-            self._scheduler_errors.append(traceback.format_exc())
+            self._errors.append(traceback.format_exc())
             self._exit("crash")
         else:
             self.end()
@@ -248,10 +177,12 @@ class GatewayProcess:
         await self.registration_loop.start()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.registration_loop.run())
+            pauses = group.create_task(self.pauses.run())
             await self.registration_loop.wait_linked()
             self.admission.open()
             await self._stop.wait()
             await self.drain.run()
+            pauses.cancel()
 
     def _exit(self, how: str) -> None:
         """The process ends by itself; whoever supervises it starts another one."""
@@ -326,7 +257,7 @@ class GatewayProcess:
         return Node(f"ws://{self.name}/ws", f"{self.name}:1", f"{self.name}:2", machine, "simulation")
 
 
-def _verify(token: str, _now: float) -> Identity:
+def _verify(token: str, now: float) -> Identity:
     """A token is a user and the granted files."""
     user, *files = token.split()
     return Identity(user, tuple(files), "simulation", 4e9)

@@ -82,6 +82,7 @@ class Sent:
     t_invoke: float
     ttl: float = 30.0
     ack_timeout: float = 0.0
+    dedup: bool = True  # its caller chose its push_id
     t_return: float | None = None  # None: there was no report
     reports: int = 0
     outcomes: list[tuple[int, str, str]] = field(default_factory=list)  # session (0: none), node, outcome
@@ -100,6 +101,16 @@ class IncarnationEnd:
     epoch: int
     known_to: str  # "store", "node", or a router's name
     t: float
+
+
+@dataclass(slots=True)
+class Restored:
+    """A node has kept its sessions under another epoch, and has registered all of them anew."""
+
+    node: str
+    epoch: int
+    t: float
+    routers: frozenset[str] | None = None  # whose tables were known to hold them at `t`; None: every router's
 
 
 @dataclass(slots=True)
@@ -131,6 +142,7 @@ class History:
     receipts: list[Receipt] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
     ends: list[IncarnationEnd] = field(default_factory=list)
+    restored: list[Restored] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     states: list[State] = field(default_factory=list)  # taken at one moment, at the end
     acks: dict[tuple[str, int], int] = field(default_factory=dict)  # push_id, session: acks that the client sent
@@ -142,7 +154,7 @@ class History:
         """The records of the last seconds, for people."""
         lines: list[tuple[float, str]] = []
         lists: tuple[list[Any], ...] = self.connected, self.memberships, self.backend_changes, self.receipts
-        for records in (*lists, self.sent, self.ends, self.faults):
+        for records in (*lists, self.sent, self.ends, self.restored, self.faults):
             for record in records:
                 t = _time_of(record)
                 if until - seconds <= t <= until:

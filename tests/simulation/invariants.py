@@ -7,13 +7,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tests.simulation.history import BackendChange, Connected, Fault, History, Membership, Receipt, Sent
+from tests.simulation.history import BackendChange, Connected, Fault, History, Membership, Receipt, Restored, Sent
 
 NOT_RECEIVED = frozenset({"OFFLINE", "EXPIRED", "DROPPED_SLOW"})
 RECEIVED = frozenset({"WRITTEN", "ACKED"})
 ANSWER_VALID = 0.5  # seconds that a router's answer lets a lapsed node continue
 STORE_AWAY_FOR = 5.0  # seconds after a fault of the store in which a router may still answer that it is away
-HEALING_WAIT = 0.05  # seconds that a push waits for those before it, which may be healed (docs/design.md, "Order")
+HEALING_WAIT = 0.05  # seconds that a push waits for those before it, which may be healed (docs/design.md, "The router")
 EPSILON = 0.002  # seconds; ttls are counted in milliseconds
 
 
@@ -25,16 +25,12 @@ class Violation(NamedTuple):
     t: float
 
 
-def check(history: History, strict: bool = False, retries_are_written_again: bool = True) -> list[Violation]:
-    """Every violation. `strict`: also of what is known not to hold today (`KNOWN`).
-
-    `retries_are_written_again`: a repeat of a push_id by a caller may arrive again, since there is no dedup.
-    """
+def check(history: History, strict: bool = False) -> list[Violation]:
+    """Every violation. `strict`: also of what is known not to hold today (`KNOWN`)."""
     known = _Known(history)
     found: list[Violation] = []
     for invariant in (*INVARIANTS, *(KNOWN if strict else ())):
         found += invariant(known)
-    found += _duplicates(known, retries_are_written_again)
     return sorted(found, key=lambda one: one.t)
 
 
@@ -45,6 +41,9 @@ class _Known:
         self.history = history
         self.attempts = Counter(sent.push_id for sent in history.sent)
         self.sent: dict[str, Sent] = {sent.push_id: sent for sent in reversed(history.sent)}  # the first attempts
+        self.invoked: dict[str, float] = {}  # when the first attempt was received
+        for sent in history.sent:
+            self.invoked[sent.push_id] = min(sent.t_invoke, self.invoked.get(sent.push_id, sent.t_invoke))
         self.number = {sent.push_id: number for number, sent in enumerate(history.sent)}
         self.connected = {one.session: one for one in history.connected}
         self.receipts: dict[tuple[str, int], list[Receipt]] = defaultdict(list)
@@ -67,6 +66,11 @@ class _Known:
         revoked = {(fault.subject, fault.t) for fault in history.faults if fault.fault == "lease revoked"}
         self.revoked = {owner for owner, t in self.key_gone.items() if (owner[0], t) in revoked}
 
+    def restored_before(self, node: str, since: float, until: float) -> Restored | None:
+        """The last time between the two at which the node had registered kept sessions anew."""
+        found = [one for one in self.history.restored if one.node == node and since < one.t < until]
+        return found[-1] if found else None
+
 
 def _t(receipt: Receipt) -> float:
     """When the frame was written, as far as known."""
@@ -76,17 +80,24 @@ def _t(receipt: Receipt) -> float:
 # I2 and order ---------------------------------------------------------------------------------------------------------
 
 
-def _duplicates(known: _Known, retries_are_written_again: bool) -> Iterator[Violation]:
-    """I2: no plain push twice per (recipient, owner); today for each send."""
+def _duplicates(known: _Known) -> Iterator[Violation]:
+    """I2: no plain push twice per recipient and owner, also not by a repeat of its caller."""
+    yield from (violation for violation, renewed in _written_twice(known) if not renewed)
+
+
+def _duplicates_of_renewed(known: _Known) -> Iterator[Violation]:
+    """The same where a node has written it under one epoch, and again under the next one, with the sessions it kept."""
+    yield from (violation for violation, renewed in _written_twice(known) if renewed)
+
+
+def _written_twice(known: _Known) -> Iterator[tuple[Violation, bool]]:
+    """True: each time under another epoch of the node, and not by a repeat."""
     for (push_id, session), receipts in known.receipts.items():
-        allowed = known.attempts[push_id] if retries_are_written_again else 1
-        owners = Counter((receipt.node, receipt.epoch) for receipt in receipts)
-        for owner, times in owners.items():
-            if times > allowed:
-                text = f"{push_id} was written {times} times to session {session} by {owner}"
-                yield Violation("I2", text, _t(receipts[-1]))
-        if retries_are_written_again and len(receipts) > allowed:
-            yield Violation("I2", f"{push_id} was written {len(receipts)} times to {session}", _t(receipts[-1]))
+        if len(receipts) > 1:
+            epochs = {receipt.epoch for receipt in receipts}
+            renewed = len(epochs) == len(receipts) and known.attempts[push_id] == 1
+            text = f"{push_id} was written {len(receipts)} times to session {session}, by epochs {sorted(epochs)}"
+            yield Violation("I2", text, _t(receipts[-1])), renewed
 
 
 def _order(known: _Known) -> Iterator[Violation]:
@@ -104,7 +115,8 @@ def _overtaken(known: _Known) -> Iterator[tuple[Violation, bool]]:
     newest: dict[tuple[int, str, object], tuple[int, str, float]] = {}
     for receipt in sorted(known.history.receipts, key=_t):
         sent = known.sent.get(receipt.push_id)
-        if sent is None or known.attempts[receipt.push_id] > 1:
+        again = receipt is not known.receipts[receipt.push_id, receipt.session][0]  # I2's affair
+        if sent is None or again or known.attempts[receipt.push_id] > 1:
             continue
         number = known.number[receipt.push_id]
         key = receipt.session, sent.stream, sent.target
@@ -135,9 +147,16 @@ def _receipts_in_written_order(known: _Known) -> Iterator[Violation]:
 def _outcomes(known: _Known) -> Iterator[Violation]:
     """WRITTEN and ACKED are never wrong; who is OFFLINE, EXPIRED or DROPPED_SLOW has not received the push."""
     for sent in known.history.sent:
+        for session, _node, outcome in sent.outcomes:
+            if outcome == "DUPLICATE" and not known.receipts.get((sent.push_id, session)):
+                text = f"{sent.push_id}: {session} is DUPLICATE, nothing was written"
+                yield Violation("outcome", text, sent.t_return or 0.0)
         if sent.t_return is None or sent.refused or known.attempts[sent.push_id] > 1:
             continue
+        listed = Counter(session for session, _, _ in sent.outcomes)
         for session, _node, outcome in sent.outcomes:
+            if session and listed[session] > 1:
+                continue  # which of them is right is `_two_outcomes`' affair
             receipts = known.receipts.get((sent.push_id, session), ())
             got = any(receipt.t is not None for receipt in receipts)
             if outcome in NOT_RECEIVED and session and receipts and got:
@@ -168,16 +187,27 @@ def _offline_target(known: _Known, sent: Sent) -> Iterator[Violation]:
 def _counts(known: _Known) -> Iterator[Violation]:
     """Each session has one outcome in a report, and the counts are those of the deliveries."""
     for sent in known.history.sent:
-        if sent.t_return is None or sent.refused:
-            continue
         listed = Counter(outcome for _, _, outcome in sent.outcomes)
         if listed != Counter(sent.counts):
-            yield Violation("outcome", f"{sent.push_id}: counts {sent.counts}, listed {dict(listed)}", sent.t_return)
+            yield Violation("outcome", f"{sent.push_id}: counts {sent.counts}, listed {dict(listed)}", sent.t_invoke)
+    yield from (violation for violation, renewed in _two_outcomes(known) if not renewed)
+
+
+def _counts_of_renewed(known: _Known) -> Iterator[Violation]:
+    """The same where a node was sent the push under two epochs."""
+    yield from (violation for violation, renewed in _two_outcomes(known) if renewed)
+
+
+def _two_outcomes(known: _Known) -> Iterator[tuple[Violation, bool]]:
+    """True: both are from one node, which was sent the push under two epochs."""
+    for sent in known.history.sent:
         sessions = Counter(session for session, _, _ in sent.outcomes if session)
-        for session, times in sessions.items():
+        for session in [session for session, times in sessions.items() if times > 1]:
             outcomes = [(node, outcome) for one, node, outcome in sent.outcomes if one == session]
-            if times > 1:
-                yield Violation("outcome", f"{sent.push_id}: session {session} has {outcomes}", sent.t_return)
+            nodes = {node for node, _ in outcomes}
+            epochs = {epoch for node, epoch in sent.contacted or () if node in nodes}
+            text = f"{sent.push_id}: session {session} has {outcomes}"
+            yield Violation("outcome", text, sent.t_return or 0.0), len(nodes) == 1 < len(epochs)
 
 
 def _one_report(known: _Known) -> Iterator[Violation]:
@@ -299,7 +329,7 @@ def _was_member(known: _Known, receipt: Receipt, sent: Sent, file: str) -> bool:
         return True
     for one in known.memberships.get(receipt.session, ()):
         joined_before = one.t_request <= _t(receipt)
-        if one.file == file and joined_before and (one.t_left is None or one.t_left >= sent.t_invoke):
+        if one.file == file and joined_before and (one.t_left is None or one.t_left >= known.invoked[sent.push_id]):
             return True
     return any(
         not one.leave and one.t_request <= _t(receipt) and connected.t_request <= _answered(one)
@@ -351,13 +381,19 @@ def _must_reach(
     known: _Known, sent: Sent, one: Connected, since: float, routers: frozenset[str] | None, until: float | None
 ) -> bool:
     assert sent.t_return is not None
-    if not one.registered or since >= sent.t_invoke:
+    if since >= sent.t_invoke:
         return False
     if one.t_ended is not None and one.t_ended <= sent.t_return:
         return False
     if until is not None and until <= sent.t_return:
         return False
-    if known.ended.get((one.node, one.epoch), ((("", float("inf"))),))[0][1] <= sent.t_return:
+    restored = known.restored_before(one.node, since, sent.t_invoke)
+    if restored is not None:
+        since, routers = restored.t, restored.routers
+    elif not one.registered:
+        return False
+    epoch = restored.epoch if restored is not None else one.epoch
+    if any(t <= sent.t_return for _, t in known.ended.get((one.node, epoch), ())):
         return False
     if routers is None or sent.router in routers:
         return True
@@ -391,6 +427,7 @@ def _agreement(known: _Known) -> Iterator[Violation]:
 
 
 INVARIANTS: tuple[Callable[[_Known], Iterator[Violation]], ...] = (
+    _duplicates,
     _order,
     _receipts_in_written_order,
     _outcomes,
@@ -414,5 +451,11 @@ def _crashes(known: _Known) -> Iterator[Violation]:
             yield Violation("crash", f"{fault.subject} has ended by itself", fault.t)
 
 
-KNOWN: tuple[Callable[[_Known], Iterator[Violation]], ...] = (_order_after_waiting, _fencing_of_held, _crashes)
+KNOWN: tuple[Callable[[_Known], Iterator[Violation]], ...] = (
+    _duplicates_of_renewed,
+    _counts_of_renewed,
+    _order_after_waiting,
+    _fencing_of_held,
+    _crashes,
+)
 """What does not hold today; tests/simulation/test_known.py has a seed for each."""

@@ -141,7 +141,7 @@ class Scheduler:
         del self.errors[errors:]
 
 
-class ProcessLoop(asyncio.AbstractEventLoop):
+class ProcessLoop(asyncio.AbstractEventLoop):  # and nothing of it that has to do with I/O
     """The event loop of one process."""
 
     def __init__(self, scheduler: Scheduler, name: str) -> None:
@@ -173,23 +173,23 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def time(self) -> float:
         return self._scheduler.now
 
-    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> ScheduledCall:  # type: ignore[override]
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         call = ScheduledCall(0.0, self, callback, args, context)
         self._scheduler.make_ready(call)
         return call
 
-    def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> ScheduledCall:  # type: ignore[override]
+    def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         call = ScheduledCall(when, self, callback, args, context)
         self._scheduler.add_timer(call)
         return call
 
-    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> ScheduledCall:  # type: ignore[override]
+    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         return self.call_at(self._scheduler.now + delay, callback, *args, context=context)
 
     def create_future(self) -> "asyncio.Future[Any]":
         return asyncio.Future(loop=self)
 
-    def create_task(self, coro: Any, *, name: str | None = None, context: Any = None) -> "asyncio.Task[Any]":  # type: ignore[override]
+    def create_task(self, coro: Any, *, name: str | None = None, context: Any = None) -> "asyncio.Task[Any]":
         task = OrderedTask(self._scheduler.next_serial(), coro, loop=self, name=name or "", context=context)
         self.tasks.append(task)
         if len(self.tasks) > 200:

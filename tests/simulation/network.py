@@ -77,7 +77,7 @@ class Network:
 
     def __init__(self, scheduler: Scheduler, seed: int) -> None:
         self.scheduler = scheduler
-        self.kernel = ProcessLoop(scheduler, "kernel")  # what a host does for its processes; never paused
+        self.kernel = ProcessLoop(scheduler, "kernel")  # type: ignore[abstract]  # what a host does for its processes; never paused
         self._seed = seed
         self._links: dict[tuple[str, str], Link] = {}
         self._listeners: dict[str, tuple[ProcessLoop, Callable[[Any], None]]] = {}

@@ -24,6 +24,9 @@ class OrderedSet(MutableSet[Any]):
     def __len__(self) -> int:
         return len(self._members)
 
+    def copy(self) -> "OrderedSet":
+        return OrderedSet(self._members)
+
     def add(self, member: object) -> None:
         self._members[member] = None
 
@@ -35,6 +38,7 @@ SET_USERS = (
     "gateway.authentication",
     "gateway.back_pressure",
     "gateway.delivery.push_job",
+    "gateway.delivery.push_writer",
     "gateway.delivery.router_streams",
     "gateway.sessions.wheel",
     "registry.memory",

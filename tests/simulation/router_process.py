@@ -7,10 +7,12 @@ from homing.internal.v1 import node_pb2
 from homing.v1 import router_pb2
 from observability import names
 from observability.counters import counters
+from observability.tracing import OFF
 from registry.feed import StoreRouteFeed
 from registry.model import Incarnation, Node
 from registry.ports import RegistrySettings
 from registry.sweeper import Sweeper
+from router.backlog import Backlog
 from router.caller import LOOPBACK
 from router.delivery.lanes import RoutedPush
 from router.delivery.plan import Plan, to_receivers
@@ -84,14 +86,15 @@ class RouterProcess:
         loop.call_soon(self._begin)
 
     def _begin(self) -> None:
-        self.feed = StoreRouteFeed(self.store, self._settings)
+        self.feed = StoreRouteFeed(self.store, self._settings, self._clocks.boottime)
         self.fencing = FencingQueries(self.feed)
         self.fleet = RecordedFleet(self.feed, self._make_hop)
         self.fleet.on_end = self._record_end
         self.counters = counters(names.ROUTER)
         self.routed = RecordedRouted(self.feed, self.fleet, self.counters)
         self.routed.sent = self._sent
-        self.pushes = PushHandler(self.routed, max_data=1_000_000)
+        self.backlog = Backlog(self.feed.verify, self._clocks.monotonic)
+        self.pushes = PushHandler(self.routed, 1_000_000, OFF, self.backlog.received)
         self.node_requests = NodeRequests(self.feed, self.fleet)
         self.sweeper = Sweeper(self.store, self._settings, self.name, self.feed.table, self._clocks.boottime)
         self.loop.create_task(self._serve())
@@ -105,6 +108,7 @@ class RouterProcess:
             await self.fleet.wait_opened()
             await self.feed.wait_caught_up()
             self.ready = True
+            await self.backlog.run()
 
     def end(self) -> None:
         """The process was killed."""
@@ -120,7 +124,10 @@ class RouterProcess:
         def batch() -> int:
             return self.feed.table.batch(incarnation)
 
-        return StreamHop(self.name, incarnation, node.node_address, HOP, batch, self.fencing.answer, on_change)
+        return StreamHop(
+            *(self.name, incarnation, node.node_address, HOP, batch, self.fencing.answer, on_change),
+            unregistered=node.restoring,
+        )
 
     def _record_end(self, incarnation: Incarnation) -> None:
         self._history.ends.append(IncarnationEnd(*incarnation, self.name, self.loop.time()))
@@ -139,7 +146,7 @@ class RouterProcess:
             else:
                 _fill(sent, result)
 
-        self.pushes.start(LOOPBACK, request, self._clocks.monotonic_ns(), on_result)
+        self.pushes.start(LOOPBACK, request, self._clocks.monotonic_ns(), on_result, dedup=sent.dedup)
 
     def change_membership(self, target: Target, file: str, leave: bool, on_answer: Callable[[bool], None]) -> None:
         """A caller's Join or Leave. `on_answer`: whether every node has answered."""

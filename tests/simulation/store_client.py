@@ -6,7 +6,7 @@ the caller has StoreUnavailable, and the request may still be applied later.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from registry.memory import MemoryStore
 from registry.store import (
@@ -23,6 +23,7 @@ from registry.store import (
 from tests.simulation.loop import ProcessLoop
 from tests.simulation.network import Network
 
+_T = TypeVar("_T")
 DEADLINE = 2.0  # seconds, of each call
 REOPEN = 0.05  # seconds before a broken watch is opened again
 WATCH = ".watch"  # the store's watch traffic to a process has a link of its own: <store>.watch to <process>
@@ -120,8 +121,8 @@ class StoreClient:
 
     # Inside
 
-    async def _call(self, operation: Callable[[MemoryStore], Coroutine[Any, Any, Any]]) -> Any:
-        answer = self._loop.create_future()
+    async def _call(self, operation: Callable[[MemoryStore], Coroutine[Any, Any, _T]]) -> _T:
+        answer: asyncio.Future[_T] = self._loop.create_future()
         self._requests.send(self._carry_out, operation, answer)
         deadline = self._loop.call_later(DEADLINE, _resolve, answer, None, StoreUnavailable("the store is away"))
         try:

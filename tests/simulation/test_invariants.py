@@ -1,6 +1,7 @@
 """The checker: a sound history has no violation, and each change to it is found by the invariant that it breaks."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.simulation.history import (
     IncarnationEnd,
     Membership,
     Receipt,
+    Restored,
     Sent,
     State,
 )
@@ -242,6 +244,12 @@ def incarnation_over_meanwhile(history: History) -> None:
     history.ends.append(IncarnationEnd("gw-2", 6, "store", 3.05))
 
 
+def missed_of_kept_sessions(history: History) -> None:
+    incarnation_over_meanwhile(history)
+    history.ends[0].t = 1.2
+    history.restored.append(Restored("gw-2", 9, 1.4))
+
+
 def router_behind(history: History) -> None:
     missed(history)
     history.connected[1].routers = frozenset({"r2"})
@@ -267,14 +275,16 @@ def router_killed(history: History) -> None:
     history.router_ends["r1"] = 2.05
 
 
-def repeated_by_its_caller(history: History) -> None:
-    written_twice(history)
-    history.sent.append(history.sent[0])
+def duplicate(history: History) -> None:
+    """Its caller has repeated it."""
+    again = Sent("p0", "repeats", "r1", ("session", "101"), 5.0, t_return=5.1, reports=1)
+    again.outcomes, again.counts = [(101, "gw-1", "DUPLICATE")], {"DUPLICATE": 1}
+    history.sent.append(again)
 
 
 HARMLESS = (
     *(unreachable, registry_away, connection_ended, closed_meanwhile, incarnation_over_meanwhile, router_behind),
-    *(unregistered, routers_could_not_read, joined_by_a_backend, router_killed, repeated_by_its_caller),
+    *(unregistered, routers_could_not_read, joined_by_a_backend, router_killed, duplicate),
 )
 
 
@@ -285,7 +295,36 @@ def test_what_is_allowed_is_no_violation(change: Callable[[History], None]) -> N
     assert check(history, strict=True) == []
 
 
-def test_with_dedup_a_repeat_is_not_written_again() -> None:
+def duplicate_of_nothing(history: History) -> None:
+    duplicate(history)
+    del history.receipts[0]
+
+
+def repeat_written_again(history: History) -> None:
+    duplicate(history)
+    written_twice(history)
+
+
+def written_under_two_epochs(history: History) -> None:
+    history.receipts.insert(1, replace(history.receipts[0], epoch=7))
+    history.sent[0].contacted = {("gw-1", 5), ("gw-1", 7)}
+
+
+def reported_under_two_epochs(history: History) -> None:
+    listed_twice(history)
+    history.sent[0].contacted = {("gw-1", 5), ("gw-1", 7)}
+
+
+@pytest.mark.parametrize("change", [duplicate_of_nothing, repeat_written_again, missed_of_kept_sessions])
+def test_repeats_and_kept_sessions_are_judged_too(change: Callable[[History], None]) -> None:
     history = sound()
-    repeated_by_its_caller(history)
-    assert [one.invariant for one in check(history, retries_are_written_again=False)] == ["I2"]
+    change(history)
+    assert check(history)
+
+
+@pytest.mark.parametrize("change", [written_under_two_epochs, reported_under_two_epochs])
+def test_what_is_known_is_judged_apart(change: Callable[[History], None]) -> None:
+    history = sound()
+    change(history)
+    assert check(history) == []
+    assert check(history, strict=True)

@@ -15,23 +15,31 @@ from gateway.registration.barrier import RouteAckBarrier
 from gateway.registration.loop import RegistrationLoop
 from gateway.sessions.index import Index
 from gateway.sessions.session import Session
+from homing.internal.v1 import node_pb2
+from homing.v1.router_pb2 import Delivery
 from observability import names
 from observability.counters import counters
 from registry.keys import Keys
 from registry.lease_state import LeaseState
 from registry.memory import MemoryStore
-from registry.model import Node
+from registry.model import Incarnation, Node
 from registry.ports import RegistrySettings
-from registry.registrar import StoreRegistrar
+from registry.registrar import StoreRegistrar, boottime
 from registry.store import Compare, Operation, TransactionResult
 from router.delivery import routed
-from tests.contract.test_delivery import RoutedWorld, settle
-from tests.simulation.walk import run
+from runtime.process.pauses import Pauses
+from tests.contract.test_delivery import RoutedWorld, facts, settle
+from tests.simulation.run import run
 from tests.support.faulty_store import FaultyStore
 from tests.support.gateway import ADDRESS, JSON, GatewayRig
 from tests.support.wire import identity
 
-SHOWN_BY = {"order": ("delay",), "I4": ("block store both ways",), "crash": ("expire lease",)}
+SHOWN_BY = {
+    "I2": ("expire lease", "delay"),
+    "order": ("delay",),
+    "I4": ("block store both ways",),
+    "crash": ("expire lease",),
+}
 """The kind of fault under which each invariant of `KNOWN` does not hold."""
 
 
@@ -58,6 +66,62 @@ async def test_a_push_that_is_healed_late_does_not_overtake(monkeypatch: pytest.
         world.fleet.close()
     received = [one.event for incarnation, one in world.served if incarnation == three]
     assert received in (["second"], ["first", "second"])
+
+
+class OldEpochWorld(RoutedWorld):
+    """Nodes that are `over` answer OLD_EPOCH."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over: set[Incarnation] = set()
+
+    def carry_out(self, incarnation: Incarnation, one: node_pb2.Push) -> node_pb2.PushAnswer | None:
+        if incarnation in self.over:
+            return node_pb2.PushAnswer(call=one.call, verdict=node_pb2.OLD_EPOCH)
+        return super().carry_out(incarnation, one)
+
+
+@pytest.mark.xfail(reason="healing looks at incarnations, and not at nodes", strict=True)
+async def test_healing_does_not_send_again_to_a_node_that_has_written_under_its_last_epoch() -> None:
+    """Another node answers late that it has none of the sessions; meanwhile the first one has kept its own."""
+    world = RoutedWorld()
+    async with asyncio.TaskGroup() as group:
+        world.fleet.start(group)
+        one, two = [await world.node(name) for name in ("one", "two")]
+        world.connect_session(one, "ada", 1)
+        world.connect_session(two, "ada", 2)
+        world.sessions[one].clear()
+        world.stall(one, True)
+        pushing = group.create_task(world.push(user="ada"))
+        await settle()
+        renewed = await world.node("two")
+        world.connect_session(renewed, "ada", 2)
+        world.stall(one, False)
+        report = await pushing
+        await world.close()
+        world.fleet.close()
+    assert [incarnation for incarnation, _ in world.served] == [two]
+    assert facts(report)[0] == {"WRITTEN": 1}
+
+
+@pytest.mark.xfail(reason="what answers OLD_EPOCH after healing was sent has no outcome", strict=True)
+async def test_a_node_that_is_over_is_reported_also_when_it_answers_after_healing() -> None:
+    world = OldEpochWorld()
+    async with asyncio.TaskGroup() as group:
+        world.fleet.start(group)
+        one, two, three = [await world.node(name) for name in ("one", "two", "three")]
+        for sid, incarnation in enumerate((one, two, three), 1):
+            world.connect_session(incarnation, "ada", sid)
+        world.over = {one, two}
+        world.stall(two, True)
+        pushing = group.create_task(world.push(user="ada"))
+        await asyncio.sleep(0.1)  # healing waits at most 50 ms
+        world.stall(two, False)
+        report = await pushing
+        await world.close()
+        world.fleet.close()
+    outcomes = {delivery.session: delivery.outcome for delivery in report.deliveries}
+    assert outcomes == {1: Delivery.UNREACHABLE, 2: Delivery.UNREACHABLE, 3: Delivery.WRITTEN}
 
 
 @pytest.mark.xfail(reason="admission looks at the lease before it waits, and not after", strict=True)
@@ -113,7 +177,8 @@ async def test_an_incarnation_that_ends_while_it_begins_is_followed_by_another()
     registrar = StoreRegistrar(
         store, RegistrySettings(cluster="c"), "node-1", lambda machine: Node("ws://a", "b:1", "c:1", machine, "test")
     )
-    loop = RegistrationLoop(registrar, Index[Session](), RouteAckBarrier(), counters(names.GATEWAY))
+    counted = counters(names.GATEWAY)
+    loop = RegistrationLoop(registrar, Index[Session](), RouteAckBarrier(), counted, Pauses(boottime))
     first = await loop.start()
     store.end_leases()
     store.ends = True
@@ -131,6 +196,6 @@ async def test_an_incarnation_that_ends_while_it_begins_is_followed_by_another()
 @pytest.mark.parametrize("invariant", SHOWN_BY)
 @pytest.mark.xfail(reason="see above", strict=True)
 def test_some_seed_shows_it(invariant: str) -> None:
-    for seed in range(1, 40):
-        result = run(seed, 500, None, SHOWN_BY[invariant], strict=True)
+    for seed in range(1, 20):
+        result = run(seed, 400, None, SHOWN_BY[invariant], strict=True)
         assert invariant not in {violation.invariant for violation in result.violations}

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.walk import run
+from tests.simulation.run import run
 
 SEEDS = 20
 STEPS = 500

@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from tests.simulation.actions import FILES, USERS, Actions
 from tests.simulation.cluster import GATEWAYS, ROUTERS, STORE, Cluster
-from tests.simulation.walk import FAULT_KINDS, Result, finish, judge, run
+from tests.simulation.run import Result, finish, judge, run
+from tests.simulation.walk import FAULT_KINDS
 
 SLOW_MACHINE = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
@@ -23,7 +24,7 @@ SLOW_MACHINE = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.fi
 def explain(result: Result) -> str:
     """What a failed run shows."""
     lines = [f"{one.invariant} at {one.t:.6f}: {one.text}" for one in result.violations[:5]]
-    again = f"python -m tests.simulation --seed {result.seed} --steps {result.steps}"
+    again = f"python -m tests.simulation --seed {result.seed} --steps {result.requested}"
     return "\n".join([*result.tail[-40:], *lines, again])
 
 
@@ -47,7 +48,7 @@ def test_a_seed_repeats_exactly() -> None:
 
 
 def test_a_seed_repeats_in_another_process_with_other_hashes() -> None:
-    script = "from tests.simulation.walk import run; print(run(7, 200).digest)"
+    script = "from tests.simulation.run import run; print(run(7, 200).digest)"
     environment = os.environ | {"PYTHONHASHSEED": "4711"}
     output = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert int(output.stdout) == run(7, 200).digest

@@ -1,21 +1,14 @@
-"""A seeded random walk over a cluster: actions and faults, then peace, then the verdict."""
+"""A seeded random walk over a cluster: it chooses actions and faults."""
 
-import bisect
 import random
-import zlib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
 
 from tests.simulation.actions import FILES, USERS, WALL_JUMPS, Actions
 from tests.simulation.client import SimulatedClient
 from tests.simulation.cluster import GATEWAYS, ROUTERS, STORE, Cluster
-from tests.simulation.history import History, Target
-from tests.simulation.invariants import Violation, check
+from tests.simulation.history import Target
 
-HEAL = 30.0  # seconds from the end of the faults until everything must agree
 CLIENTS = 24  # about as many are connected
-PROBE_PAUSE = 0.001  # seconds between the last pushes, which must fit into the queues
-PROBE = 2.0  # seconds for the last pushes
 
 
 FAULT_KINDS = (
@@ -24,22 +17,6 @@ FAULT_KINDS = (
     *("block store one way", "block store both ways", "delay store", "stop store"),
     *("delay watch", "break watch", "expire lease", "wall clock"),
 )
-
-
-class Result(NamedTuple):
-    """One run of one seed. Seconds are virtual."""
-
-    seed: int
-    steps: int
-    violations: list[Violation]
-    step: int  # that of the first violation; 0: none
-    tail: list[str]  # the records before the first violation
-    callbacks: int
-    seconds: float
-    pushes: int
-    receipts: int
-    faults: int
-    digest: int
 
 
 class Walk:
@@ -58,7 +35,7 @@ class Walk:
         fault_weight = 3 if fault_kinds else rng.choice((0, 1, 3, 6))
         kinds: list[tuple[int, Callable[[], None]]] = [
             (44, self._push),
-            (1, self._repeat),
+            (2, self._repeat),
             (10, self._connect),
             (5, self._disconnect),
             (5, self._move),
@@ -126,14 +103,14 @@ class Walk:
             router, stream, target = rng.choice(ROUTERS), rng.choice("ab"), self._target()
         ttl = rng.choice((0.005, 0.05, 0.5, 2.0)) if rng.random() < 0.2 else 30.0
         ack_timeout = rng.choice((0.05, 0.3, 1.0)) if rng.random() < 0.2 else 0.0
+        dedup = rng.random() < 0.6
         for _ in range(rng.choice((1, 1, 1, 2, 4))):
-            self.actions.push(router, stream, target, ttl, ack_timeout)
+            self.actions.push(router, stream, target, ttl, ack_timeout, dedup)
 
     def _repeat(self) -> None:
         """A caller repeats a push of which it does not know what became."""
-        unknown = [
-            one for one in self.cluster.history.sent[-20:] if one.t_return is None or "UNREACHABLE" in one.counts
-        ]
+        recent = [one for one in self.cluster.history.sent[-40:] if one.dedup]
+        unknown = [one for one in recent if one.t_return is None or "UNREACHABLE" in one.counts]
         if unknown:
             self.actions.repeat(self._rng.choice(ROUTERS), self._rng.choice(unknown).push_id)
 
@@ -233,67 +210,3 @@ class Walk:
                 actions.expire_lease(gateway)
             case "wall clock":
                 actions.set_wall_clock(gateway, rng.choice(WALL_JUMPS))
-
-
-def run(
-    seed: int,
-    steps: int,
-    replaced: dict[str, Any] | None = None,
-    fault_kinds: Sequence[str] = (),
-    strict: bool = False,
-) -> Result:
-    """One seed: so many steps, then peace. `replaced` is `Cluster`'s, `fault_kinds` is `Walk`'s, `strict` `check`'s."""
-    with Cluster(seed, replaced) as cluster:
-        walk = Walk(cluster, cluster.rng, fault_kinds)
-        walk.populate()
-        while len(walk.times) < steps:
-            walk.step()
-        finish(walk.actions)
-        return judge(cluster, seed, walk.times, strict)
-
-
-def finish(actions: Actions, seconds: float = HEAL) -> None:
-    """End all faults, wait, record what everybody holds, and push to each session once more."""
-    cluster = actions.cluster
-    actions.heal()
-    cluster.run(seconds)
-    cluster.record_states()
-    for client in cluster.open_clients():
-        for router in ROUTERS:
-            cluster.history.probes.add(actions.push(router, "last", ("session", str(client.session))))
-        cluster.run(PROBE_PAUSE)
-    cluster.run(PROBE)
-
-
-def judge(cluster: Cluster, seed: int, times: list[float], strict: bool = False) -> Result:
-    """The result of what has run on the cluster. `times`: when its steps began."""
-    history, now = cluster.history, cluster.now
-    found = check(history, strict) + [Violation("error", text, now) for text in cluster.scheduler.errors]
-    first = min((violation.t for violation in found), default=0.0)
-    return Result(
-        seed=seed,
-        steps=len(times),
-        violations=found,
-        step=bisect.bisect(times, first),
-        tail=list(history.tail(min(first, now))) if found else [],
-        callbacks=cluster.scheduler.callbacks,
-        seconds=now,
-        pushes=len(history.sent),
-        receipts=len(history.receipts),
-        faults=sum(fault.phase == "begin" for fault in history.faults),
-        digest=digest(history),
-    )
-
-
-def digest(history: History) -> int:
-    """A number that two runs share if everything in them is the same."""
-    parts: list[object] = []
-    for sent in history.sent:
-        parts += sent.push_id, sent.t_invoke, sent.t_return, sorted(sent.outcomes), sorted(sent.contacted or ())
-    for receipt in history.receipts:
-        parts += receipt.push_id, receipt.conn, receipt.t_written, receipt.t
-    for one in history.connected:
-        parts += one.session, one.t, one.t_ended
-    for end in history.ends:
-        parts += end.node, end.epoch, end.known_to, end.t
-    return zlib.crc32(repr(parts).encode())
