@@ -221,7 +221,7 @@ REGISTRY_EXPERIMENTS = (
         *("10", "etcd without quorum", f"SIGKILL two of three members for {AWAY:.0f} s"),
         *(lose_quorum, judge_quorum),
         remark="A node refuses clients with 503 while its lease is uncertain and the routers have not answered yet"
-        ' (design.md, "Dead, paused, cut off").',
+        ' (docs/design.md, "Dead, paused, cut off").',
     ),
     Experiment(
         *("10a", "etcd hangs", f"SIGSTOP all members for {AWAY:.0f} s, past every lease"), *(hang_registry, judge_hang)
