@@ -50,7 +50,7 @@ class ExperimentResult(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
-        return self._asdict() | {"criteria": [one._asdict() for one in self.criteria]}
+        return self._asdict() | {"criteria": [{"text": one.text, "ok": one.ok} for one in self.criteria]}
 
 
 def verdict(criteria: Iterable[Criterion], violations: int, stall: float) -> str:
