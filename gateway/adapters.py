@@ -1,14 +1,14 @@
 """Which adapters a configuration chooses. aiokafka costs 20 MiB, so it is imported only when it is used."""
 
 from gateway.config import GatewayConfig
-from gateway.events.port import EventSink
-from gateway.events.redis_stream import RedisStream
 from gateway.views.redis_views import RedisViews
 from observability.counters import Counters
 from registry.etcd.store import EtcdStore
 from runtime.bus import probe
 from runtime.bus.port import Subscriber
 from runtime.bus.redis_channel import RedisSubscriber
+from runtime.events.port import EventSink
+from runtime.events.redis_stream import RedisStream
 
 
 def store(settings: GatewayConfig) -> EtcdStore:
@@ -20,7 +20,7 @@ def event_sink(settings: GatewayConfig, counted: Counters) -> EventSink:
     """Where client events go."""
     if settings.bus.kind == "redis":
         return RedisStream(settings.bus, settings.events, counted)
-    from gateway.events.kafka_topic import KafkaTopic
+    from runtime.events.kafka_topic import KafkaTopic
 
     return KafkaTopic(settings.bus, settings.events, counted)
 

@@ -84,8 +84,10 @@ class Admission:
         except BaseException:
             self._lifecycle.end(session, None, 1006, "")
             raise
+        # The process may have been stopped meanwhile, and pushes are held for the session.
+        lapsed = await self._lease.wait_lease_state() in (LeaseState.LAPSED, LeaseState.FENCED)
         over = incarnation.lease.fenced or self._registration.current is not incarnation
-        if session.stage is Stage.CLOSED or over:
+        if session.stage is Stage.CLOSED or lapsed or over:
             self._lifecycle.end(session, None, 1006, "")
             return self._refuse("this gateway has just lost its place in the registry; connect again")
         if not self._open:  # it was closed meanwhile: a drain waits for those that are in, and asks them to reconnect

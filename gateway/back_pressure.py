@@ -1,10 +1,10 @@
 """Back-pressure, both ways: clients that are not read while the event bus is full, and clients that do not read."""
 
 from gateway.close_codes import SLOW
-from gateway.events.port import EventSink
 from gateway.sessions.budget import Budget
 from gateway.sessions.connection import Connection
 from gateway.sessions.timer import Deadlines
+from runtime.events.port import EventSink
 from runtime.process.background_tasks import BackgroundTasks
 
 

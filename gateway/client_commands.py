@@ -10,7 +10,6 @@ import msgspec
 
 from gateway.back_pressure import EventBackPressure, SlowConsumers
 from gateway.close_codes import BAD_MESSAGES, DRAINING, SLOW, UNAUTHORIZED
-from gateway.events.port import EventSink
 from gateway.events.traces import ClientTraces
 from gateway.identity.ports import Unauthorized, Verify
 from gateway.lifecycle import SessionLifecycle
@@ -34,6 +33,7 @@ from gateway.wire.values import (
     Ping,
 )
 from observability.counters import Counters
+from runtime.events.port import EventSink
 from runtime.process.background_tasks import BackgroundTasks
 
 log = logging.getLogger(__name__)

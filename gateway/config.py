@@ -9,7 +9,6 @@ from typing import Literal
 import msgspec
 
 from gateway.delivery.dedup import DedupSettings
-from gateway.events.port import EventSettings
 from gateway.identity import keys
 from gateway.identity.tokens import Issuer, Tokens
 from gateway.sessions.budget import Budget
@@ -18,6 +17,7 @@ from gateway.views.port import ViewSettings
 from observability.tracing import TraceSettings
 from registry.etcd.section import RegistrySection
 from runtime.bus.settings import BusSection, DeliverySection
+from runtime.events.port import EventSettings
 from runtime.process.configuration import ConfigurationError
 from runtime.process.logs import LogSection
 from runtime.process.schema import FilePath

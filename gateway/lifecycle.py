@@ -3,7 +3,6 @@
 import asyncio
 
 from gateway.events import record
-from gateway.events.port import EventSink
 from gateway.registration.session_registration import SessionRegistration
 from gateway.sessions.connection import Connection
 from gateway.sessions.heartbeat import Heartbeat
@@ -12,6 +11,7 @@ from gateway.sessions.session import Session
 from gateway.sessions.stage import Stage
 from gateway.views.port import Views
 from observability.counters import Counters
+from runtime.events.port import EventSink
 
 
 class SessionLifecycle:

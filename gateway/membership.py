@@ -1,11 +1,11 @@
 """Joining and leaving files, by a client's own grant or by the backend's request."""
 
 from gateway.events import record
-from gateway.events.port import EventSink
 from gateway.registration.session_registration import Commits, SessionRegistration
 from gateway.sessions.session import Session
 from gateway.sessions.stage import Stage
 from gateway.views.port import Views
+from runtime.events.port import EventSink
 
 
 class FileMembership:

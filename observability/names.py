@@ -10,6 +10,12 @@ class Counter(NamedTuple):
     help: str
 
 
+EVENTS = (
+    Counter("events_published", "client events accepted by the event bus"),
+    Counter("events_refused", "client events answered with busy because the buffer was full"),
+    Counter("events_lost", "client events that the event bus rejects because they are too large, each logged"),
+)
+
 GATEWAY = (
     Counter("connections_opened", "clients whose handshake was completed"),
     Counter("connections_closed", "clients whose connection has ended"),
@@ -30,9 +36,7 @@ GATEWAY = (
     Counter("bus_missed", "pushes that were published and never read from the bus"),
     Counter("heartbeat_closed", "clients closed because they did not answer a ping"),
     Counter("bad_messages", "client messages that the protocol does not allow"),
-    Counter("events_published", "client events accepted by the event bus"),
-    Counter("events_refused", "client events answered with busy because the buffer was full"),
-    Counter("events_lost", "client events that the event bus rejects because they are too large, each logged"),
+    *EVENTS,
     Counter("incarnations_lost", "times this node was fenced and began a new incarnation"),
     Counter("fencing_queries", "times the lease may have been over and routers were queried"),
     Counter("spans_sent", "spans exported"),
@@ -54,6 +58,7 @@ ROUTER = (
     Counter("bus_bytes", "bytes of these messages"),
     Counter("bus_away", "messages of pushes that the bus did not accept"),
     Counter("resyncs", "fresh snapshots of the route table"),
+    Counter("sessions_lost", "disconnects published for sessions whose gateway was lost"),
     Counter("commands_done", "commands over Kafka that were executed"),
     Counter("commands_dead", "commands over Kafka that were written to the dead-letter topic"),
     Counter("spans_sent", "spans exported"),

@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from registry.keys import Keys
 from registry.routes import RouteTable
-from registry.store import Changes, Entry, Snapshot, Store, StoreUnavailable
+from registry.store import Changes, Entry, Store, StoreUnavailable
 
 READ_TIMEOUT = 2.0  # seconds
 CHECK_INTERVAL = 1.0  # seconds between two reads of the guards, when nothing else needs one
@@ -83,9 +83,9 @@ class CatchUp:
 
     # From the feed
 
-    def on_snapshot(self, snapshot: Snapshot) -> None:
-        """The table is about to be this."""
-        self._layout = next((entry for entry in snapshot.entries if entry.key == self._keys.layout), None)
+    def on_snapshot(self, layout: Entry | None) -> None:
+        """The table is about to be a snapshot with this layout."""
+        self._layout = layout
 
     def on_loaded(self) -> None:
         """The table is the snapshot."""

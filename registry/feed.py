@@ -17,8 +17,9 @@ from registry.lease_state import FencingAnswer
 from registry.model import Incarnation
 from registry.ports import RegistrySettings
 from registry.retry import RetryBackoff
+from registry.route_loading import LoadingRoutes
 from registry.routes import RouteTable, TableChange
-from registry.store import Changes, Compacted, Snapshot, Store, StoreUnavailable
+from registry.store import Changes, Compacted, Store, StoreUnavailable
 from runtime.process.task_group import run_until_first_error
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class StoreRouteFeed:
     async def _follow(self) -> None:
         replaced = False
         while True:
-            await self._load(await self._snapshot(), replaced)
+            await self._load(replaced)
             replaced = False
             try:
                 while True:
@@ -111,26 +112,35 @@ class StoreRouteFeed:
             self.resyncs += 1
             self._on_resync()
 
-    async def _snapshot(self) -> Snapshot:
+    async def _load(self, replaced: bool) -> None:
+        """Replace the table by a snapshot. Calls go on meanwhile, with what the table has."""
+        loaded, revision = await self._read_snapshot()
+        change = self.table.replace(loaded, revision, replaced)
+        self._synced.set()
+        self._on_change(change)
+        self._catch_up.on_loaded()
+        for _ in self.table.free():
+            await asyncio.sleep(0)
+
+    async def _read_snapshot(self) -> tuple[LoadingRoutes, int]:
         backoff = RetryBackoff()
         while True:
             try:
-                return await self._store.get_prefix(self._keys.prefix)
-            except StoreUnavailable as error:
+                return await self._read_pages()
+            except (StoreUnavailable, Compacted) as error:
                 log.debug("The route table waits: %s", error)
             await backoff.sleep()
 
-    async def _load(self, snapshot: Snapshot, replaced: bool) -> None:
-        """Replace the table by a snapshot, in slices, so that calls go on."""
-        self._catch_up.on_snapshot(snapshot)
-        for change in self.table.load(snapshot, replaced):
-            if change is not None:
-                self._synced.set()
-                self._on_change(change)
-                self._catch_up.on_loaded()
-            await asyncio.sleep(0)
-        for _ in self.table.free():
-            await asyncio.sleep(0)
+    async def _read_pages(self) -> tuple[LoadingRoutes, int]:
+        loading, revision, layout = self.table.begin_load(), 0, None
+        async with aclosing(self._store.read_pages(self._keys.prefix)) as pages:
+            async for page in pages:
+                revision = page.revision
+                layout = layout or next((entry for entry in page.entries if entry.key == self._keys.layout), None)
+                loading.add(page.entries)
+                await asyncio.sleep(0)
+        self._catch_up.on_snapshot(layout)
+        return loading, revision
 
     async def _watch(self) -> None:
         """Apply a watch from the table's revision on, until it is silent. Raises what else ends it."""

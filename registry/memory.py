@@ -68,6 +68,9 @@ class MemoryStore:
         found = sorted((e for e in self._entries.values() if e.key.startswith(prefix)), key=lambda e: e.key)
         return Snapshot(self._revision, [e._replace(value=b"") for e in found] if keys_only else found)
 
+    async def read_pages(self, prefix: str) -> AsyncGenerator[Snapshot, None]:
+        yield await self.get_prefix(prefix)
+
     async def revision(self) -> int:
         self.expire()
         return self._revision

@@ -1,21 +1,39 @@
 """Core: the routes of a cluster by session, by user, by file and by incarnation.
 
-A session id belongs to one user, so (sid, incarnation) identifies a route. Half a million sessions must fit in memory:
-a bucket is its only route, and becomes a dict for several; users and incarnations are shared objects.
+A session id belongs to one user, so (sid, incarnation) identifies a route. A million sessions must fit in memory: a
+bucket is its only route, and becomes a dict for several; users and incarnations are shared objects. A dict of a million
+keys takes 40 ms to grow, in which nobody is served: so large ones are cut into shards (docs/scale.md).
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sized
 from itertools import chain
 from sys import intern
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from registry import keys
 from registry.model import Incarnation, SessionInfo, SessionRoute
 
 FREED = 5_000  # routes freed at once
+SHARDS = 17  # dicts instead of one, by hash: a prime, since the low bits of session ids are hardly used
 
 _Bucket = SessionRoute | dict[int, SessionRoute]  # by identity, so that a user of 50,000 sessions costs no search
 _Key = TypeVar("_Key", int, str)
+
+
+class _Shards(Generic[_Key]):
+    """One large dict, as several."""
+
+    __slots__ = ("dicts",)
+
+    def __init__(self) -> None:
+        self.dicts: tuple[dict[_Key, _Bucket], ...] = tuple({} for _ in range(SHARDS))
+
+    def of(self, key: _Key) -> dict[_Key, _Bucket]:
+        """Where the key is, if it is anywhere."""
+        return self.dicts[hash(key) % SHARDS]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.dicts))
 
 
 class _IncarnationKeys:
@@ -35,8 +53,8 @@ class RouteMaps:
     __slots__ = ("_files", "_owned", "_sessions", "_users")
 
     def __init__(self) -> None:
-        self._sessions: dict[int, _Bucket] = {}
-        self._users: dict[str, _Bucket] = {}
+        self._sessions = _Shards[int]()
+        self._users = _Shards[str]()
         self._files: dict[str, tuple[Incarnation, ...]] = {}
         self._owned: dict[Incarnation, _IncarnationKeys] = {}
 
@@ -46,11 +64,11 @@ class RouteMaps:
 
     def session(self, sid: int) -> Iterable[SessionRoute]:
         """The routes of a session, one for each incarnation that has registered it."""
-        return _routes(self._sessions.get(sid))
+        return _routes(self._sessions.of(sid).get(sid))
 
     def user(self, user: str) -> Iterable[SessionRoute]:
         """The routes of all sessions of a user."""
-        return _routes(self._users.get(user))
+        return _routes(self._users.of(user).get(user))
 
     def file(self, file: str) -> tuple[Incarnation, ...]:
         """The incarnations that have registered the file."""
@@ -73,20 +91,22 @@ class RouteMaps:
         info = SessionInfo(intern(info.namespace), intern(info.auth_type), info.connected_at)
         self.delete_session(key)
         owned = self._owned_by(key.incarnation)
-        user = next((known.user for known in _routes(self._users.get(key.user))), key.user)
+        users = self._users.of(key.user)
+        user = next((known.user for known in _routes(users.get(key.user))), key.user)
         route = SessionRoute(key.sid, user, owned.incarnation, create_revision, info)
         owned.sessions.add(route.sid)
-        _add(self._sessions, route.sid, route)
-        _add(self._users, user, route)
+        _add(self._sessions.of(route.sid), route.sid, route)
+        _add(users, user, route)
 
     def delete_session(self, key: keys.SessionKey) -> bool:
         """The session's key is gone; False when it was not there."""
-        routes = _routes(self._sessions.get(key.sid))
+        sessions = self._sessions.of(key.sid)
+        routes = _routes(sessions.get(key.sid))
         route = next((r for r in routes if r.incarnation == key.incarnation and r.user == key.user), None)
         if route is None:
             return False
-        _remove(self._sessions, key.sid, route)
-        _remove(self._users, key.user, route)
+        _remove(sessions, key.sid, route)
+        _remove(self._users.of(key.user), key.user, route)
         owned = self._owned[key.incarnation]
         owned.sessions.discard(key.sid)
         self._forget_empty(owned)
@@ -114,11 +134,14 @@ class RouteMaps:
 
     def free(self) -> Iterator[None]:
         """Empty the maps, a slice with each step: to free a million routes at once takes half a second."""
-        for table in (self._users, self._sessions, self._files, self._owned):
-            while table:
-                for _ in range(min(FREED, len(table))):
-                    table.popitem()
-                yield
+        for users in self._users.dicts:
+            yield from _free(users, users.popitem)
+        for sessions in self._sessions.dicts:
+            yield from _free(sessions, sessions.popitem)
+        yield from _free(self._files, self._files.popitem)
+        for owned in self._owned.values():
+            yield from _free(owned.sessions, owned.sessions.pop)
+        self._owned.clear()
 
     def _owned_by(self, incarnation: Incarnation) -> _IncarnationKeys:
         owned = self._owned.get(incarnation)
@@ -131,7 +154,14 @@ class RouteMaps:
             del self._owned[owned.incarnation]
 
     def _user_of(self, sid: int, incarnation: Incarnation) -> str:
-        return next(route.user for route in _routes(self._sessions[sid]) if route.incarnation == incarnation)
+        return next(route.user for route in _routes(self._sessions.of(sid)[sid]) if route.incarnation == incarnation)
+
+
+def _free(table: Sized, take: Callable[[], object]) -> Iterator[None]:
+    while size := len(table):
+        for _ in range(min(FREED, size)):
+            take()
+        yield
 
 
 def _routes(bucket: _Bucket | None) -> Iterable[SessionRoute]:

@@ -9,7 +9,7 @@ The table holds
 
 The end of an incarnation changes none of these: its routes stop *counting*, which each lookup checks, and its keys
 leave the table when they are deleted from the store. So one watch event ends 100,000 routes at no cost, and the table
-always equals the store at `revision`. A snapshot is read into new maps, in slices, and replaces the old ones at once.
+always equals the store at `revision`. A snapshot is read into new maps, page by page, and replaces the old at once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,16 +18,13 @@ from itertools import islice
 import msgspec
 
 from registry import keys
-from registry.model import Incarnation, Node, SessionInfo, SessionRoute
+from registry.model import Incarnation, Node, SessionRoute
 from registry.nodes import NodeTable, TableChange
+from registry.route_loading import LoadingRoutes, decode_session
 from registry.route_maps import RouteMaps
-from registry.store import Changes, Entry, Snapshot
+from registry.store import Changes, Entry
 
 __all__ = ["RouteTable", "TableChange"]
-
-LOADED = 1_000  # entries of a snapshot that are read at once
-
-_decode = msgspec.json.Decoder(SessionInfo).decode
 
 
 class RouteTable:
@@ -108,13 +105,21 @@ class RouteTable:
         """Incarnations that are neither present nor lingering and still have keys, for the sweeper."""
         return [incarnation for incarnation in self._maps.incarnations() if not self._nodes.is_routable(incarnation)]
 
-    def keys_of(self, incarnation: Incarnation, limit: int) -> list[str]:
-        """At most `limit` keys of the incarnation's sessions and files that still exist."""
+    def keys_of(self, incarnation: Incarnation, limit: int) -> list[tuple[str, SessionRoute | None]]:
+        """At most `limit` keys of the incarnation's sessions and files that still exist, and the route of a session
+        that no other incarnation goes on with."""
         registered = islice(self._maps.registered_by(incarnation), limit)
         return [
-            self._keys.file(one, incarnation) if isinstance(one, str) else self._keys.session(*one, incarnation)
+            (self._keys.file(one, incarnation), None)
+            if isinstance(one, str)
+            else (self._keys.session(*one, incarnation), self._lost_route(one[1], incarnation))
             for one in registered
         ]
+
+    def _lost_route(self, sid: int, incarnation: Incarnation) -> SessionRoute | None:
+        if self.session(sid) is not None:
+            return None
+        return next(route for route in self._maps.session(sid) if route.incarnation == incarnation)
 
     # Changes
 
@@ -124,7 +129,7 @@ class RouteTable:
             key = self._parse(entry)
             match key:
                 case keys.SessionKey():
-                    self._delete_session(key) if deleted else self._put_session(self._maps, key, entry)
+                    self._delete_session(key) if deleted else self._put_session(key, entry)
                 case keys.FileKey():
                     self._maps.delete_file(key) if deleted else self._maps.put_file(key)
                 case keys.NodeKey(name):
@@ -137,42 +142,30 @@ class RouteTable:
         self.revision = changes.revision
         return self._nodes.take_change()
 
-    def load(self, snapshot: Snapshot, replaced: bool = False) -> Iterator[TableChange | None]:
-        """Replace everything by a snapshot, a slice of work with each step; lookups see it whole, with the last one.
+    def begin_load(self) -> LoadingRoutes:
+        """Where the pages of a snapshot are read into, beside this table."""
+        return LoadingRoutes(self._prefix_length)
 
-        Yields None until the last step, which gives the difference in nodes, as if it had been watched. Empties the
-        snapshot's list on the way, and leaves what was there before to `free`. `replaced`: the snapshot is of another
-        history of the store, so that what an incarnation had registered may be lost.
+    def replace(self, loaded: LoadingRoutes, revision: int, replaced: bool = False) -> TableChange:
+        """Become the snapshot that was loaded, at this revision. The result is the difference in nodes, as if it had
+        been watched. What was there before is left to `free`.
+
+        `replaced`: the snapshot is of another history of the store, so that what an incarnation had registered may be
+        lost.
         """
-        maps, nodes, batches = RouteMaps(), [], {}
-        entries = snapshot.entries
-        entries.reverse()
-        while entries:
-            entry = entries.pop()
-            key = self._parse(entry)
-            match key:
-                case keys.SessionKey():
-                    self._put_session(maps, key, entry)
-                case keys.FileKey():
-                    maps.put_file(key)
-                case keys.NodeKey(name):
-                    nodes.append((name, entry.create_revision, entry.value))
-                case keys.BatchKey(name):
-                    batches[name] = entry.value
-            if len(entries) % LOADED == 0:
-                yield None
-        self._replaced, self._maps, self._distrusted = self._maps, maps, set()
+        self._replaced, self._maps, self._distrusted = self._maps, loaded.maps, set()
         before = {incarnation: self._nodes.batch(incarnation) for incarnation in self._nodes.present}
-        self._nodes.load(nodes, batches)
-        self.revision = snapshot.revision
+        self._nodes.malformed += loaded.malformed
+        self._nodes.load(loaded.nodes, loaded.batches)
+        self.revision = revision
         change = self._nodes.take_change()
         if replaced:
             lost = tuple(incarnation for incarnation, batch in before.items() if self._nodes.batch(incarnation) < batch)
             change = change._replace(lost=(*lost, *self._nodes.lingering))
-        yield change
+        return change
 
     def free(self) -> Iterator[None]:
-        """Free the memory of what the last `load` has replaced, a slice with each step."""
+        """Free the memory of what the last `replace` has replaced, a slice with each step."""
         return self._replaced.free()
 
     def _parse(self, entry: Entry) -> keys.ParsedKey | None:
@@ -182,15 +175,14 @@ class RouteTable:
             self._nodes.malformed += 1
             return None
 
-    def _put_session(self, maps: RouteMaps, key: keys.SessionKey, entry: Entry) -> None:
+    def _put_session(self, key: keys.SessionKey, entry: Entry) -> None:
         try:
-            info = _decode(entry.value)
+            info = decode_session(entry)
         except msgspec.MsgspecError:
             self._nodes.malformed += 1
             return
-        if maps is self._maps:
-            self._distrusted.discard((key.sid, key.incarnation))
-        maps.put_session(key, entry.create_revision, info)
+        self._distrusted.discard((key.sid, key.incarnation))
+        self._maps.put_session(key, entry.create_revision, info)
 
     def _delete_session(self, key: keys.SessionKey) -> None:
         if self._maps.delete_session(key):

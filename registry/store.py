@@ -126,6 +126,13 @@ class Store(Protocol):
         """Every key below the prefix, at one revision, in key order. Read in pages, so any size works."""
         ...
 
+    def read_pages(self, prefix: str) -> AsyncGenerator[Snapshot, None]:
+        """The same, page by page, all at one revision, so that millions of keys are never held at once.
+
+        Compacted: that revision was compacted before the last page; begin again. Close the generator after use.
+        """
+        ...
+
     async def revision(self) -> int:
         """The current revision, linearizable: everything committed before the call is at or below it."""
         ...

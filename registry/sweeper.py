@@ -3,17 +3,19 @@
 It deletes an incarnation's keys only once the incarnation has been over for `sweep_after`, in small paced transactions,
 each of which compares that this router is still the leader. Deleting is safe by itself: an incarnation's keys carry its
 epoch, an epoch never returns, and the table never runs ahead of the store, so what has ended in the table has ended.
+The sessions of a transaction are first told to `on_lost`, unless another incarnation goes on with them; so when this
+router dies midway, the next leader tells those that are left, and at most one transaction's twice.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 from registry.keys import Keys
-from registry.model import Incarnation
+from registry.model import Incarnation, SessionRoute
 from registry.ports import RegistrySettings
 from registry.routes import RouteTable
 from registry.store import (
@@ -33,6 +35,13 @@ DELETES = 100  # in one transaction
 PAUSE = 0.02  # seconds between two transactions: at most 5,000 keys a second
 KEYS_AT_ONCE = 5_000  # of one incarnation, before the table is read again
 MAX_INTERVAL = 1.0  # seconds between two checks of the table at most
+
+
+OnLost = Callable[[Sequence[SessionRoute]], Awaitable[None]]
+
+
+async def ignore_lost(_sessions: Sequence[SessionRoute]) -> None:
+    """For a sweeper that nobody listens to."""
 
 
 class SweepSchedule:
@@ -67,7 +76,10 @@ class Sweeper:
         router_id: str,
         table: RouteTable,
         clock: Callable[[], float] = time.monotonic,
+        on_lost: OnLost = ignore_lost,
     ) -> None:
+        """`clock`: seconds. `on_lost`: returns when the sessions' ends are published."""
+        self._on_lost = on_lost
         self.is_leader = False
         self.keys_deleted = 0
         self._store = store
@@ -133,7 +145,9 @@ class Sweeper:
     async def _delete_keys(self, incarnation: Incarnation, leadership: _Leadership) -> None:
         keys = self._table.keys_of(incarnation, KEYS_AT_ONCE)
         for first in range(0, len(keys), DELETES):
-            deletes = [Delete(key) for key in keys[first : first + DELETES]]
+            swept = keys[first : first + DELETES]
+            await self._on_lost([route for _, route in swept if route is not None])
+            deletes = [Delete(key) for key, _ in swept]
             still_leader = CreateRevisionEquals(self._keys.sweeper, leadership.revision)
             outcome = await self._store.transaction([still_leader], deletes)
             if not outcome.succeeded:

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from observability.counters import Counters
+from observability import names
+from observability.counters import Counters, counters
 from registry.etcd.store import EtcdStore
 from router.api.calls import Calls
 from router.caller import loopback
@@ -10,6 +11,7 @@ from router.commands.dispatch import CommandDispatcher
 from router.config import RouterConfig
 from runtime.bus import probe
 from runtime.bus.port import Publisher
+from runtime.events.port import EventSink
 
 if TYPE_CHECKING:
     from router.commands.consumer import KafkaCommandConsumer
@@ -31,6 +33,18 @@ def publisher(settings: RouterConfig) -> Publisher | None:
     from runtime.bus.kafka_topic import KafkaPublisher  # with aiokafka, which costs 20 MiB
 
     return KafkaPublisher(settings.bus, settings.delivery.channel)
+
+
+def event_sink(settings: RouterConfig) -> EventSink:
+    """Where the disconnects of lost sessions are published."""
+    counted = counters(names.EVENTS)
+    if settings.bus.kind == "redis":
+        from runtime.events.redis_stream import RedisStream  # routers need redis-py for little else
+
+        return RedisStream(settings.bus, settings.events, counted)
+    from runtime.events.kafka_topic import KafkaTopic  # with aiokafka, which costs 20 MiB
+
+    return KafkaTopic(settings.bus, settings.events, counted)
 
 
 def bus_probe(settings: RouterConfig) -> probe.BusProbe:

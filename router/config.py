@@ -8,6 +8,7 @@ from router.api.settings import ApiSettings
 from router.commands.settings import CommandSettings
 from router.hop.stream import HopSettings
 from runtime.bus.settings import BusSection, DeliverySection
+from runtime.events.port import EventSettings
 from runtime.process.logs import LogSection
 
 
@@ -32,6 +33,7 @@ class RouterConfig(msgspec.Struct, frozen=True):
     router: RouterSection = RouterSection()
     bus: BusSection = BusSection()
     delivery: DeliverySection = DeliverySection()
+    events: EventSettings = EventSettings()
     commands: CommandSettings = CommandSettings()
     log: LogSection = LogSection()
     trace: TraceSettings = TraceSettings()

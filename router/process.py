@@ -25,6 +25,7 @@ from router.hop.fleet import Fleet
 from router.hop.port import Hop, OnChange, OnHandled, ignore_handled
 from router.hop.stream import StreamHop
 from router.listeners import Listeners
+from router.lost_sessions import LostSessions
 from router.push_handler import PushHandler
 from router.readiness import RouterReadiness
 from runtime.bus.port import BusUnavailable
@@ -50,7 +51,10 @@ class RouterProcess:
         self._fleet = Fleet(self._feed, self._make_hop)
         self._bus_probe = adapters.bus_probe(settings)
         self._readiness = RouterReadiness(self._feed, self._fleet, self._store.why_away, self._bus_probe.why_away)
-        self._sweeper = Sweeper(self._store, settings.registry, self._id, self._feed.table)
+        self._lost_sessions = LostSessions(lambda: adapters.event_sink(settings), self._counters)
+        self._sweeper = Sweeper(
+            self._store, settings.registry, self._id, self._feed.table, on_lost=self._lost_sessions.publish
+        )
         self._tracer, self._spans = span_export.set_up(
             settings.trace,
             self._counters,
@@ -173,6 +177,7 @@ class RouterProcess:
         await self._delivery.close()
         if self._publisher is not None:
             await self._publisher.close()
+        await self._lost_sessions.close()
         await self._fencing.close()
         await self._store.close()
         await self._spans.close()

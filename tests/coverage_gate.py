@@ -32,7 +32,7 @@ EXEMPT = {
 """Files that only tests of whole processes can run, each with its reason. They are reported without a bound."""
 
 NEEDS_KAFKA = {
-    "gateway/events/kafka_topic.py": "tests/contract/test_event_sink.py",
+    "runtime/events/kafka_topic.py": "tests/contract/test_event_sink.py",
     "runtime/bus/kafka_client.py": "tests/contract/test_bus.py and test_event_sink.py",
     "runtime/bus/kafka_topic.py": "tests/contract/test_bus.py",
 }

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from gateway.events.port import Record
 from gateway.sessions.session import Session
 from gateway.wire.values import ClientEvent
 from observability.traceparent import trace_id_of
+from runtime.events.port import Record
 
 JSON = "application/json"
 

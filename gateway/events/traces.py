@@ -9,12 +9,12 @@ from collections.abc import Callable
 from functools import partial
 
 from gateway.events import record
-from gateway.events.port import EventSink
 from gateway.sessions.session import Session
 from gateway.wire.values import ClientEvent
 from observability import spans
 from observability.spans import Context, Value
 from observability.tracing import Tracer
+from runtime.events.port import EventSink
 
 
 class ClientTraces:

@@ -18,6 +18,7 @@ from gateway.sessions.pacing import request_reconnects
 from gateway.sessions.session import Session, SessionConnection
 from observability.counters import Counters
 from registry.lease_state import FencingAnswer, LeaseState
+from registry.membership import FencedError
 from registry.model import Incarnation, SessionInfo
 from registry.ports import Registrar, Registration, RegistryError
 from registry.registrar import boottime
@@ -96,7 +97,11 @@ class RegistrationLoop:
 
     async def start(self) -> Registration:
         """Begin the first incarnation. Raises StoreError and RegistryError, as `Registrar.begin`."""
-        self._registration = await self._registrar.begin()
+        try:
+            self._registration = await self._registrar.begin()
+        except (FencedError, LeaseNotFound) as error:  # the process was stopped meanwhile, past its first lease
+            log.info("the first incarnation was over before it had begun: %s", error)
+            self._registration = await self._registrar.begin()
         return self._registration
 
     async def run(self) -> None:
@@ -168,7 +173,7 @@ class RegistrationLoop:
         try:
             async with asyncio.timeout(KEEP_LIMIT):
                 return await self._registrar.begin_again(over.machine)
-        except (TimeoutError, StoreUnavailable, LeaseNotFound, RegistryError) as error:
+        except (TimeoutError, StoreUnavailable, LeaseNotFound, FencedError, RegistryError) as error:
             log.warning("no new incarnation in %.0f s, clients are closed: %s", KEEP_LIMIT, str(error) or "no answer")
             return None
 
@@ -204,7 +209,7 @@ class RegistrationLoop:
         while True:
             try:
                 return await self._registrar.begin()
-            except (StoreUnavailable, LeaseNotFound) as error:
+            except (StoreUnavailable, LeaseNotFound, FencedError) as error:
                 log.info("no new incarnation yet: %s", error)
 
     def _close_all(self) -> list[SessionConnection]:

@@ -1,4 +1,4 @@
-"""The client of `homing listen`: homing.json over aiohttp, with reconnects (docs/protocol.md, "Back-off")."""
+"""The client of `homing listen`: homing.json over aiohttp; it moves and reconnects as docs/protocol.md says."""
 
 import asyncio
 import json
@@ -24,6 +24,8 @@ PROTOCOL = "homing.json"
 TOKEN_TTL = 3600.0  # seconds; each connection gets a new token
 MAX_MESSAGE_BYTES = 2_000_000  # a push of 1,000,000 bytes in base64, with its envelope
 
+OVERLAP = 0.5  # seconds for which the old connection is read on after a move
+REMEMBERED_PUSHES = 1000  # push ids, since what is pushed during a move comes on both connections
 MESSAGES = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
 
 sleep = asyncio.sleep  # between two attempts; replaced by tests
@@ -46,6 +48,7 @@ class ListeningClient:
         self._run_dir = run_dir
         self._as_json = as_json
         self._rotation = 0
+        self._seen: dict[str, None] = {}  # push ids, the oldest first
 
     async def run(self) -> None:
         """Run until the server ends the session normally. CommandError: a close code forbids reconnecting, or the
@@ -66,7 +69,10 @@ class ListeningClient:
                 self._print_status(f"{address}: {decision.reason}; trying again in {delay:.1f} s")
                 await sleep(delay)
 
-    async def _run_connection(self, http: aiohttp.ClientSession) -> tuple[ReconnectDecision, str]:
+    async def _run_connection(
+        self, http: aiohttp.ClientSession, old: aiohttp.ClientWebSocketResponse | None = None
+    ) -> tuple[ReconnectDecision, str]:
+        """One connection, and those that it moves to. `old`: the one that it is moved from."""
         address = self.url or "cluster"
         try:
             address = self._choose_url()
@@ -79,9 +85,17 @@ class ListeningClient:
             ) as socket:
                 if socket.protocol != PROTOCOL:
                     raise NoGateway(f"{address} does not speak {PROTOCOL}; is it a gateway's /ws?")
+                leaving = asyncio.create_task(_leave(old)) if old is not None else None
+                moving: asyncio.Task[tuple[ReconnectDecision, str]] | None = None
                 while (message := await socket.receive()).type in MESSAGES:
                     if message.type is aiohttp.WSMsgType.TEXT:
-                        await self._on_message(socket, message.data)
+                        within = await self._on_message(socket, message.data)
+                        if within is not None and moving is None:
+                            moving = asyncio.create_task(self._move(http, socket, within))
+                if leaving is not None:
+                    await leaving
+                if moving is not None:
+                    return await moving
                 reason = message.extra if message.type is aiohttp.WSMsgType.CLOSE else ""
                 return self._without_bad_token(after_close(socket.close_code, reason or "")), address
         except (OutputError, NoGateway):
@@ -100,6 +114,13 @@ class ListeningClient:
             if self.url:
                 raise
             return ReconnectDecision(True, 0.0, str(error)), address
+
+    async def _move(
+        self, http: aiohttp.ClientSession, old: aiohttp.ClientWebSocketResponse, within: float
+    ) -> tuple[ReconnectDecision, str]:
+        """The gateway stops: connect elsewhere at a random moment, while the old connection serves on."""
+        await sleep(random.random() * within)
+        return await self._run_connection(http, old)
 
     def _without_bad_token(self, decision: ReconnectDecision) -> ReconnectDecision:
         """No reconnect with a refused --token: the same token would be refused again."""
@@ -123,16 +144,37 @@ class ListeningClient:
             return self._token
         return devtoken.sign(devtoken.read_key(self._run_dir), self._user, self._files, time.time(), TOKEN_TTL)
 
-    async def _on_message(self, socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
+    async def _on_message(self, socket: aiohttp.ClientWebSocketResponse, text: str) -> float | None:
+        """Print a message. The result: seconds within which to move to another gateway; None: stay."""
         message = read_message(text)
+        if self._is_repeat(message.get("push")):
+            return None
         shown = describe_message(message, self._files) if message else f"a message that cannot be read: {text[:80]}"
         print_line(printable_json(text) if self._as_json else shown)
         if message.get("type") == "hello":
             for number, file in enumerate(self._files):
                 await socket.send_json({"type": "join", "file": file, "id": number})
+        after_ms = message.get("after_ms")
+        return after_ms / 1000 if message.get("type") == "reconnect" and isinstance(after_ms, int) else None
+
+    def _is_repeat(self, push_id: object) -> bool:
+        """Whether this push was printed before."""
+        if not isinstance(push_id, str):
+            return False
+        if push_id in self._seen:
+            return True
+        self._seen[push_id] = None
+        if len(self._seen) > REMEMBERED_PUSHES:
+            del self._seen[next(iter(self._seen))]
+        return False
 
     def _print_status(self, line: str) -> None:
         print_line(line, err=True)
+
+
+async def _leave(old: aiohttp.ClientWebSocketResponse) -> None:
+    await sleep(OVERLAP)
+    await old.close()
 
 
 def _no_address(url: str) -> CommandError:

@@ -26,7 +26,7 @@ class RoutedPush:
     """One push, from its plan to its report."""
 
     __slots__ = (
-        *("contacted", "healing", "lane", "number", "on_result", "outgoing"),
+        *("contacted", "healed", "healing", "lane", "number", "on_result", "outgoing", "refusing"),
         *("denied", "outdated", "pending", "push", "received_ns", "report", "trace"),
     )
 
@@ -40,6 +40,8 @@ class RoutedPush:
         self.pending = 0  # answers that are outstanding, and sends that are not finished
         self.healing = False  # an owner answered NOT_MINE or OLD_EPOCH; handled once
         self.denied: list[SessionRoute] = []  # routes to nodes which have answered that the session is not there
+        self.healed = False  # what healing sends was sent
+        self.refusing: set[str] = set()  # nodes that have answered that they wrote nothing
         self.outdated: list[Leg] = []  # whose nodes have answered that this incarnation of theirs is over
         self.lane: Lane | None = None  # not None: in flight
         self.trace: PushTrace | None = None  # None: not sampled

@@ -133,16 +133,25 @@ class Routed:
             routed.report.add_unreachable(leg)
         else:
             routed.report.add_answer(leg.incarnation, answer)
-            if answer.verdict == node_pb2.OLD_EPOCH and leg.scatter:
-                routed.report.add_unreachable(leg)
-            elif answer.verdict == node_pb2.OLD_EPOCH:
-                routed.outdated.append(leg)
+            if answer.verdict != node_pb2.DONE:
+                routed.refusing.add(leg.incarnation.node)
+            if answer.verdict == node_pb2.OLD_EPOCH:
+                self._on_outdated(routed, leg)
             if len(answer.deliveries) < len(leg.known):
                 routed.denied += denied(leg, answer, routed.push.except_sessions)
             stale = routed.denied or (answer.verdict != node_pb2.DONE and is_stale(routed.push.target, answer))
             if stale and not leg.scatter and not routed.healing:
                 self._start_healing(routed)
         self._decrement_pending(routed)
+
+    def _on_outdated(self, routed: RoutedPush, leg: Leg) -> None:
+        """A node has answered that this incarnation of it is over. Healing finds out what that means, unless it is too
+        late for it or is not begun."""
+        if leg.scatter or routed.healed:
+            self._counters.unreachable += 1
+            routed.report.add_unreachable(leg)
+        else:
+            routed.outdated.append(leg)
 
     def _decrement_pending(self, routed: RoutedPush) -> None:
         routed.pending -= 1
@@ -253,7 +262,11 @@ class Routed:
             if stopped or leg.incarnation in legs:
                 self._counters.unreachable += 1
                 routed.report.add_unreachable(leg)
+        routed.healed = True
+        written = {incarnation.node for incarnation in routed.contacted} - routed.refusing
         rest = {incarnation: leg for incarnation, leg in legs.items() if incarnation not in routed.contacted}
+        # A node that may have written the push keeps its sessions under another epoch: that is no owner to send to.
+        rest = {incarnation: leg for incarnation, leg in rest.items() if incarnation.node not in written}
         if rest:
             self._counters.healed += 1
             routed.report.healed = True

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from redis.asyncio import Redis
 
 from homing.v1 import router_pb2_grpc
 from registry.etcd.client import EtcdSettings
@@ -97,6 +98,23 @@ async def test_experiment_21_a_leased_machine_id_is_never_given_twice(cluster: C
     others = await asyncio.gather(*(cluster.start_gateway() for _ in range(3)))
     machines = [gateway.facts["machine"] for gateway in (first, *others)]
     assert len(set(machines)) == 4
+
+
+async def test_the_sessions_of_a_killed_gateway_are_disconnected_by_the_sweeper(cluster: Cluster) -> None:
+    doomed, other = await cluster.start_gateway(), await cluster.start_gateway()
+    await cluster.start_router()
+    async with connect(cluster, doomed, "lost", "doc") as lost, connect(cluster, other, "kept"):
+        await doomed.kill()
+        disconnects: list[dict[bytes, bytes]] = []
+        async with Redis.from_url(f"redis://{cluster.redis}") as redis, asyncio.timeout(20):
+            while not disconnects:
+                entries = [fields for _, fields in await redis.xrange(cluster.stream)]
+                disconnects = [fields for fields in entries if fields[b"X-Event"] == b"disconnect"]
+                await asyncio.sleep(0.05)
+        (one,) = disconnects
+        assert (one[b"X-ID"], one[b"X-Uid"]) == (b"%d" % lost.sid, b"lost")
+        assert one[b"X-Reason"] == b"1006 node_lost"
+        assert b"X-Seq" not in one
 
 
 async def test_a_push_that_waits_for_an_ack_is_reported_when_its_gateway_stops(cluster: Cluster) -> None:

@@ -3,12 +3,18 @@
 import asyncio
 import contextlib
 import itertools
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from homing import Outcome, Router
+from homing.cluster import cluster_file
+from homing.cluster.cluster_file import ClusterFile, GatewayEntry
+from homing.command.listening_client import ListeningClient
 from tests.support.cluster import Client, Cluster, Service, connect
 from tests.support.moving_client import MovingClient
 
@@ -114,6 +120,46 @@ async def test_gateways_are_restarted_one_by_one_and_nobody_misses_a_push(cluste
     for number, client in enumerate(clients):
         assert client.order == list(range(number, pushing.sent, CLIENTS)), number
     assert [gap for client in clients for gap in client.gaps] == []
+
+
+async def test_homing_listen_moves_and_prints_every_push_once(
+    cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = await cluster.start_gateway("--node-id", "old")
+    await cluster.start_router()
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    name_gateways(run_dir, old)
+    client = ListeningClient("user-0", ["doc"], None, cluster.token("user-0", "doc"), run_dir, True)
+    listening = asyncio.ensure_future(client.run())
+    printed: list[dict[str, Any]] = []
+    async with asyncio.timeout(40), Router(str(cluster.routers[0].facts["grpc"])) as router:
+        while not any(message["type"] == "ok" for message in printed):
+            printed += read_lines(capsys)
+            await asyncio.sleep(0.05)
+        name_gateways(run_dir, await cluster.start_gateway("--node-id", "new"))
+        stopping, numbers = asyncio.ensure_future(old.stop()), 0
+        while not stopping.done():
+            report = await router.push(file="doc", event="n", data=numbers)
+            assert set(report.counts) == {Outcome.WRITTEN}, report
+            numbers += 1
+        printed += read_lines(capsys)
+        while [one["data"] for one in printed if one["type"] == "event"][-1] != numbers - 1:
+            await asyncio.sleep(0.05)
+            printed += read_lines(capsys)
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+    assert [one["node"] for one in printed if one["type"] == "hello"] == ["old", "new"]
+    assert [one["data"] for one in printed if one["type"] == "event"] == list(range(numbers))
+
+
+def name_gateways(run_dir: Path, *gateways: Service) -> None:
+    entries = [GatewayEntry(gateway.node, gateway.url, 1) for gateway in gateways]
+    cluster_file.write(run_dir, ClusterFile(etcd=[], redis="", gateways=entries, routers=[], servers={}))
+
+
+def read_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 async def settle(clients: list[MovingClient], sent: int) -> None:

@@ -12,7 +12,7 @@ from registry.ports import RegistrySettings
 from registry.registrar import StoreRegistrar, ignore_unregistered, wall_ms
 from registry.registration import StoreRegistration
 from registry.store import Store
-from registry.sweeper import Sweeper
+from registry.sweeper import OnLost, Sweeper, ignore_lost
 
 INFO = SessionInfo("/", "test", 1_764_000_000_000)
 
@@ -72,8 +72,10 @@ class RegistryRig:
         await asyncio.wait_for(feed.wait_synced(), 5)
         return feed
 
-    def sweeper(self, name: str, feed: StoreRouteFeed, store: Store | None = None) -> Sweeper:
-        sweeper = Sweeper(store or self.store(), self.settings(), name, feed.table)
+    def sweeper(
+        self, name: str, feed: StoreRouteFeed, store: Store | None = None, on_lost: OnLost = ignore_lost
+    ) -> Sweeper:
+        sweeper = Sweeper(store or self.store(), self.settings(), name, feed.table, on_lost=on_lost)
         self.start(sweeper, sweeper.run)
         return sweeper
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from gateway.events.kafka_topic import KafkaTopic
-from gateway.events.port import EventSettings, EventSink, Record
-from gateway.events.redis_stream import RedisStream
 from observability import names
 from observability.counters import counters
 from runtime.bus.settings import BusSection
+from runtime.events.kafka_topic import KafkaTopic
+from runtime.events.port import EventSettings, EventSink, Record
+from runtime.events.redis_stream import RedisStream
 from tests.contract.registry_rig import until
 from tests.support.kafka import headers as headers_of
 from tests.support.kafka import read
@@ -168,7 +168,7 @@ async def test_nothing_is_lost_or_reordered_while_the_bus_is_away_which_is_said_
     got = ids(await rig.read(19 + keeps))
     assert list(dict.fromkeys(got)) == list(range(1 - keeps, 20))
     await until(lambda: rig.sink.held() == 0)  # a consumer may have it before its producer's answer
-    told = [line.message for line in caplog.records if line.name == "gateway.events.buffered"]
+    told = [line.message for line in caplog.records if line.name == "runtime.events.buffered"]
     assert len(told) == 2, told
     assert "is away, client events wait" in told[0]
     assert told[1].endswith("is back")

@@ -1,7 +1,7 @@
 """Registrar, feed and sweeper together, over the in-memory twin and a real etcd."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from registry.etcd.store import EtcdStore
 from registry.ids import split
 from registry.lease_state import FencingAnswer
 from registry.memory import MemoryStore
-from registry.model import Incarnation
+from registry.model import Incarnation, SessionRoute
 from registry.nodes import TableChange
 from registry.ports import RegistryError
-from registry.store import Delete, Put, Snapshot, Store, StoreUnavailable
+from registry.store import Delete, Put, Store, StoreUnavailable
+from registry.sweeper import DELETES
 from tests.contract.registry_rig import INFO, RegistryRig, node, until
 from tests.support.faulty_store import FaultyStore
 from tests.support.servers import start_etcd
@@ -415,6 +416,35 @@ async def test_a_put_that_waits_too_long_makes_the_node_unregistered(rig: Regist
 # Sweeping
 
 
+async def test_the_sweeper_tells_each_lost_session_before_it_deletes_the_key(rig: RegistryRig) -> None:
+    feed, dead = await rig.feed(), await rig.member("dead")
+    await asyncio.gather(*(dead.register_session("u", sid, INFO) for sid in range(1, 251)), dead.register_file("f"))
+    told: list[int] = []
+
+    async def on_lost(sessions: Sequence[SessionRoute]) -> None:
+        told.extend(route.sid for route in sessions)
+        if len(told) > 100:
+            raise asyncio.CancelledError  # this router dies midway
+
+    first = rig.sweeper("r1", feed, on_lost=on_lost)
+    await until(lambda: first.is_leader)
+    await dead.end()
+    await until(lambda: feed.table.lingering() == [dead.incarnation])
+    feed.table.end(dead.incarnation)
+    await until(lambda: len(told) > 100)
+    await rig.stop(first)
+    left = (await rig.store().get_prefix(rig.keys.prefix + "sessions/")).entries
+    assert len(left) >= 150, "what was not told of is still there"
+
+    async def on_lost_again(sessions: Sequence[SessionRoute]) -> None:
+        told.extend(route.sid for route in sessions)
+
+    rig.sweeper("r2", feed, on_lost=on_lost_again)
+    await until(lambda: not feed.table.ended(), 20)
+    assert set(told) == set(range(1, 251))
+    assert len(told) <= 250 + DELETES, "one transaction's at most twice"
+
+
 async def test_the_sweeper_removes_the_keys_of_a_dead_incarnation_only(rig: RegistryRig) -> None:
     feed = await rig.feed()
     dead, alive, other = await rig.member("dead"), await rig.member("alive"), await rig.member("other")
@@ -537,7 +567,7 @@ async def test_another_layout_means_that_the_store_was_wiped_and_everything_is_r
     await until(lambda: feed.table.session(1))
     layout = await rig.store().get(rig.keys.layout)
     assert layout is not None
-    feed._catch_up.on_snapshot(Snapshot(0, [layout._replace(value=b"before the wipe")]))
+    feed._catch_up.on_snapshot(layout._replace(value=b"before the wipe"))
     resyncs: list[None] = []
     feed._on_resync = lambda: resyncs.append(None)
     await until(lambda: feed.resyncs == 1)

@@ -43,6 +43,14 @@ class FaultyStore:
         await self.read_gate.wait()
         return reading
 
+    async def read_pages(self, prefix: str) -> AsyncGenerator[Snapshot, None]:
+        self._check()
+        self.prefix_reads += 1
+        pages = [page async for page in self.inner.read_pages(prefix)]
+        await self.read_gate.wait()
+        for page in pages:
+            yield page
+
     async def revision(self) -> int:
         self._check()
         return await self.inner.revision()

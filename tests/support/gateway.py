@@ -10,7 +10,6 @@ from gateway.authentication import Authentication
 from gateway.back_pressure import EventBackPressure, SlowConsumers
 from gateway.client_commands import ClientCommands, ClientSettings
 from gateway.door.values import Arrival
-from gateway.events.port import Record
 from gateway.events.traces import ClientTraces
 from gateway.identity.identity import Identity
 from gateway.identity.ports import Unauthorized
@@ -38,6 +37,7 @@ from registry.memory import MemoryStore
 from registry.model import Node
 from registry.ports import RegistrySettings
 from registry.registrar import StoreRegistrar, boottime
+from runtime.events.port import Record
 from runtime.process.background_tasks import BackgroundTasks
 from runtime.process.pauses import Pauses
 from tests.support.wire import RecordingTransport, TurnedClock, identity, transport_of

@@ -43,7 +43,7 @@ class Rig:
         self.interrupts: list[Exception] = []
         self.catch_up = CatchUp(self.store, KEYS, self.table, lambda: self.now, self.interrupts.append)  # type: ignore[arg-type]
         self.table.revision = 10
-        self.catch_up.on_snapshot(Snapshot(10, [LAYOUT]))
+        self.catch_up.on_snapshot(LAYOUT)
         self.catch_up.on_loaded()
         self.catch_up.on_watch()
 
@@ -121,7 +121,7 @@ async def test_a_lower_revision_is_another_history_and_nobody_is_caught_up_until
     await rig.read(2)
     assert not waiting.done()
     rig.table.revision = 5
-    rig.catch_up.on_snapshot(Snapshot(5, [LAYOUT]))
+    rig.catch_up.on_snapshot(LAYOUT)
     rig.catch_up.on_loaded()
     assert await waiting
 
@@ -136,7 +136,7 @@ async def test_another_layout_at_a_higher_revision_is_another_history(rig: Rig, 
 
 
 async def test_a_layout_that_is_made_later_is_the_same_history(rig: Rig) -> None:
-    rig.catch_up.on_snapshot(Snapshot(10, []))
+    rig.catch_up.on_snapshot(None)
     await rig.read(2)
     rig.store.revision = 12
     rig.show(11, Change(LAYOUT, deleted=False))

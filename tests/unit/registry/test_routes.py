@@ -131,9 +131,20 @@ def test_keys_of_an_incarnation_are_the_keys_that_were_put(rig: RouteTableRig) -
     rig.up(OLD)
     rig.apply(session(1, OLD, user="a/b"), session(2, OLD), session(3, NEW), put(KEYS.file("f%", OLD)))
     every = {KEYS.session("a/b", 1, OLD), KEYS.session("u", 2, OLD), KEYS.file("f%", OLD)}
-    assert set(rig.table.keys_of(OLD, 10)) == every
-    assert set(rig.table.keys_of(OLD, 2)) < every
+    assert {key for key, _ in rig.table.keys_of(OLD, 10)} == every
+    assert {key for key, _ in rig.table.keys_of(OLD, 2)} < every
     assert rig.table.keys_of(Incarnation("x", 1), 10) == []
+
+
+def test_a_session_is_lost_unless_another_incarnation_goes_on_with_it(rig: RouteTableRig) -> None:
+    rig.up(OLD)
+    rig.apply(session(1, OLD), session(2, OLD), put(KEYS.file("f", OLD)))
+    rig.down(OLD)
+    rig.table.end(OLD)
+    rig.up(NEW)
+    rig.apply(session(2, NEW))
+    lost = {key: route.sid for key, route in rig.table.keys_of(OLD, 10) if route is not None}
+    assert lost == {KEYS.session("u", 1, OLD): 1}
 
 
 def test_a_snapshot_is_diffed_also_when_batches_come_before_nodes(rig: RouteTableRig) -> None:

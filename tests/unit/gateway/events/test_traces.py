@@ -2,13 +2,13 @@
 
 import pytest
 
-from gateway.events.port import Record
 from gateway.events.traces import ClientTraces
 from gateway.wire.values import ClientEvent
 from observability import spans
 from observability import traceparent as tp
 from observability.spans import Span
 from observability.tracing import OFF, Tracer
+from runtime.events.port import Record
 from tests.support.wire import open_session
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
-from gateway.events.port import EventSettings, Record
+from runtime.events.port import EventSettings, Record
 
 
 class Buffer:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.events.buffer import Buffer
-from gateway.events.port import EventSettings, Record
+from runtime.events.buffer import Buffer
+from runtime.events.port import EventSettings, Record
 
 
 def record(number: int, size: int = 1) -> Record:

@@ -11,9 +11,9 @@ import contextlib
 import logging
 from abc import ABC, abstractmethod
 
-from gateway.events.buffer import Buffer
-from gateway.events.port import EventSettings, Record
 from observability.counters import Counters
+from runtime.events.buffer import Buffer
+from runtime.events.port import EventSettings, Record
 
 log = logging.getLogger(__name__)
 

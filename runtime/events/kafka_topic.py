@@ -15,11 +15,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.partitioner import murmur2
 
-from gateway.events.buffered import BufferedSink
-from gateway.events.port import EventSettings, Record
 from observability.counters import Counters
 from runtime.bus import kafka_client
 from runtime.bus.settings import BusSection
+from runtime.events.buffered import BufferedSink
+from runtime.events.port import EventSettings, Record
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from gateway.events.buffered import BufferedSink
-from gateway.events.port import EventSettings, Record
 from observability.counters import Counters
 from runtime.bus.settings import BusSection
+from runtime.events.buffered import BufferedSink
+from runtime.events.port import EventSettings, Record
 
 ADD = """
 for _, fields in ipairs(cmsgpack.unpack(ARGV[2])) do
