@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Iterator
 
+from redis.asyncio import Redis
+
 from bench.faults import figures
 from bench.faults.checker import Recording
 from bench.faults.experiment import Criterion, Experiment, Facts, within
@@ -12,16 +14,30 @@ from bench.faults.rig import GATEWAYS, REGISTRY_TTL
 from bench.faults.world import World
 
 EJECTED_WITHIN = 0.2  # seconds
+PUBLISHED_WITHIN = 25.0  # seconds after the kill: the lease, the sweep, and some
 VICTIM = "g0"
 
 
 async def kill_gateway(world: World) -> Facts:
     """SIGKILL, while its clients come back to the others."""
     victim = world.rig.remove_gateway(VICTIM)
+    sessions = {client.live for client in world.clients.live if client.node == VICTIM}
     with world.fault("SIGKILL", VICTIM) as began:
         await victim.kill()
         await asyncio.sleep(REGISTRY_TTL + 5)
-    return {"began": began}
+    unpublished = len(sessions)
+    while unpublished and time.monotonic() < began + PUBLISHED_WITHIN:
+        unpublished = len(sessions - await _disconnects(world))
+        await asyncio.sleep(0.25)
+    return {"began": began, "unpublished": unpublished, "published": time.monotonic() - began}
+
+
+async def _disconnects(world: World) -> set[int]:
+    """The sessions whose disconnect was published as an event."""
+    async with Redis.from_url(f"redis://{world.rig.redis.endpoint}") as redis:
+        entries = await redis.xrange(world.rig.cluster.stream) or []
+    records = [fields or {} for _, fields in entries]
+    return {int(fields[b"X-ID"]) for fields in records if fields[b"X-Event"] == b"disconnect"}
 
 
 def judge_kill(recording: Recording, facts: Facts) -> Iterator[Criterion]:
@@ -37,6 +53,8 @@ def judge_kill(recording: Recording, facts: Facts) -> Iterator[Criterion]:
     text = f"calls from {EJECTED_WITHIN} s after the kill on: {figures.shown_times(times)} (p99 limit 200 ms)"
     yield Criterion(text, figures.percentile(times, 0.99) <= 0.2, figures.percentile(times, 0.99) - 0.2)
     yield Criterion(figures.shown_outcomes(counted), counted["UNREACHABLE"] > 0)
+    text = f"{facts['unpublished']:.0f} disconnects of its sessions not published {facts['published']:.0f} s after"
+    yield Criterion(text, not facts["unpublished"])
 
 
 async def pause_briefly(world: World) -> Facts:
