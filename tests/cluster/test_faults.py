@@ -20,5 +20,5 @@ async def test_a_gateway_is_paused_for_two_seconds(tmp_path: Path) -> None:
     recording = read_recording(tmp_path / "4-gateway-paused-2-s.jsonl")
     assert [fault.phase for fault in recording.faults] == ["begin", "end"]
     assert len(recording.receipts) == result.receipts > 100
-    recording.receipts.append(recording.receipts[0])
+    recording.receipts.insert(0, recording.receipts[0])
     assert {one.invariant for one in violations_of(recording)} == {"I2"}, "a doubled receipt is found in a real history"
