@@ -63,7 +63,7 @@ async def pause_briefly(world: World) -> Facts:
     async with world.paused(VICTIM, world.rig.gateways[VICTIM].process.pid) as began:
         await asyncio.sleep(2)
     ended = time.monotonic()
-    await asyncio.sleep(4)
+    await asyncio.sleep(3)
     return {"began": began, "ended": ended, "same_epoch": epoch == world.rig.epochs[VICTIM]}
 
 
