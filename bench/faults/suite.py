@@ -2,7 +2,7 @@
 
 from bench.faults.experiments.gateways import GATEWAY_EXPERIMENTS
 from bench.faults.experiments.partitions import PARTITION_EXPERIMENTS
-from bench.faults.experiments.redis import REDIS_EXPERIMENTS
+from bench.faults.experiments.redis_away import REDIS_EXPERIMENTS
 from bench.faults.experiments.registry import COMPACTION, REGISTRY_EXPERIMENTS
 from bench.faults.experiments.routers import ROUTER_EXPERIMENTS
 from bench.faults.experiments.stale_routes import STALE_ROUTES
