@@ -81,13 +81,15 @@ class Admission:
         connected = self._traces.begin_connect(session)
         try:
             await self._registration.register(session, files)
+            lease = (
+                await self._lease.wait_lease_state()
+            )  # the process may have been stopped, and pushes are held for it
         except BaseException:
             self._lifecycle.end(session, None, 1006, "")
             raise
-        # The process may have been stopped meanwhile, and pushes are held for the session.
-        lapsed = await self._lease.wait_lease_state() in (LeaseState.LAPSED, LeaseState.FENCED)
         over = incarnation.lease.fenced or self._registration.current is not incarnation
-        if session.stage is Stage.CLOSED or lapsed or over:
+        over = over or lease in (LeaseState.LAPSED, LeaseState.FENCED)
+        if session.stage is Stage.CLOSED or over:
             self._lifecycle.end(session, None, 1006, "")
             return self._refuse("this gateway has just lost its place in the registry; connect again")
         if not self._open:  # it was closed meanwhile: a drain waits for those that are in, and asks them to reconnect

@@ -20,6 +20,7 @@ from registry.retry import RetryBackoff
 from registry.route_loading import LoadingRoutes
 from registry.routes import RouteTable, TableChange
 from registry.store import Changes, Compacted, Store, StoreUnavailable
+from runtime.process.garbage import no_collections
 from runtime.process.task_group import run_until_first_error
 
 log = logging.getLogger(__name__)
@@ -101,7 +102,8 @@ class StoreRouteFeed:
     async def _follow(self) -> None:
         replaced = False
         while True:
-            await self._load(replaced)
+            with no_collections():
+                await self._load(replaced)
             replaced = False
             try:
                 while True:

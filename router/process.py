@@ -93,6 +93,7 @@ class RouterProcess:
         return StreamHop(
             *(self._name, incarnation, node.node_address, settings, batch, fencing, on_change, self._on_handled),
             unregistered=node.restoring,
+            broadcasts=self._publisher is not None,
         )
 
     def _count_resync(self) -> None:

@@ -28,6 +28,8 @@ HELD_BYTES = 16 * 1024 * 1024  # of messages held while the lease may be over
 class BusEndpoint:
     """The way in for pushes off the bus (a `gateway.delivery.router_endpoint.StreamObserver`)."""
 
+    broadcasts = True
+
     def __init__(self, subscriber: Subscriber, lease: LeaseGate, writer: PushWriter, counters: Counters) -> None:
         self._subscriber = subscriber
         self._lease = lease

@@ -33,12 +33,17 @@ ANSWERS = {
 }
 
 
+MODES_DIFFER = "router %s is not in the %s mode of this gateway: no push arrives; set the same [delivery] mode for both"
+
+
 class WrongIncarnation(Exception):
     """A stream that means another incarnation of this node."""
 
 
 class StreamObserver(Protocol):
     """Something else that answers on the routers' streams (`gateway.delivery.bus_endpoint`)."""
+
+    broadcasts: bool  # whether pushes come over the bus
 
     def stream_opened(self, stream: RouterStream) -> None: ...
     def stream_closed(self, stream: RouterStream) -> None: ...
@@ -50,6 +55,8 @@ class StreamObserver(Protocol):
 
 class NoObserver:
     """Nothing else answers: routed mode."""
+
+    broadcasts = False
 
     def stream_opened(self, stream: RouterStream) -> None: ...
     def stream_closed(self, stream: RouterStream) -> None: ...
@@ -99,6 +106,9 @@ class RouterEndpoint:
             raise WrongIncarnation(f"this node's incarnation is {incarnation or 'about to begin'}")
         stream = RouterStream(first.hello.router, incarnation, request_write, resume_reading)
         log.info("router %s has opened its stream", stream.router)
+        if first.hello.broadcast != self._observer.broadcasts:
+            log.error(MODES_DIFFER, stream.router, "broadcast" if self._observer.broadcasts else "routed")
+        stream.announce(self._observer.broadcasts)
         self._streams.add(stream)
         stream.transit.seen(first.sent_ns, time.monotonic_ns())
         self._barrier.opened(stream, first.table_batch)

@@ -45,6 +45,10 @@ class RouterStream:
         self._queried: float | None = None  # when it was sent, while it is open
         self._out.hello.node, self._out.hello.epoch = incarnation
 
+    def announce(self, broadcasts: bool) -> None:
+        """Tell the router this node's delivery mode, in the hello."""
+        self._out.hello.broadcast = broadcasts
+
     def opened(self, calls: int) -> None:
         """So many calls are being carried out. Those that are held count only when they are taken: the answer that
         frees them comes on the same stream, so reading must go on."""

@@ -51,6 +51,10 @@ class Due:
         seen = self._seen.pop(session, None)
         return seen is None or self._must_go(session, seen.files)
 
+    def rewrite(self) -> None:
+        """Nothing that was written may be there any more: all of it is due."""
+        self._seen = {session: Seen(seen.files, 0.0) for session, seen in self._seen.items()}
+
     def take(self, number: int, now: float) -> list[Shown]:
         """At most so many: those that have left, those that have changed, those not written for too long."""
         for session in self._stale(number, now):

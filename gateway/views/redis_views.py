@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 2.0  # seconds between two tries while Redis is away
 CLOSE_WITHIN = 2.0  # seconds
+CHECK_EVERY = 3.0  # seconds between two looks whether it is the Redis that was written to
 
 WRITE = """
 local now, ttl, node = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
@@ -63,6 +64,8 @@ class RedisViews:
         )
         self._write_script = self._redis.register_script(WRITE)
         self._away = False
+        self._run_id = ""  # of the Redis that was written to; "": none yet
+        self._check_at = 0.0  # monotonic seconds
 
     def changed(self, session: Session) -> None:
         self._due.changed(session)
@@ -71,10 +74,11 @@ class RedisViews:
         self._due.gone(session)
 
     async def run(self) -> None:
-        """Write what is due, for ever."""
+        """Write what is due, for ever, and everything again after a restart of Redis, which may have left nothing."""
         pause = self._settings.gather
         while True:
             await asyncio.sleep(pause)
+            await self._check_run_id()
             pause = self._settings.gather if await self._write_all() else min(LONGEST_PAUSE, pause * 2)
 
     async def close(self) -> None:
@@ -85,6 +89,20 @@ class RedisViews:
         except TimeoutError:
             log.info("the views were not all deleted; they expire within %.0f s", self._settings.ttl)
         await self._redis.aclose()
+
+    async def _check_run_id(self) -> None:
+        if time.monotonic() < self._check_at:
+            return
+        self._check_at = time.monotonic() + CHECK_EVERY
+        try:
+            run_id = str((await self._redis.info("server"))["run_id"])
+        except (RedisError, OSError, TimeoutError, KeyError):
+            self._check_at = 0.0  # the first thing to be done when it is back
+            return
+        if self._run_id and run_id != self._run_id:
+            log.info("Redis was restarted: the views are written again")
+            self._due.rewrite()
+        self._run_id = run_id
 
     async def _write_all(self) -> bool:
         """Until nothing is due. False: Redis is away."""

@@ -57,13 +57,14 @@ class RoutedPush:
 class Lane:
     """The pushes to one target."""
 
-    __slots__ = ("in_flight", "legs", "needs_read", "waiting")
+    __slots__ = ("in_flight", "legs", "needs_read", "overtaken", "waiting")
 
     def __init__(self) -> None:
         self.in_flight = 0  # pushes that were sent and may still be healed
         self.legs = NO_LEGS  # the nodes that each of them was sent to
         self.waiting: list[RoutedPush] | None = None  # in their order; None: no push has to wait
         self.needs_read = False  # a push waits for the table to catch up
+        self.overtaken = False  # later pushes were sent: those of these that are still in flight are not healed
 
     def may_send(self, legs: Plan) -> bool:
         """Whether a push with this plan can be sent now without overtaking one that is in flight or waits."""

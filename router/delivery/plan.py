@@ -48,14 +48,19 @@ def is_stale(target: Target, answer: node_pb2.PushAnswer) -> bool:
 
 
 def denied(leg: Leg, answer: node_pb2.PushAnswer, excepted: Collection[int]) -> list[SessionRoute]:
-    """The routes of a leg whose node has answered without their sessions: closed just now, or never there."""
+    """The routes of a leg whose node has answered without their sessions: closed just now, or never there.
+
+    A node finds the sessions of a user by itself, so it may list as many as the table knows there, and others.
+    """
+    deliveries = answer.deliveries
+    if len(deliveries) == 1 and deliveries[0].session == leg.known[0].sid and len(leg.known) == 1:
+        return []  # the usual case, on the path of every push
     known = [route for route in leg.known if route.sid not in excepted]
     if answer.verdict == node_pb2.NOT_MINE:
         return known
-    sessions = sum(count.sessions for count in answer.counts)
-    if answer.verdict != node_pb2.DONE or sessions >= len(known) or len(answer.deliveries) < sessions:
-        return []  # all are there, or not all are listed
-    listed = {delivered.session for delivered in answer.deliveries}
+    if answer.verdict != node_pb2.DONE or len(deliveries) < sum(count.sessions for count in answer.counts):
+        return []  # not all are listed
+    listed = {delivered.session for delivered in deliveries}
     return [route for route in known if route.sid not in listed]
 
 

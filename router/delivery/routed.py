@@ -137,17 +137,22 @@ class Routed:
                 routed.refusing.add(leg.incarnation.node)
             if answer.verdict == node_pb2.OLD_EPOCH:
                 self._on_outdated(routed, leg)
-            if len(answer.deliveries) < len(leg.known):
-                routed.denied += denied(leg, answer, routed.push.except_sessions)
-            stale = routed.denied or (answer.verdict != node_pb2.DONE and is_stale(routed.push.target, answer))
-            if stale and not leg.scatter and not routed.healing:
-                self._start_healing(routed)
+            gone = denied(leg, answer, routed.push.except_sessions) if leg.known else []
+            stale = gone or (answer.verdict != node_pb2.DONE and is_stale(routed.push.target, answer))
+            if stale and not leg.scatter and _is_overtaken(routed):
+                # Too late to be healed: a later push may have reached the sessions that this one has missed.
+                if answer.verdict != node_pb2.OLD_EPOCH:
+                    routed.report.add_unreachable(Leg(leg.incarnation, tuple(gone)))
+            elif stale:
+                routed.denied += gone
+                if not leg.scatter and not routed.healing:
+                    self._start_healing(routed)
         self._decrement_pending(routed)
 
     def _on_outdated(self, routed: RoutedPush, leg: Leg) -> None:
         """A node has answered that this incarnation of it is over. Healing finds out what that means, unless it is too
         late for it or is not begun."""
-        if leg.scatter or routed.healed:
+        if leg.scatter or routed.healed or _is_overtaken(routed):
             self._counters.unreachable += 1
             routed.report.add_unreachable(leg)
         else:
@@ -226,6 +231,7 @@ class Routed:
 
     def _resume_all(self, target: Target, lane: Lane, read: bool, current: bool, stopped: bool) -> None:
         """Send what waits. Pushes that are still in flight stay with the old lane, which holds up no other push."""
+        lane.overtaken = True
         following = self._lanes[target] = Lane()
         following.waiting = []  # a push that is started by a report below waits for its turn
         for routed in lane.waiting or ():
@@ -275,3 +281,8 @@ class Routed:
         routed.contacted = routed.contacted | rest
         self._send_legs(routed, rest)
         self._decrement_pending(routed)
+
+
+def _is_overtaken(routed: RoutedPush) -> bool:
+    """Whether later pushes to its target were sent while it was in flight, after they had waited for it."""
+    return routed.lane is not None and routed.lane.overtaken

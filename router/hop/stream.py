@@ -47,7 +47,7 @@ class HopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     queue: Count = 8192  # Calls to one gateway that were sent and not answered yet.
     queue_bytes: Bytes = 16 * 1024 * 1024  # Bytes of payload for one gateway that are not written yet.
-    ping: Seconds = 0.33  # Seconds between two pings; after three without an answer the gateway is unreachable.
+    ping: Seconds = 0.25  # Seconds between two pings; after three without an answer the gateway is unreachable.
     back_off: Seconds = 1.0  # Seconds between two dials of one gateway at most.
 
 
@@ -66,14 +66,16 @@ class StreamHop:
         on_handled: OnHandled = ignore_handled,
         *,
         unregistered: bool = False,
+        broadcasts: bool = False,
     ) -> None:
         """`router`: this process, as its hello names it. `address`: the node's, host:port. `unregistered`: what holds
-        until the node says otherwise.
+        until the node says otherwise. `broadcasts`: whether pushes go over the bus.
 
         `batch`: the newest registration batch of the incarnation in the table. `fencing`: answers fencing queries.
         """
         self.incarnation = incarnation
         self.unregistered = unregistered
+        self._broadcasts = broadcasts
         self.stats: node_pb2.Stats | None = None
         self._stats_requested = False
         self._router = router
@@ -189,11 +191,16 @@ class StreamHop:
 
     def _hello(self) -> node_pb2.RouterMessage:
         incarnation = self.incarnation
-        hello = node_pb2.RouterHello(router=self._router, node=incarnation.node, epoch=incarnation.epoch)
+        hello = node_pb2.RouterHello(
+            router=self._router, node=incarnation.node, epoch=incarnation.epoch, broadcast=self._broadcasts
+        )
         return node_pb2.RouterMessage(hello=hello, table_batch=self._batch(), sent_ns=time.monotonic_ns())
 
-    def _on_hello(self) -> None:
+    def _on_hello(self, hello: node_pb2.NodeHello) -> None:
         """The node has answered: the stream is open."""
+        if hello.broadcast != self._broadcasts:
+            text = "%s is not in the %s mode of this router: no push arrives; set the same [delivery] mode for both"
+            log.error(text, self.incarnation, "broadcast" if self._broadcasts else "routed")
         self._connected, self._dialling, self._unanswered_pings = True, False, 0
         self.report_batch(self._batch())
         self._out.send_stats = self._stats_requested
@@ -277,7 +284,7 @@ class _NodeStreamHandler:
 
     def __init__(
         self,
-        on_hello: Callable[[], None],
+        on_hello: Callable[[node_pb2.NodeHello], None],
         on_message: Callable[[node_pb2.NodeMessage], None],
         on_writable: Callable[[], None],
     ) -> None:
@@ -298,7 +305,7 @@ class _NodeStreamHandler:
             if not decoded.HasField("hello"):
                 raise StreamEnded(INTERNAL, "the first message must be hello")
             self._greeted = True
-            self._on_hello()
+            self._on_hello(decoded.hello)
             self._set_opened()
         self._on_message(decoded)
 

@@ -12,7 +12,7 @@ import pytest
 
 from homing.v1 import router_pb2 as pb
 from tests.support.calls import push
-from tests.support.cluster import Client, Cluster, connect
+from tests.support.cluster import Client, Cluster, Service, connect
 from tests.support.servers import Server, etcdctl, restore_etcd, start_etcd
 
 pytestmark = pytest.mark.timeout(120)
@@ -27,6 +27,8 @@ class Faulty:
         self.data = data
         self.cluster = cluster
         self.clients = clients
+
+    gateway: Service
 
     def closed(self) -> list[Client]:
         return [client for client in self.clients if client.connection.close_code is not None]
@@ -49,10 +51,10 @@ class Faulty:
                 await asyncio.sleep(0.05)
 
 
-@pytest.fixture
-async def faulty(tmp_path: Path, redis: Server) -> AsyncIterator[Faulty]:
+@pytest.fixture(params=[2])
+async def faulty(request: pytest.FixtureRequest, tmp_path: Path, redis: Server) -> AsyncIterator[Faulty]:
     with start_etcd(tmp_path) as etcd:
-        cluster = Cluster(tmp_path, etcd.endpoint, redis.endpoint)
+        cluster = Cluster(tmp_path, etcd.endpoint, redis.endpoint, ttl=request.param)
         try:
             gateways = [await cluster.start_gateway("--node-id", name) for name in ("one", "two")]
             await cluster.start_router()
@@ -63,7 +65,9 @@ async def faulty(tmp_path: Path, redis: Server) -> AsyncIterator[Faulty]:
                     )
                     for n in range(CLIENTS)
                 ]
-                yield Faulty(etcd, tmp_path / "etcd", cluster, clients)
+                faulty = Faulty(etcd, tmp_path / "etcd", cluster, clients)
+                faulty.gateway = gateways[0]
+                yield faulty
         finally:
             await cluster.stop()
 
@@ -119,3 +123,18 @@ async def check_recovered(faulty: Faulty) -> None:
         while (report := await file_report(faulty)).nodes_contacted != 2:  # nobody needs scatter any more
             await asyncio.sleep(0.05)
     assert (dict(report.counts), report.owning_nodes) == ({"WRITTEN": CLIENTS}, 2)
+
+
+@pytest.mark.parametrize("faulty", [10], indirect=True)  # the default TTL
+async def test_clients_stay_when_a_backup_has_the_node_and_not_its_newest_batch(faulty: Faulty, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    etcdctl(faulty.etcd, "snapshot", "save", str(backup))
+    async with connect(faulty.cluster, faulty.gateway, "late") as late:  # a batch that the backup does not have
+        faulty.etcd.kill()
+        shutil.rmtree(faulty.data)
+        restore_etcd(backup, faulty.data)
+        faulty.etcd.restart()
+        await asyncio.sleep(14)  # a keepalive (TTL / 3), then 5 s for a new incarnation
+        assert not faulty.closed()
+        assert late.connection.close_code is None
+        await check_recovered(faulty)

@@ -152,3 +152,12 @@ async def test_a_store_of_another_layout_is_refused(cluster: Cluster) -> None:
     code, words, _ = await start(cluster, "gateway")
     assert code == 1
     assert "layout" in words
+
+
+async def test_a_router_and_a_gateway_in_different_delivery_modes_both_say_so(cluster: Cluster) -> None:
+    gateway = await cluster.start_gateway()
+    router = await cluster.start_router("--set", "delivery.mode=broadcast")
+    mistake = "set the same [delivery] mode for both"
+    async with asyncio.timeout(10):
+        while not all(mistake in service.log.read_text() for service in (gateway, router)):
+            await asyncio.sleep(0.05)

@@ -156,7 +156,7 @@ async def test_a_full_buffer_is_a_verdict_and_room_is_told(rig: Rig) -> None:
 async def test_nothing_is_lost_or_reordered_while_the_bus_is_away_which_is_said_once(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "gateway.events")
+    caplog.set_level("INFO", "runtime.events")
     rig.run()
     rig.sink.publish(record(0))
     await rig.read(1)

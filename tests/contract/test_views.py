@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from gateway.sessions.session import Session
 from gateway.views import redis_views
@@ -176,3 +177,29 @@ async def _absent(rig: Rig, key: str) -> bool:
 
 async def _logged(caplog: pytest.LogCaptureFixture) -> bool:
     return bool(caplog.records)
+
+
+async def test_after_a_restart_of_redis_without_its_data_everything_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_views, "CHECK_EVERY", 0.05)
+    with start_redis(tmp_path) as server:
+        async with rig_at(server) as rig:
+            sessions = [open_session(sid) for sid in range(1, 6)]
+            for session in sessions:
+                rig.views.changed(session)
+            await until_shown(rig, sessions)
+            server.kill()
+            server.restart()
+            await until_shown(rig, sessions)  # although nothing has changed, and nothing is due
+
+
+async def until_shown(rig: Rig, sessions: list[Session]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                if all([await rig.shown(session) for session in sessions]):
+                    return
+            except (OSError, RedisError):
+                rig.reader.connection_pool.reset()
+            await asyncio.sleep(0.02)

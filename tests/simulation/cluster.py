@@ -185,7 +185,10 @@ class Cluster:
 
 def _table_state(router: RouterProcess) -> State:
     table, maps = router.feed.table, router.feed.table._maps
-    routes = [route for sid in list(maps._sessions) if (route := table.session(sid)) is not None]
+    registered = [one for incarnation in maps.incarnations() for one in maps.registered_by(incarnation)]
+    sids = {one[1] for one in registered if not isinstance(one, str)}
+    routes = [route for sid in sorted(sids) if (route := table.session(sid)) is not None]
     sessions = frozenset((route.sid, *route.incarnation) for route in routes)
-    files = frozenset((file, *owner) for file in list(maps._files) for owner in table.file(file))
+    names = {one for one in registered if isinstance(one, str)}
+    files = frozenset((file, *owner) for file in names for owner in table.file(file))
     return State(f"router {router.name}", sessions, files)

@@ -36,7 +36,6 @@ from homing.internal.v1 import node_pb2
 from observability import names
 from observability.counters import counters
 from observability.tracing import OFF
-from registry.membership import FencedError
 from registry.model import Node
 from registry.ports import RegistryError, RegistrySettings
 from registry.store import StoreError
@@ -165,8 +164,6 @@ class GatewayProcess:
             await self._start_and_drain()
         except* (StoreError, RegistryError):
             self._exit("exit")
-        except* FencedError:  # see KNOWN in tests.simulation.invariants
-            self._exit("crash")
         except* Exception:
             self._errors.append(traceback.format_exc())
             self._exit("crash")

@@ -25,11 +25,11 @@ class Violation(NamedTuple):
     t: float
 
 
-def check(history: History, strict: bool = False) -> list[Violation]:
-    """Every violation. `strict`: also of what is known not to hold today (`KNOWN`)."""
+def check(history: History) -> list[Violation]:
+    """Every violation."""
     known = _Known(history)
     found: list[Violation] = []
-    for invariant in (*INVARIANTS, *(KNOWN if strict else ())):
+    for invariant in INVARIANTS:
         found += invariant(known)
     return sorted(found, key=lambda one: one.t)
 
@@ -82,22 +82,11 @@ def _t(receipt: Receipt) -> float:
 
 def _duplicates(known: _Known) -> Iterator[Violation]:
     """I2: no plain push twice per recipient and owner, also not by a repeat of its caller."""
-    yield from (violation for violation, renewed in _written_twice(known) if not renewed)
-
-
-def _duplicates_of_renewed(known: _Known) -> Iterator[Violation]:
-    """The same where a node has written it under one epoch, and again under the next one, with the sessions it kept."""
-    yield from (violation for violation, renewed in _written_twice(known) if renewed)
-
-
-def _written_twice(known: _Known) -> Iterator[tuple[Violation, bool]]:
-    """True: each time under another epoch of the node, and not by a repeat."""
     for (push_id, session), receipts in known.receipts.items():
         if len(receipts) > 1:
-            epochs = {receipt.epoch for receipt in receipts}
-            renewed = len(epochs) == len(receipts) and known.attempts[push_id] == 1
-            text = f"{push_id} was written {len(receipts)} times to session {session}, by epochs {sorted(epochs)}"
-            yield Violation("I2", text, _t(receipts[-1])), renewed
+            epochs = [receipt.epoch for receipt in receipts]
+            text = f"{push_id} was written {len(receipts)} times to session {session}, by epochs {epochs}"
+            yield Violation("I2", text, _t(receipts[-1]))
 
 
 def _order(known: _Known) -> Iterator[Violation]:
@@ -153,10 +142,7 @@ def _outcomes(known: _Known) -> Iterator[Violation]:
                 yield Violation("outcome", text, sent.t_return or 0.0)
         if sent.t_return is None or sent.refused or known.attempts[sent.push_id] > 1:
             continue
-        listed = Counter(session for session, _, _ in sent.outcomes)
         for session, _node, outcome in sent.outcomes:
-            if session and listed[session] > 1:
-                continue  # which of them is right is `_two_outcomes`' affair
             receipts = known.receipts.get((sent.push_id, session), ())
             got = any(receipt.t is not None for receipt in receipts)
             if outcome in NOT_RECEIVED and session and receipts and got:
@@ -190,24 +176,10 @@ def _counts(known: _Known) -> Iterator[Violation]:
         listed = Counter(outcome for _, _, outcome in sent.outcomes)
         if listed != Counter(sent.counts):
             yield Violation("outcome", f"{sent.push_id}: counts {sent.counts}, listed {dict(listed)}", sent.t_invoke)
-    yield from (violation for violation, renewed in _two_outcomes(known) if not renewed)
-
-
-def _counts_of_renewed(known: _Known) -> Iterator[Violation]:
-    """The same where a node was sent the push under two epochs."""
-    yield from (violation for violation, renewed in _two_outcomes(known) if renewed)
-
-
-def _two_outcomes(known: _Known) -> Iterator[tuple[Violation, bool]]:
-    """True: both are from one node, which was sent the push under two epochs."""
-    for sent in known.history.sent:
         sessions = Counter(session for session, _, _ in sent.outcomes if session)
         for session in [session for session, times in sessions.items() if times > 1]:
             outcomes = [(node, outcome) for one, node, outcome in sent.outcomes if one == session]
-            nodes = {node for node, _ in outcomes}
-            epochs = {epoch for node, epoch in sent.contacted or () if node in nodes}
-            text = f"{sent.push_id}: session {session} has {outcomes}"
-            yield Violation("outcome", text, sent.t_return or 0.0), len(nodes) == 1 < len(epochs)
+            yield Violation("outcome", f"{sent.push_id}: session {session} has {outcomes}", sent.t_return or 0.0)
 
 
 def _one_report(known: _Known) -> Iterator[Violation]:
@@ -426,6 +398,13 @@ def _agreement(known: _Known) -> Iterator[Violation]:
                     yield Violation("I8", f"{state.place} lacks {kind} {missing}", float("inf"))
 
 
+def _crashes(known: _Known) -> Iterator[Violation]:
+    """No process ends by itself, but one that cannot start."""
+    for fault in known.history.faults:
+        if fault.fault == "crash":
+            yield Violation("crash", f"{fault.subject} has ended by itself", fault.t)
+
+
 INVARIANTS: tuple[Callable[[_Known], Iterator[Violation]], ...] = (
     _duplicates,
     _order,
@@ -441,21 +420,7 @@ INVARIANTS: tuple[Callable[[_Known], Iterator[Violation]], ...] = (
     _reached,
     _ids,
     _agreement,
-)
-
-
-def _crashes(known: _Known) -> Iterator[Violation]:
-    """A gateway whose lease ends while it begins an incarnation goes on to the next one; it does not end."""
-    for fault in known.history.faults:
-        if fault.fault == "crash":
-            yield Violation("crash", f"{fault.subject} has ended by itself", fault.t)
-
-
-KNOWN: tuple[Callable[[_Known], Iterator[Violation]], ...] = (
-    _duplicates_of_renewed,
-    _counts_of_renewed,
+    _crashes,
     _order_after_waiting,
     _fencing_of_held,
-    _crashes,
 )
-"""What does not hold today; tests/simulation/test_known.py has a seed for each."""

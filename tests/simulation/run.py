@@ -38,16 +38,15 @@ def run(
     steps: int,
     replaced: dict[str, Any] | None = None,
     fault_kinds: Sequence[str] = (),
-    strict: bool = False,
 ) -> Result:
-    """One seed: so many steps, then peace. `replaced` is `Cluster`'s, `fault_kinds` is `Walk`'s, `strict` `check`'s."""
+    """One seed: so many steps, then peace. `replaced` is `Cluster`'s, `fault_kinds` is `Walk`'s."""
     with Cluster(seed, replaced) as cluster:
         walk = Walk(cluster, cluster.rng, fault_kinds)
         walk.populate()
         while len(walk.times) < steps:
             walk.step()
         finish(walk.actions)
-        return judge(cluster, seed, walk.times, strict)._replace(requested=steps)
+        return judge(cluster, seed, walk.times)._replace(requested=steps)
 
 
 def finish(actions: Actions, seconds: float = HEAL) -> None:
@@ -63,10 +62,10 @@ def finish(actions: Actions, seconds: float = HEAL) -> None:
     cluster.run(PROBE)
 
 
-def judge(cluster: Cluster, seed: int, times: list[float], strict: bool = False) -> Result:
+def judge(cluster: Cluster, seed: int, times: list[float]) -> Result:
     """The result of what has run on the cluster. `times`: when its steps began."""
     history, now = cluster.history, cluster.now
-    found = check(history, strict) + [Violation("error", text, now) for text in cluster.scheduler.errors]
+    found = check(history) + [Violation("error", text, now) for text in cluster.scheduler.errors]
     first = min((violation.t for violation in found), default=0.0)
     return Result(
         seed=seed,

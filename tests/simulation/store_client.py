@@ -77,6 +77,9 @@ class StoreClient:
     async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Snapshot:
         return await self._call(lambda store: store.get_prefix(prefix, keys_only=keys_only))
 
+    async def read_pages(self, prefix: str) -> AsyncGenerator[Snapshot, None]:
+        yield await self.get_prefix(prefix)
+
     async def revision(self) -> int:
         return await self._call(lambda store: store.revision())
 

@@ -39,13 +39,13 @@ def test_a_violation_is_shown_with_its_seed_and_ends_the_run(
         return Result(seed, steps, steps, violations, 3, ["a record"], 1, 2.0, 1, 1, 1, 0)
 
     monkeypatch.setattr(command, "run", run)
-    assert call(monkeypatch, "--steps", "9000", "--seed", "5", "--strict") == 1
+    assert call(monkeypatch, "--steps", "9000", "--seed", "5") == 1
     out, err = capsys.readouterr()
     assert "[5, 7]" in out
     assert "seed 7, step 3" in err
     assert "a record" in err
     assert "I2 at 1.500000: written twice" in err
-    assert "python -m tests.simulation --seed 7 --steps 1000 --strict" in err
+    assert "python -m tests.simulation --seed 7 --steps 1000" in err
 
 
 def test_without_a_seed_one_is_chosen_and_printed(

@@ -165,6 +165,7 @@ SHELLS = {
     "runtime.process.admin",
     "runtime.process.background_tasks",
     "runtime.process.browser_requests",
+    "runtime.process.garbage",
     "runtime.process.http_listener",
     "runtime.process.lifecycle",
     "runtime.process.logs",

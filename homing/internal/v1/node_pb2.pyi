@@ -39,14 +39,16 @@ class RouterMessage(_message.Message):
     def __init__(self, hello: _Optional[_Union[RouterHello, _Mapping]] = ..., pushes: _Optional[_Iterable[_Union[Push, _Mapping]]] = ..., requests: _Optional[_Iterable[_Union[NodeRequest, _Mapping]]] = ..., table_batch: _Optional[int] = ..., ping: _Optional[int] = ..., fencing: _Optional[_Iterable[_Union[Fencing, _Mapping]]] = ..., sent_ns: _Optional[int] = ..., send_stats: bool = ...) -> None: ...
 
 class RouterHello(_message.Message):
-    __slots__ = ("router", "node", "epoch")
+    __slots__ = ("router", "node", "epoch", "broadcast")
     ROUTER_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    BROADCAST_FIELD_NUMBER: _ClassVar[int]
     router: str
     node: str
     epoch: int
-    def __init__(self, router: _Optional[str] = ..., node: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
+    broadcast: bool
+    def __init__(self, router: _Optional[str] = ..., node: _Optional[str] = ..., epoch: _Optional[int] = ..., broadcast: bool = ...) -> None: ...
 
 class Receivers(_message.Message):
     __slots__ = ("sessions", "user", "file", "everyone", "namespace")
@@ -201,12 +203,14 @@ class NodeMessage(_message.Message):
     def __init__(self, hello: _Optional[_Union[NodeHello, _Mapping]] = ..., pushes: _Optional[_Iterable[_Union[PushAnswer, _Mapping]]] = ..., responses: _Optional[_Iterable[_Union[NodeResponse, _Mapping]]] = ..., pong: _Optional[int] = ..., unregistered: _Optional[_Union[Unregistered, _Mapping]] = ..., fencing_queries: _Optional[_Iterable[_Union[FencingQuery, _Mapping]]] = ..., stats: _Optional[_Union[Stats, _Mapping]] = ..., handled: _Optional[_Union[Handled, _Mapping]] = ...) -> None: ...
 
 class NodeHello(_message.Message):
-    __slots__ = ("node", "epoch")
+    __slots__ = ("node", "epoch", "broadcast")
     NODE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    BROADCAST_FIELD_NUMBER: _ClassVar[int]
     node: str
     epoch: int
-    def __init__(self, node: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
+    broadcast: bool
+    def __init__(self, node: _Optional[str] = ..., epoch: _Optional[int] = ..., broadcast: bool = ...) -> None: ...
 
 class Unregistered(_message.Message):
     __slots__ = ("any",)

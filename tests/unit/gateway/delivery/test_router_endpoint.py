@@ -53,6 +53,8 @@ class Observer:
     def stream_opened(self, stream: RouterStream) -> None:
         self.calls.append("opened")
 
+    broadcasts = False
+
     def stream_closed(self, stream: RouterStream) -> None:
         self.calls.append("closed")
 

@@ -334,6 +334,17 @@ async def test_a_scattering_node_between_two_incarnations_is_unreachable(world: 
     assert facts(await world.push(user="ada")) == ({"UNREACHABLE": 1, "WRITTEN": 1}, 2, 1)
 
 
+async def test_two_records_that_are_wrong_crosswise_are_both_healed(world: World) -> None:
+    one, two, three = (world.feed.node(name) for name in ("one", "two", "three"))
+    world.connect(one, "ada", 1)
+    world.connect(two, "ada", 2)
+    world.feed.session(two, "ada", 1)  # newer than the right one; `two` has as many sessions as the table says
+    world.feed.session(three, "ada", 2)
+    report = await world.push(user="ada")
+    assert (dict(report.counts), report.healed) == ({"WRITTEN": 2}, True)
+    assert {delivery.session for delivery in report.deliveries} == {1, 2}
+
+
 async def test_after_a_pause_a_known_route_waits_until_the_table_has_caught_up(world: World) -> None:
     one, two = world.feed.node("one"), world.feed.node("two")
     world.connect(one, "ada", 1)

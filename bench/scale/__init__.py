@@ -1,0 +1,1 @@
+"""How far one router, and etcd, carry: docs/scale.md."""
