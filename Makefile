@@ -12,7 +12,7 @@ CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*
 KAFKA := .tools/kafka/libs/kafka_2.13-4.3.1.jar
 CAN_KAFKA := $(and $(shell command -v java),$(shell command -v mvn))
 
-.PHONY: install demo test kafka faults-kafka faults-slow-lines interop-slow simulate browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec hostile lock clean
+.PHONY: install demo test kafka faults faults-kafka faults-slow-lines interop-slow simulate browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec hostile etcd36 lock clean
 
 install: $(INSTALLED)
 
@@ -34,7 +34,8 @@ test: lint types $(if $(CAN_KAFKA),kafka) cover
 	  tests/simulation tests/cluster tests/interop tests/browser
 	@echo "Not run here: the tests with compiled clients (make interop-slow; last result in docs/interop.md)," \
 	  $(if $(CAN_BROWSE),,"the page in Chromium (make browser),") "the wheel's own test (make wheel-test)," \
-	  "what hostile peers can do (make hostile; docs/hostile.md), conformance of HTTP/2 (make h2spec; docs/interop.md)," \
+	  "what hostile peers can do (make hostile; docs/hostile.md), faults under load (make faults; docs/faults.md)," \
+	  "conformance of HTTP/2 (make h2spec; docs/interop.md)," \
 	  "clients on slow lines (make faults-slow-lines), a minute without Kafka (make faults-kafka)$(if $(CAN_KAFKA),,; nor anything with Kafka: it needs java and mvn)"
 
 # Foreign clients and callers that must be compiled first, once: websocat into .tools/ (minutes), Go's and Java's examples.
@@ -146,6 +147,20 @@ h2spec: $(INSTALLED) .tools/bin/h2spec $(if $(filter grpc-go,$(SERVER)),.tools/b
 # takes some of them.
 hostile: $(INSTALLED)
 	$(BIN)/python -m bench.hostile $(addprefix --only ,$(ONLY))
+
+# Faults on a cluster of real processes under load, one experiment after the other; about a quarter of an hour. ONLY="19"
+# takes some of them, by number or by a word of their names; RECORD=1 writes the table to docs/faults.md.
+faults: $(INSTALLED) $(if $(shell command -v go),.tools/bin/etcd36)
+	$(BIN)/python -m bench.faults $(addprefix --only ,$(ONLY)) $(if $(RECORD),--record)
+
+# etcd 3.6 for `make faults`, from source, by a module of its own; half a minute. The wheel's 3.5.1 can lose committed data
+# when it is killed under load.
+etcd36: .tools/bin/etcd36
+
+.tools/bin/etcd36: bench/faults/etcd36/main.go
+	mkdir -p .tools/bin .tools/etcd36 && cp $< .tools/etcd36/ && cd .tools/etcd36 && \
+	  { test -f go.mod || go mod init etcd36; } && go get go.etcd.io/etcd/server/v3@v3.6.16 && go mod tidy && \
+	  go build -trimpath -ldflags '-s -w' -o ../bin/etcd36 .
 
 # The lock: what pyproject.toml asks for, pinned and hashed, without the address of any registry.
 lock: $(INSTALLED)

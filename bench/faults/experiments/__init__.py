@@ -1,0 +1,1 @@
+"""The experiments, by what they break. `bench.faults.suite` lists them."""

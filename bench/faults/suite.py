@@ -1,0 +1,18 @@
+"""All experiments."""
+
+from bench.faults.experiments.gateways import GATEWAY_EXPERIMENTS
+from bench.faults.experiments.partitions import PARTITION_EXPERIMENTS
+from bench.faults.experiments.redis_away import REDIS_EXPERIMENTS
+from bench.faults.experiments.registry import COMPACTION, REGISTRY_EXPERIMENTS
+from bench.faults.experiments.routers import ROUTER_EXPERIMENTS
+from bench.faults.experiments.stale_routes import STALE_ROUTES
+
+EXPERIMENTS = (
+    *GATEWAY_EXPERIMENTS,
+    *REGISTRY_EXPERIMENTS,
+    *ROUTER_EXPERIMENTS,
+    *REDIS_EXPERIMENTS,
+    COMPACTION,
+    STALE_ROUTES,
+    *PARTITION_EXPERIMENTS,
+)
