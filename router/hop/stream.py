@@ -235,7 +235,9 @@ class StreamHop:
             self._batcher.request_write()
 
     def _on_message(self, message: node_pb2.NodeMessage) -> None:
-        was_silent, self._unanswered_pings = self._unanswered_pings >= SILENT_PINGS, 0
+        was_silent = False
+        if message.pong or message.pushes or message.responses:  # others do not show that the way there is open
+            was_silent, self._unanswered_pings = self._unanswered_pings >= SILENT_PINGS, 0
         for answer in message.pushes:
             if (open_call := self._open.pop(answer.call, None)) is not None:
                 open_call[0](answer)
