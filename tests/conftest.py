@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from tests.support.cluster import Cluster
 from tests.support.kafka import start_kafka
@@ -15,6 +16,10 @@ from tests.support.servers import Server, start_etcd, start_redis
 # A shell starts what it runs in the background with SIGINT ignored, which children inherit: tests that interrupt a
 # command would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says something of the machine alone: hypothesis gave up on a busy one.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -200,8 +200,7 @@ class PushJob:
                     self.absent += (session.sid,)
                 else:
                     self._record(session, outcomes[session], now)
-            if earlier.followers and self in earlier.followers:
-                earlier.followers.remove(self)
+            earlier.followers = [follower for follower in earlier.followers or () if follower is not self]
         self.joined = None
         if self.record is not None:
             self.queued = self.owing.copy()
@@ -235,10 +234,10 @@ class PushJob:
             self._answer_if_complete()
 
     def on_joined_absent(self, session: Session) -> None:
-        """The earlier try did not find the session any more."""
-        if self.joined and self.joined.pop(session, None) is not None:
-            self.absent += (session.sid,)
-            self._answer_if_complete()
+        """The earlier try did not find a session that was joined to it any more."""
+        self.joined = {other: job for other, job in (self.joined or {}).items() if other is not session}
+        self.absent += (session.sid,)
+        self._answer_if_complete()
 
     def pending_sessions(self) -> Collection[Session]:
         """The sessions that this try may still write to, or whose ack it awaits."""
