@@ -76,7 +76,8 @@ class Admission:
         try:
             sid = incarnation.id_generator.next_id(now_ms)
         except IdsExhausted:
-            return self._refuse("this gateway cannot make new ids while etcd is away; connect again")
+            why = "etcd does not take reservations (away, or full), or its clock is far ahead"
+            return self._refuse(f"this gateway cannot make new ids: {why}; connect again")
         session = Session(sid, identity, arrival.codec, now_ms, arrival.traceparent)
         connected = self._traces.begin_connect(session)
         try:

@@ -126,6 +126,10 @@ class PushJob:
             self._record(session, ACKED, self.clock(), data, content_type)
             self._answer_if_complete()
 
+    def is_expired(self) -> bool:
+        """Whether its ttl has passed."""
+        return self.clock() >= self.expires_ns
+
     def due_ns(self) -> int:
         """When the report is due, however many have no outcome yet, on this node's clock."""
         return (
@@ -146,7 +150,7 @@ class PushJob:
         """The hot path of a fan-out: the usual case, written at once and no ack requested, is counted here and not by
         `_settled`, which saves a set, two clocks and four calls a receiver (docs/performance.md)."""
         slow: list[Session] = []
-        expired = self.clock() >= self.expires_ns
+        expired = self.is_expired()
         plain, room = self.ack is None, self.push.max_deliveries
         written = 0
         try:

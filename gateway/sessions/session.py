@@ -3,14 +3,14 @@
 It holds what belongs to the client whatever carries it: id, user, files, codec, the sequence of its events, and its
 stage (`gateway.sessions.stage`). What belongs to the carrier (transport, budget, heartbeat, unwritten pushes) is the
 connection's (`gateway.sessions.connection`). Pushes find a session from the moment its registration begins; those that
-arrive while no connection is attached are held, and written in their order when one is.
+arrive while no connection is attached are held, and written in their order when one is, unless their ttl has passed.
 """
 
 from typing import Protocol
 
 from gateway.close_codes import CloseCode
 from gateway.identity.identity import Identity
-from gateway.outcome import DROPPED_SLOW, OFFLINE
+from gateway.outcome import DROPPED_SLOW, EXPIRED, OFFLINE
 from gateway.sessions.stage import Move, Stage, stage_after
 from gateway.wire.encoding import Encoding, encoding_of
 from gateway.wire.ports import Codec, Framing
@@ -31,6 +31,10 @@ class SharedPush(OutcomeSink, Protocol):
     """One push that many sessions write."""
 
     size: int  # bytes of its data
+
+    def is_expired(self) -> bool:
+        """Whether its ttl has passed."""
+        ...
 
     def frame(self, encoding: Encoding) -> bytes:
         """Its finished frames in this encoding; made once and shared by all sessions with the same encoding."""
@@ -95,7 +99,7 @@ class Session:
         self.encoding = encoding_of(self.codec, connection.framing)
         held, self.held = self.held, None
         for push in held or ():
-            outcome = self.write(push)
+            outcome = EXPIRED if push.is_expired() else self.write(push)
             if outcome:
                 push.settle(self, outcome)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.outcome import DROPPED_SLOW, OFFLINE, WRITTEN
+from gateway.outcome import DROPPED_SLOW, EXPIRED, OFFLINE, WRITTEN
 from gateway.sessions.session import HELD_BYTES, Session
 from gateway.sessions.stage import IllegalMove, Stage
 from gateway.wire.encoding import Encoding
@@ -16,6 +16,10 @@ class Push:
         self.data = data
         self.size = len(data)
         self.outcomes: list[int] = []
+        self.expired = False
+
+    def is_expired(self) -> bool:
+        return self.expired
 
     def frame(self, encoding: Encoding) -> bytes:
         return self.data
@@ -33,6 +37,17 @@ def test_what_arrives_before_the_connection_is_held_and_written_in_order() -> No
     assert one.outcomes == two.outcomes == [WRITTEN]
     assert session.write(Push(b"three")) == WRITTEN
     assert session.stage is Stage.CONNECTED
+
+
+def test_what_is_held_for_longer_than_its_ttl_is_not_written() -> None:
+    session = make_session()
+    late, early = Push(b"late"), Push(b"early")
+    session.write(late)
+    session.write(early)
+    late.expired = True
+    session.attach(open_connection(RecordingHandler(), session))
+    assert transport_of(session).frames == [b"early"]
+    assert (late.outcomes, early.outcomes) == ([EXPIRED], [WRITTEN])
 
 
 def test_what_is_held_has_a_bound_but_for_one_that_is_alone() -> None:
