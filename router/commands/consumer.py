@@ -1,7 +1,7 @@
 """Shell: the consumer of commands: one Kafka consumer group of all routers; offsets are committed after execution.
 
-At least once: what was in flight when a router died is executed again, and a push then has the same push_id, so that
-its receivers can recognise it. Commands with the same key are executed one after another, in the order of the topic;
+At least once: what was in flight when a router died is executed again. A push then has the same push_id, so its gateway
+does not write it twice. Commands with the same key are executed one after another, in the order of the topic;
 others at the same time, up to `[commands] in_flight`, and then no more are read.
 """
 

@@ -71,6 +71,7 @@ async def test_python_etcd3_reads_nodes_sessions_and_files(etcd: Server) -> None
         "machine": member.machine,
         "version": "1.0",
         "draining": False,
+        "restoring": False,
     }
     assert (created, leased) == (incarnation.epoch, True)
     assert found[f"/homing/etcd3/machines/{member.machine}"] == ["n.1", incarnation.epoch, True]
@@ -78,4 +79,6 @@ async def test_python_etcd3_reads_nodes_sessions_and_files(etcd: Server) -> None
     assert json.loads(value) == {"namespace": "/", "auth_type": "dev", "connected_at": 1_764_000_000_000}
     assert not leased
     assert found[f"/homing/etcd3/files/plan%2Etxt/{owner}"][0] == ""
-    assert json.loads(found["/homing/etcd3/layout"][0]) == {"version": 1, "cluster": "etcd3"}
+    layout = json.loads(found["/homing/etcd3/layout"][0])
+    assert len(layout.pop("id")) == 16
+    assert layout == {"version": 1, "cluster": "etcd3"}
