@@ -16,6 +16,7 @@ from functools import partial
 from homing.internal.v1 import node_pb2
 from observability.counters import Counters
 from observability.tracing import OFF, Tracer
+from registry.model import SessionRoute
 from registry.ports import RouteFeed
 from router.delivery.lanes import LANE_CAPACITY, Lane, RoutedPush
 from router.delivery.message import to_outgoing
@@ -145,9 +146,23 @@ class Routed:
                     routed.report.add_unreachable(Leg(leg.incarnation, tuple(gone)))
             elif stale:
                 routed.denied += gone
-                if not leg.scatter and not routed.healing:
+                if routed.healed:
+                    self._on_denied_again(routed, leg, gone)
+                elif not leg.scatter and not routed.healing:
                     self._start_healing(routed)
         self._decrement_pending(routed)
+
+    def _on_denied_again(self, routed: RoutedPush, leg: Leg, gone: list[SessionRoute]) -> None:
+        """Healing itself has met a wrong record. A call heals once: a session that still has another record, which the
+        next call tries, is UNREACHABLE in this one."""
+        table = self._feed.table
+        for route in gone:
+            if not routed.report.registry_away:
+                table.distrust(route.sid, route.incarnation)
+        left = tuple(route for route in gone if table.session(route.sid) is not None)
+        if left:
+            self._counters.unreachable += 1
+            routed.report.add_unreachable(Leg(leg.incarnation, left))
 
     def _on_outdated(self, routed: RoutedPush, leg: Leg) -> None:
         """A node has answered that this incarnation of it is over. Healing finds out what that means, unless it is too

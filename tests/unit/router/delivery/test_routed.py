@@ -345,6 +345,17 @@ async def test_two_records_that_are_wrong_crosswise_are_both_healed(world: World
     assert {delivery.session for delivery in report.deliveries} == {1, 2}
 
 
+async def test_a_second_wrong_record_is_unreachable_and_right_in_the_next_call(world: World) -> None:
+    one, two, three = (world.feed.node(name) for name in ("one", "two", "three"))
+    world.connect(one, "ada", 1)
+    world.feed.session(two, "ada", 1)
+    world.feed.session(three, "ada", 1)  # the newest of three records, and as wrong as the second
+    first = await world.push(user="ada")
+    assert (facts(first), first.healed) == (({"UNREACHABLE": 1}, 2, 0), True)
+    assert first.deliveries[0].session == 1
+    assert facts(await world.push(user="ada")) == ({"WRITTEN": 1}, 1, 1)
+
+
 async def test_after_a_pause_a_known_route_waits_until_the_table_has_caught_up(world: World) -> None:
     one, two = world.feed.node("one"), world.feed.node("two")
     world.connect(one, "ada", 1)
