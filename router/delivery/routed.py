@@ -159,7 +159,8 @@ class Routed:
         for route in gone:
             if not routed.report.registry_away:
                 table.distrust(route.sid, route.incarnation)
-        left = tuple(route for route in gone if table.session(route.sid) is not None)
+        others = ((route, table.session(route.sid)) for route in gone)  # a node that was contacted has found its own
+        left = tuple(route for route, other in others if other and other.incarnation not in routed.contacted)
         if left:
             self._counters.unreachable += 1
             routed.report.add_unreachable(Leg(leg.incarnation, left))

@@ -356,6 +356,17 @@ async def test_a_second_wrong_record_is_unreachable_and_right_in_the_next_call(w
     assert facts(await world.push(user="ada")) == ({"WRITTEN": 1}, 1, 1)
 
 
+async def test_a_second_wrong_record_of_a_session_that_another_node_has_found_changes_nothing(world: World) -> None:
+    one, two, three = (world.feed.node(name) for name in ("one", "two", "three"))
+    world.connect(one, "ada", 1)
+    world.connect(one, "ada", 2)
+    world.feed.session(two, "ada", 1)
+    world.feed.session(three, "ada", 1)
+    report = await world.push(user="ada")
+    assert dict(report.counts) == {"WRITTEN": 2}
+    assert facts(await world.push(user="ada")) == ({"WRITTEN": 2}, 1, 1)
+
+
 async def test_after_a_pause_a_known_route_waits_until_the_table_has_caught_up(world: World) -> None:
     one, two = world.feed.node("one"), world.feed.node("two")
     world.connect(one, "ada", 1)
