@@ -13,6 +13,9 @@ TTL = 2.0
 FLAGS = ("views.enabled=true", f"views.ttl={TTL}", "views.refresh=0.5", "views.gather=0.02")
 
 
+pytestmark = pytest.mark.timeout(60)
+
+
 @pytest.fixture
 async def viewed(cluster: Cluster) -> Cluster:
     flags = [part for setting in FLAGS for part in ("--set", setting)]
