@@ -82,9 +82,8 @@ class Admission:
         connected = self._traces.begin_connect(session)
         try:
             await self._registration.register(session, files)
-            lease = (
-                await self._lease.wait_lease_state()
-            )  # the process may have been stopped, and pushes are held for it
+            # The process may have been stopped past its lease meanwhile, and pushes are held for the session.
+            lease = await self._lease.wait_lease_state()
         except BaseException:
             self._lifecycle.end(session, None, 1006, "")
             raise

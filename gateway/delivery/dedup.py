@@ -51,9 +51,9 @@ class PushRecord:
         """A try has its answer: remember whom it wrote to. A session that is QUEUED may still be written to."""
         written = [session.sid for session in job.sessions]
         if job.absent or not job.tally.keys() <= GOOD:
-            unwritten = {delivery[1] for delivery in job.deliveries if delivery[0] not in GOOD} | set(job.absent)
-            written = [sid for sid in written if sid not in unwritten]
-            self.unknown += tuple(delivery[1] for delivery in job.deliveries if delivery[0] == UNREACHABLE)
+            bad = {delivery[1]: delivery[0] for delivery in job.deliveries if delivery[0] not in GOOD}
+            self.unknown += tuple(sid for sid in written if bad.get(sid) == UNREACHABLE)  # not what a repeat has found
+            written = [sid for sid in written if sid not in bad and sid not in job.absent]
         self._add_written(written)
         if not job.queued:
             self._remove_try(job)
