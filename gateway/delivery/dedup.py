@@ -53,7 +53,8 @@ class PushRecord:
         if job.absent or not job.tally.keys() <= GOOD:
             bad = {delivery[1]: delivery[0] for delivery in job.deliveries if delivery[0] not in GOOD}
             self.unknown += tuple(sid for sid in written if bad.get(sid) == UNREACHABLE)  # not what a repeat has found
-            written = [sid for sid in written if sid not in bad and sid not in job.absent]
+            absent = frozenset(job.absent)
+            written = [sid for sid in written if sid not in bad and sid not in absent]
         self._add_written(written)
         if not job.queued:
             self._remove_try(job)
