@@ -54,6 +54,10 @@ class LeaseTracker:
         """When the newest request was sent whose answer says that the node may act: the store's, or a router's."""
         return max(self._sent, self._queried)
 
+    def cut_off(self, now: float) -> float:
+        """Seconds for which the store has answered the routers and not this node; 0 if it has answered neither."""
+        return max(0.0, now - self.certain_until) if self._answer is FencingAnswer.ALIVE else 0.0
+
     @property
     def fenced(self) -> bool:
         """Whether the incarnation is known to be over."""

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 FIRST_ROUTER = 1.0  # seconds to wait for a router's stream in a new incarnation
 KEEP_LIMIT = 5.0  # seconds to try for a new incarnation before the clients of the last one are closed
+KEEP_LEAST = 2.0  # seconds of these, for a node that was cut off from a store which others could read already before
 CLOSES = 2000.0  # a second, of the clients of an incarnation that is over
 SLICE = 500  # sessions registered anew before other work gets a turn
 
@@ -170,11 +171,12 @@ class RegistrationLoop:
             log.warning("this node was paused, and its lease is gone: clients are closed")
             return None
         log.warning("this node was fenced: its lease is gone; it tries for a new one and keeps its clients")
+        limit = min(KEEP_LIMIT, max(KEEP_LEAST, KEEP_LIMIT - over.lease.cut_off(self._clock())))
         try:
-            async with asyncio.timeout(KEEP_LIMIT):
+            async with asyncio.timeout(limit):
                 return await self._registrar.begin_again(over.machine)
         except (TimeoutError, StoreUnavailable, LeaseNotFound, FencedError, RegistryError) as error:
-            log.warning("no new incarnation in %.0f s, clients are closed: %s", KEEP_LIMIT, str(error) or "no answer")
+            log.warning("no new incarnation in %.0f s, clients are closed: %s", limit, str(error) or "no answer")
             return None
 
     async def _begin_without_sessions(self) -> Registration:

@@ -26,7 +26,7 @@ class RoutedPush:
     """One push, from its plan to its report."""
 
     __slots__ = (
-        *("contacted", "healed", "healing", "lane", "number", "on_result", "outgoing", "refusing"),
+        *("contacted", "healing", "healings", "lane", "number", "on_result", "outgoing", "refusing"),
         *("denied", "outdated", "pending", "push", "received_ns", "report", "trace"),
     )
 
@@ -38,9 +38,9 @@ class RoutedPush:
         self.report = ReportBuilder(push)
         self.contacted: Plan = NO_LEGS  # every leg that was sent
         self.pending = 0  # answers that are outstanding, and sends that are not finished
-        self.healing = False  # an owner answered NOT_MINE or OLD_EPOCH; handled once
+        self.healing = False  # an owner answered NOT_MINE or OLD_EPOCH, and the push waits in its lane
+        self.healings = 0  # how often what healing sends was sent
         self.denied: list[SessionRoute] = []  # routes to nodes which have answered that the session is not there
-        self.healed = False  # what healing sends was sent
         self.refusing: set[str] = set()  # nodes that have answered that they wrote nothing
         self.outdated: list[Leg] = []  # whose nodes have answered that this incarnation of theirs is over
         self.lane: Lane | None = None  # not None: in flight
@@ -68,7 +68,17 @@ class Lane:
 
     def may_send(self, legs: Plan) -> bool:
         """Whether a push with this plan can be sent now without overtaking one that is in flight or waits."""
-        return self.waiting is None and (not self.in_flight or legs.keys() <= self.legs.keys())
+        return self.waiting is None and self.covers(legs)
+
+    def covers(self, legs: Plan) -> bool:
+        """Whether each push in flight was sent to all of these nodes."""
+        return not self.in_flight or legs.keys() <= self.legs.keys()
+
+    def enter_healed(self, contacted: Plan) -> None:
+        """A push that was healed is in flight again, and was sent to these nodes."""
+        common = {incarnation: leg for incarnation, leg in self.legs.items() if incarnation in contacted}
+        self.legs = common if self.in_flight else contacted
+        self.in_flight += 1
 
     def wait(self, routed: RoutedPush) -> bool:
         """Let the push wait, in its order. False: the lane is full. A push that is healed always has room."""

@@ -5,8 +5,8 @@ in the lane of its target (router/delivery/lanes.py), and every later push to th
 owner (a miss), or was not compared with the store since a pause of this process; an owner answers NOT_MINE or
 OLD_EPOCH, so the table was behind (healing); or the owners are others than those of the pushes in flight, which may yet
 be healed. The lane waits until nothing is in flight, lets the table catch up with one linearizable read unless only the
-owners have changed, and sends its pushes in order. A push is healed at most once (docs/design.md, "Order, healing,
-deadlines, dedup").
+owners have changed, and sends its pushes in order. Healing may meet wrong records again: a push is healed a few times
+at most (docs/design.md, "Order, healing, deadlines, dedup").
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from router.hop.port import OutgoingPush
 from router.push import CallRefused, CheckedPush, Target
 from runtime.process.background_tasks import BackgroundTasks
 
+HEALINGS = 3  # of one push; a session has as many wrong records as incarnations that went wrong, so one is usual
 SETTLE_LIMIT = 0.05  # seconds that a lane waits for pushes in flight; a node answers NOT_MINE and OLD_EPOCH at once
 RETRY_AFTER = 0.1  # seconds
 
@@ -146,29 +147,41 @@ class Routed:
                     routed.report.add_unreachable(Leg(leg.incarnation, tuple(gone)))
             elif stale:
                 routed.denied += gone
-                if routed.healed:
-                    self._on_denied_again(routed, leg, gone)
-                elif not leg.scatter and not routed.healing:
-                    self._start_healing(routed)
+                if not leg.scatter and not routed.healing:
+                    self._heal(routed, leg, gone, answer.verdict)
         self._decrement_pending(routed)
 
-    def _on_denied_again(self, routed: RoutedPush, leg: Leg, gone: list[SessionRoute]) -> None:
-        """Healing itself has met a wrong record. A call heals once: a session that still has another record, which the
-        next call tries, is UNREACHABLE in this one."""
+    def _heal(self, routed: RoutedPush, leg: Leg, gone: list[SessionRoute], verdict: "node_pb2.Verdict") -> None:
+        """Heal a push that has met a wrong record. Again only for what the table can still tell: another record of a
+        session, or what became of a node's incarnation. When it was healed too often, the next call tries the rest."""
+        if not routed.healings:
+            self._start_healing(routed)
+            return
+        if verdict == node_pb2.OLD_EPOCH:
+            if routed.healings < HEALINGS:
+                self._start_healing(routed)
+            return
+        left = self._others(routed, gone)
+        if left and routed.healings < HEALINGS:
+            self._start_healing(routed)
+        elif left:
+            self._counters.unreachable += 1
+            routed.report.add_unreachable(Leg(leg.incarnation, left))
+
+    def _others(self, routed: RoutedPush, gone: list[SessionRoute]) -> tuple[SessionRoute, ...]:
+        """Of these routes, which their nodes have denied, those whose session has another one, to a node that was not
+        contacted. One that was contacted has found its own sessions by itself."""
         table = self._feed.table
         for route in gone:
             if not routed.report.registry_away:
                 table.distrust(route.sid, route.incarnation)
-        others = ((route, table.session(route.sid)) for route in gone)  # a node that was contacted has found its own
-        left = tuple(route for route, other in others if other and other.incarnation not in routed.contacted)
-        if left:
-            self._counters.unreachable += 1
-            routed.report.add_unreachable(Leg(leg.incarnation, left))
+        others = ((route, table.session(route.sid)) for route in gone)
+        return tuple(route for route, other in others if other and other.incarnation not in routed.contacted)
 
     def _on_outdated(self, routed: RoutedPush, leg: Leg) -> None:
         """A node has answered that this incarnation of it is over. Healing finds out what that means, unless it is too
         late for it or is not begun."""
-        if leg.scatter or routed.healed or _is_overtaken(routed):
+        if leg.scatter or routed.healings >= HEALINGS or _is_overtaken(routed):
             self._counters.unreachable += 1
             routed.report.add_unreachable(leg)
         else:
@@ -272,11 +285,13 @@ class Routed:
                 self._feed.table.distrust(route.sid, route.incarnation)
         legs = {} if stopped else self._plan(routed.push.target)
         if routed.healing:
-            self._send_healed(routed, legs, stopped)
+            self._send_healed(routed, legs, lane, stopped)
+        elif lane.waiting or not lane.covers(legs):
+            self._wait(routed, lane)
         else:
             self._send(routed, legs, lane)
 
-    def _send_healed(self, routed: RoutedPush, legs: Plan, stopped: bool) -> None:
+    def _send_healed(self, routed: RoutedPush, legs: Plan, lane: Lane, stopped: bool) -> None:
         """Send to the owners that were not contacted before. A full queue does not refuse the push, because something
         was sent already. A node that was contacted, and is an owner still, was between two incarnations: nobody knows
         yet which of its sessions go on, so they are UNREACHABLE."""
@@ -284,7 +299,9 @@ class Routed:
             if stopped or leg.incarnation in legs:
                 self._counters.unreachable += 1
                 routed.report.add_unreachable(leg)
-        routed.healed = True
+        routed.healing = False
+        routed.healings += 1
+        routed.denied, routed.outdated = [], []
         written = {incarnation.node for incarnation in routed.contacted} - routed.refusing
         rest = {incarnation: leg for incarnation, leg in legs.items() if incarnation not in routed.contacted}
         # A node that may have written the push keeps its sessions under another epoch: that is no owner to send to.
@@ -295,6 +312,8 @@ class Routed:
         if routed.trace is not None:
             routed.trace.record_plan(rest)
         routed.contacted = routed.contacted | rest
+        lane.enter_healed(routed.contacted)
+        routed.lane = lane
         self._send_legs(routed, rest)
         self._decrement_pending(routed)
 

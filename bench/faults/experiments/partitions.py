@@ -18,12 +18,8 @@ from tests.support.proxy import Proxy
 CUT = "g0"
 FROM_ETCD, FROM_ROUTERS = 20.0, 15.0  # seconds
 NOTICED = 0.5  # seconds
-KEEP_AND_MOVE = (
-    8.0  # seconds beyond the TTL: to notice, to try for 5 s to keep the clients, to come back (docs/promises.md)
-)
-KEPT = (
-    "A fenced gateway tries for 5 s to keep its clients before it closes them; then they wait up to 1 s to come back."
-)
+KEEP_AND_MOVE = 8.0  # seconds beyond the TTL: to notice, to try to keep the clients, to come back (docs/promises.md)
+KEPT = "A fenced gateway tries for 2 to 5 s to keep its clients, then closes them; they wait up to 1 s to come back."
 
 
 async def _blocked(world: World, proxies: Iterable[Proxy], subject: str, seconds: float, **directions: bool) -> Facts:

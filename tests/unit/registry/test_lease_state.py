@@ -53,6 +53,19 @@ def test_the_newest_query_counts(lease: LeaseTracker) -> None:
     assert lease.state(120.3) is LeaseState.AWAY
 
 
+def test_a_node_is_cut_off_while_only_the_routers_hear_from_the_store(lease: LeaseTracker) -> None:
+    assert lease.cut_off(108.0) == 0.0, "the lease is certain"
+    lease.on_fencing_answer(FencingAnswer.ALIVE, queried=111.0)
+    lease.on_fencing_answer(FencingAnswer.FENCED, queried=112.0)
+    assert lease.cut_off(112.0) == 3.0
+
+
+def test_a_node_is_not_cut_off_while_the_store_is_away_for_the_routers_too(lease: LeaseTracker) -> None:
+    lease.on_fencing_answer(FencingAnswer.AWAY, queried=129.0)
+    lease.on_fencing_answer(FencingAnswer.FENCED, queried=130.0)
+    assert lease.cut_off(130.0) == 0.0
+
+
 def test_a_keepalive_ends_the_lapse(lease: LeaseTracker) -> None:
     lease.on_fencing_answer(FencingAnswer.AWAY, queried=120.0)
     lease.on_keepalive(120.1)

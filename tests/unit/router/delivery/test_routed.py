@@ -1,4 +1,4 @@
-"""Routed delivery over in-memory hops: plan, send, heal once, report."""
+"""Routed delivery over in-memory hops: plan, send, heal, report."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from observability.tracing import OFF, Tracer
 from registry.model import Incarnation, Node
 from router.caller import LOOPBACK
 from router.delivery import routed
-from router.delivery.routed import Routed
+from router.delivery.routed import HEALINGS, Routed
 from router.hop.fleet import Fleet
 from router.hop.memory import MemoryHop
 from router.hop.port import OnChange
@@ -345,15 +345,45 @@ async def test_two_records_that_are_wrong_crosswise_are_both_healed(world: World
     assert {delivery.session for delivery in report.deliveries} == {1, 2}
 
 
-async def test_a_second_wrong_record_is_unreachable_and_right_in_the_next_call(world: World) -> None:
-    one, two, three = (world.feed.node(name) for name in ("one", "two", "three"))
-    world.connect(one, "ada", 1)
-    world.feed.session(two, "ada", 1)
-    world.feed.session(three, "ada", 1)  # the newest of three records, and as wrong as the second
+async def test_a_session_with_several_wrong_records_is_reached_in_the_same_call(world: World) -> None:
+    right, *wrong = (world.feed.node(str(number)) for number in range(HEALINGS + 1))
+    world.connect(right, "ada", 1)
+    for other in wrong:
+        world.feed.session(other, "ada", 1)
+    report = await world.push(user="ada")
+    assert (facts(report), report.healed) == (({"WRITTEN": 1}, HEALINGS + 1, 1), True)
+    assert facts(await world.push(user="ada")) == ({"WRITTEN": 1}, 1, 1)
+
+
+async def test_a_session_with_more_wrong_records_is_unreachable_and_right_in_the_next_call(world: World) -> None:
+    right, *wrong = (world.feed.node(str(number)) for number in range(HEALINGS + 2))
+    world.connect(right, "ada", 1)
+    for other in wrong:
+        world.feed.session(other, "ada", 1)
     first = await world.push(user="ada")
-    assert (facts(first), first.healed) == (({"UNREACHABLE": 1}, 2, 0), True)
+    assert (facts(first), first.healed) == (({"UNREACHABLE": 1}, HEALINGS + 1, 0), True)
     assert first.deliveries[0].session == 1
     assert facts(await world.push(user="ada")) == ({"WRITTEN": 1}, 1, 1)
+
+
+async def test_a_wrong_record_above_an_incarnation_that_is_over_is_healed_twice(world: World) -> None:
+    old = world.feed.node("one")
+    world.connect(old, "ada", 1)
+    wrong = world.feed.node("two")
+    world.feed.session(wrong, "ada", 1)
+    world.over.add(old)
+    report = await world.push(session=1)
+    assert (facts(report), report.healed) == (({"UNREACHABLE": 1}, 2, 0), True)
+
+
+async def test_a_push_behind_one_that_is_healed_twice_does_not_overtake_it(world: World) -> None:
+    right, below, above = (world.feed.node(name) for name in ("right", "below", "above"))
+    world.connect(right, "ada", 1)
+    world.feed.session(below, "ada", 1)
+    world.feed.session(above, "ada", 1)
+    reports = await asyncio.gather(*(world.push(user="ada", data=b"%d" % number) for number in range(5)))
+    assert [dict(report.counts) for report in reports] == [{"WRITTEN": 1}] * 5
+    assert [push.data for incarnation, push in world.served if incarnation == right] == [b"0", b"1", b"2", b"3", b"4"]
 
 
 async def test_a_second_wrong_record_of_a_session_that_another_node_has_found_changes_nothing(world: World) -> None:
