@@ -35,6 +35,8 @@ class Address:
 class FaultClient:
     """One client of one user. `live`: its newest session while that is connected, else 0."""
 
+    bare = False  # whether it speaks no subprotocol
+
     def __init__(
         self,
         number: int,
@@ -107,29 +109,32 @@ class FaultClient:
         self, url: str, t_request: float, serve: "Callable[[Any, ClientConnected], Awaitable[None]]"
     ) -> None:
         """One connection, from the handshake to its end."""
-        query = "&".join(f"file={quote(file)}" for file in self.files)
-        headers = {"Authorization": f"Bearer {self._token}"}
         async with asyncio.timeout(CONNECT_TIMEOUT) as limit:
-            async with websockets.connect(
-                f"{url}?{query}" if query else url,
-                subprotocols=[websockets.Subprotocol("homing.json")],
-                additional_headers=headers,
-                compression=None,
-                ping_interval=None,
-                max_queue=None,
-                proxy=None,
-                close_timeout=1,
-            ) as connection:
+            async with self.open(url) as connection:
                 hello = msgspec.json.decode(await connection.recv())
                 limit.reschedule(None)
-                await serve(connection, self._record_connected(hello, t_request))
+                await serve(connection, self.record_connected(hello, t_request))
 
-    def _record_connected(self, hello: dict[str, Any], t_request: float) -> ClientConnected:
+    def open(self, url: str) -> websockets.connect:
+        """A WebSocket with this client's token and files."""
+        query = "&".join(f"file={quote(file)}" for file in self.files)
+        return websockets.connect(
+            f"{url}?{query}" if query else url,
+            subprotocols=None if self.bare else [websockets.Subprotocol("homing.json")],
+            additional_headers={"Authorization": f"Bearer {self._token}"},
+            compression=None,
+            ping_interval=None,
+            max_queue=None,
+            proxy=None,
+            close_timeout=1,
+        )
+
+    def record_connected(self, hello: dict[str, Any], t_request: float) -> ClientConnected:
         node, conn = str(hello["node"]), self._history.next_connection()
         session, registered = int(hello["session"]), bool(hello["registered"])
         epoch, now = self._epochs.get(node, 0), time.monotonic()
         record = ClientConnected(
-            conn, self.number, session, self.user, node, epoch, self.files, registered, t_request, now
+            conn, self.number, session, self.user, node, epoch, self.files, registered, t_request, now, self.bare
         )
         self._history.write(record)
         return record

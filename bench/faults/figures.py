@@ -71,16 +71,18 @@ def refusals(recording: Recording, begin: float) -> str:
     return ", ".join(f"{count} with {status}" for status, count in counted.most_common()) or "none refused"
 
 
-def gaps(recording: Recording, begin: float) -> list[float]:
-    """Seconds from each end of a connection since `begin` until the client had another one, in order.
+def gaps(recording: Recording, begin: float, bare: bool | None = None) -> list[float]:
+    """Seconds from each end of a connection since `begin` until the client had another one, in order; of clients that
+    are bare, of the others, or of all.
 
     0: it had moved before; inf: there is none.
     """
     ends = {one.conn: one.t for one in recording.ended}
     times: dict[int, list[tuple[float, float]]] = {}
     for one in recording.connected:
-        times.setdefault(one.client, []).append((one.t, ends.get(one.conn, FOREVER)))
-    return sorted(_gap(times[one.client], one.t) for one in ended_between(recording, begin))
+        if bare in (None, one.bare):
+            times.setdefault(one.client, []).append((one.t, ends.get(one.conn, FOREVER)))
+    return sorted(_gap(times[one.client], one.t) for one in ended_between(recording, begin) if one.client in times)
 
 
 def _gap(times: Iterable[tuple[float, float]], ended: float) -> float:

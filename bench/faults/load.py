@@ -96,20 +96,25 @@ async def record_push(
     """One push, recorded when its call has ended. Returns its outcome and the seconds that it took."""
     number, t_invoke = history.next_push(), time.monotonic()
     push_id = f"push-{number}"
-    outcome = await _call(router, target, push_id)
+    outcome = await _call(router, target, number)
     t_return = time.monotonic()
     history.write(CallerPush(number, push_id, stream, target, TTL, t_invoke, t_return, outcome, probe))
     return outcome, t_return - t_invoke
 
 
-async def _call(router: Router, target: tuple[str, str], push_id: str) -> CallOutcome:
+async def _call(router: Router, target: tuple[str, str], number: int) -> CallOutcome:
     kind, name = target
     receiver: dict[str, Any] = {
         kind: {"session": lambda: int(name), "everyone": lambda: True}.get(kind, lambda: name)()
     }
     try:
         report = await router.push(
-            event="e", data={"n": 1}, push_id=push_id, ttl=TTL, max_deliveries=MAX_DELIVERIES, **receiver
+            event="e",
+            data={"n": number},
+            push_id=f"push-{number}",
+            ttl=TTL,
+            max_deliveries=MAX_DELIVERIES,
+            **receiver,
         )
     except Refused as error:
         return CallOutcome(error=f"{error.code}: {error}")

@@ -24,6 +24,7 @@ class ClientConnected(msgspec.Struct, tag="connected", tag_field="kind"):
     registered: bool
     t_request: float
     t: float
+    bare: bool = False  # without a subprotocol: `t` is when its session was found through a router
 
 
 class ClientEnded(msgspec.Struct, tag="ended", tag_field="kind"):

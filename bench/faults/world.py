@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.faults.bare_client import BareClient
 from bench.faults.clients import Clients, FaultClient
 from bench.faults.load import PushLoad
 from bench.faults.records import HistoryWriter
@@ -20,6 +21,7 @@ from registry.keys import Keys
 from registry.store import StoreError
 
 FILE_MEMBERS = 20
+BARE = 10  # one of so many clients is bare
 AGREEMENT_WITHIN = 30.0  # seconds after the faults (invariant I8)
 REPORTS_WITHIN = 25.0  # seconds until the calls must have ended: a ttl, the client library's margin, and some
 STALL_INTERVAL = 0.02  # seconds
@@ -55,7 +57,7 @@ class World:
         self.history = history
         self.options = options
         self.stalls = Stalls()
-        self.clients = Clients(_clients(rig, history, options.clients))
+        self.clients = Clients(_clients(rig, history, options.clients, routers[0]))
         self.load = PushLoad(routers, self.clients, history, options.rate)
 
     @contextmanager
@@ -123,14 +125,16 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _clients(rig: FaultRig, history: HistoryWriter, count: int) -> list[FaultClient]:
-    """Of two users one has two sessions and the other one; each file has 20 members."""
+def _clients(rig: FaultRig, history: HistoryWriter, count: int, router: Router) -> list[FaultClient]:
+    """Of two users one has two sessions and the other one, a bare client a user of its own; a file has 20 members."""
     files = max(1, count // FILE_MEMBERS)
-    made = []
+    made: list[FaultClient] = []
     for number in range(count):
-        user, file = f"user-{number * 2 // 3}", f"file-{number % files}"
+        bare, file = number % BARE == 0, f"file-{number % files}"
+        user = f"bare-{number}" if bare else f"user-{number * 2 // 3}"
         token = rig.cluster.token(user, file)
-        made.append(FaultClient(number, user, [file], token, rig.addresses, rig.epochs, history))
+        client = number, user, [file], token, rig.addresses, rig.epochs, history
+        made.append(BareClient(*client, router) if bare else FaultClient(*client))
     return made
 
 

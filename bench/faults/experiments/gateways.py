@@ -129,7 +129,7 @@ async def restart_everything(world: World) -> Facts:
 
 def judge_restarts(recording: Recording, facts: Facts) -> Iterator[Criterion]:
     """Row 3. A client that is connected elsewhere before its old connection ends has no gap."""
-    gaps = figures.gaps(recording, facts["began"])
+    gaps = figures.gaps(recording, facts["began"], bare=False)
     counted = figures.outcomes(figures.pushes_between(recording, facts["began"]))
     bad = counted["UNREACHABLE"] + counted["error"] + counted["unknown"]
     yield Criterion(f"{bad} errors or UNREACHABLE at callers: {figures.shown_outcomes(counted)}", not bad)
@@ -138,6 +138,9 @@ def judge_restarts(recording: Recording, facts: Facts) -> Iterator[Criterion]:
     yield Criterion(
         f"clients' gap: {figures.shown_times(gaps)} (p99 limit 500 ms)", figures.percentile(gaps, 0.99) <= 0.5
     )
+    bare = figures.gaps(recording, facts["began"], bare=True)
+    text = f"gap of {len(bare)} bare connections, which cannot move: {figures.shown_times(bare)}"
+    yield Criterion(text, bool(bare) and bare[-1] < FOREVER)
 
 
 GATEWAY_EXPERIMENTS = (
