@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gateway import config
+from gateway.access import read_access
 from gateway.process import GatewayProcess
 from observability.destination import DestinationError
 from registry.ports import RegistryError
@@ -21,6 +22,8 @@ from runtime.process.lifecycle import HELP, StartupError, StopSignal, run, run_c
 @click.option("--listen", help="Where clients connect, host:port; port 0 takes a free one.")
 @click.option("--node-listen", help="Where routers connect, host:port.")
 @click.option("--admin", help="Health, readiness and metrics, host:port.")
+@click.option("--cert", "cert_file", type=click.Path(), help="PEM file of the certificate that clients are shown: TLS.")
+@click.option("--key", "key_file", type=click.Path(), help="PEM file of its private key.")
 @click.option("--node-id", help="This gateway's name; by default it has a random part.")
 @click.option("--dev", is_flag=True, help="Serve the page to try it, and tokens for anyone: loopback listeners only.")
 @click.option("--dev-router", metavar="HOST:PORT", help="A router's HTTP address, for the page's calls.")
@@ -32,12 +35,11 @@ def command(file: Path | None, assignments: tuple[str, ...], dev: bool, **flags:
     Example:
       homing gateway --config .homing/homing.toml --listen 127.0.0.1:0
     """
-    named = [f"gateway.{name}={value}" for name, value in flags.items() if value is not None]
+    named = [f"gateway.{_setting(name)}={value}" for name, value in flags.items() if value is not None]
     named += ["gateway.dev=true"] if dev else []
     try:
         settings = load(config.GatewayConfig, file, os.environ, [*assignments, *named])
-        tokens = config.tokens(settings.auth)
-        developer = config.development_issuer(settings) if settings.gateway.dev else None
+        access = read_access(settings)
     except ConfigurationError as error:
         print(f"configuration: {error}", file=sys.stderr)
         return 2
@@ -45,7 +47,7 @@ def command(file: Path | None, assignments: tuple[str, ...], dev: bool, **flags:
 
     async def main(stop: StopSignal) -> None:
         try:
-            await GatewayProcess(settings, tokens, developer).run(stop)
+            await GatewayProcess(settings, access).run(stop)
         except* StartupError as error:
             raise error.exceptions[0] from None
         except* (StoreError, RegistryError) as error:
@@ -54,6 +56,10 @@ def command(file: Path | None, assignments: tuple[str, ...], dev: bool, **flags:
             raise StartupError(str(error.exceptions[0])) from None
 
     return run(main)
+
+
+def _setting(flag: str) -> str:
+    return f"tls.{flag}" if flag in ("cert_file", "key_file") else flag
 
 
 def main(arguments: list[str]) -> int:

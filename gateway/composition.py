@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from gateway import adapters, config
+from gateway.access import Access
 from gateway.admission import Admission
 from gateway.authentication import Authentication
 from gateway.back_pressure import EventBackPressure, SlowConsumers
@@ -27,7 +28,6 @@ from gateway.door.routes import Routes
 from gateway.door.websocket_endpoint import WebSocketEndpoint
 from gateway.draining import Drain
 from gateway.events.traces import ClientTraces
-from gateway.identity.tokens import Issuer, Tokens
 from gateway.lifecycle import SessionLifecycle
 from gateway.membership import FileMembership
 from gateway.registration.barrier import RouteAckBarrier
@@ -106,8 +106,8 @@ class RegistryParts:
 class ClientParts:
     """What serves clients, from the client port to the event records."""
 
-    def __init__(self, base: Base, registry: RegistryParts, tokens: Tokens, developer: Issuer | None) -> None:
-        """`developer` signs tokens for the page; None: no page."""
+    def __init__(self, base: Base, registry: RegistryParts, access: Access) -> None:
+        tokens = access.tokens
         section, counted, views = base.settings.gateway, base.counters, base.views or NO_VIEWS
         self.expiry = TokenExpiry(base.settings.auth.leeway, asyncio.get_running_loop())
         self.heartbeat = Heartbeat(section.heartbeat, counted, asyncio.get_running_loop())
@@ -135,8 +135,9 @@ class ClientParts:
         self.authentication = Authentication(
             self.admission, tokens.verify, commands, self.lifecycle, section.slow, base.deadlines, base.tasks
         )
-        routes = _routes(base, self.authentication, tokens, developer)
-        self.listener = ClientListener(routes, HandshakeLimits())
+        routes = _routes(base, self.authentication, access)
+        limits = HandshakeLimits(max_pending=section.max_handshakes)
+        self.listener = ClientListener(routes, limits, counted, access.certificates, access.proxies)
         self.drain = Drain(
             self.listener,
             self.admission,
@@ -173,15 +174,15 @@ class RouterParts:
         self.server = NodeServer(endpoint)
 
 
-def _routes(base: Base, admission: Authentication, tokens: Tokens, developer: Issuer | None) -> Routes:
+def _routes(base: Base, admission: Authentication, access: Access) -> Routes:
     """The ways in, by path."""
-    settings = base.settings
+    settings, developer = base.settings, access.developer
     origins = Origins(frozenset(settings.auth.origins), settings.auth.local_origins or developer is not None)
     section = settings.gateway
     limits = MessageLimits(max_message=section.max_message, seconds=section.message_seconds)
     uploads = UploadRules(limits, UnfinishedMessages(section.unfinished_bytes), base.uploads.schedule_after)
     codecs = (Bare(), JsonEnvelope(), MsgpackEnvelope())
-    paths = {"/ws": WebSocketEndpoint(origins, uploads, admission, tokens.verify, codecs)}
+    paths = {"/ws": WebSocketEndpoint(origins, uploads, admission, access.tokens.verify, codecs, access.proxies)}
     if developer is None:
         return Routes(paths)
     return Routes(paths, ((is_page, DevelopmentPages(developer, settings.gateway.dev_router)),))

@@ -9,10 +9,12 @@ from typing import Literal
 import msgspec
 
 from gateway.delivery.dedup import DedupSettings
+from gateway.door.proxies import ProxySettings
 from gateway.identity import keys
 from gateway.identity.tokens import Issuer, Tokens
 from gateway.sessions.budget import Budget
 from gateway.sessions.heartbeat import HeartbeatSettings
+from gateway.tls.settings import TlsSection
 from gateway.views.port import ViewSettings
 from observability.tracing import TraceSettings
 from registry.etcd.section import RegistrySection
@@ -40,10 +42,14 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_files: Count = 1000  # Files that one session may have joined at once.
     dev: bool = False  # Serve the page to try Homing, /homing.js, and tokens for anyone; on loopback only.
     dev_router: str = ""  # Address of a router's HTTP API, for the calls of that page.
+    # Connections that are not answered yet, in TLS or HTTP, at once; more are ended as they come.
+    max_handshakes: Count = 10_000
     drain: NonNegativeSeconds = 10.0  # Seconds from a stop signal to the close of the last client at most.
     heartbeat: HeartbeatSettings = HeartbeatSettings()
     slow: Budget = Budget()
     dedup: DedupSettings = DedupSettings()
+    tls: TlsSection = TlsSection()
+    proxies: ProxySettings = ProxySettings()
 
 
 class IssuerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 
 from gateway import config
+from gateway.access import Access
 from gateway.composition import VERSION, Base, ClientParts, RegistryParts, RouterParts
-from gateway.identity.tokens import Issuer, Tokens
 from gateway.readiness import GatewayReadiness
+from gateway.tls.rotation import CertificateRotation
 from homing.internal.v1 import node_pb2
 from observability import names
 from observability.metrics import Exposition
@@ -26,12 +27,12 @@ from runtime.process.ready import notify_ready
 class GatewayProcess:
     """The parts of one gateway, and the order in which they start and stop."""
 
-    def __init__(self, settings: config.GatewayConfig, tokens: Tokens, developer: Issuer | None) -> None:
-        """`developer` signs tokens for the page; None: no page."""
+    def __init__(self, settings: config.GatewayConfig, access: Access) -> None:
+        self._access = access
         self._addresses = {"client": "", "port": "", "admin": ""}
         self._base = Base(settings)
         self._registry = RegistryParts(self._base, self._node)
-        self._clients = ClientParts(self._base, self._registry, tokens, developer)
+        self._clients = ClientParts(self._base, self._registry, access)
         self._routers = RouterParts(self._base, self._registry, self._clients, self._stats)
         exposition = Exposition("homing_gateway", names.GATEWAY, self._base.counters, self._gauges())
         self._admin = AdminListener(self._readiness().check, exposition, settings.gateway.hosts)
@@ -88,6 +89,9 @@ class GatewayProcess:
                 serving.append(group.create_task(self._routers.bus.run()))
             if self._base.views is not None:
                 serving.append(group.create_task(self._base.views.run()))
+            if (certificates := self._access.certificates) is not None:
+                rotation = CertificateRotation(certificates, self._base.settings.gateway.tls.check_seconds)
+                serving.append(group.create_task(rotation.run()))
             await self._registry.loop.wait_linked()
             self._clients.admission.open()
             self._print_ready()
@@ -120,7 +124,8 @@ class GatewayProcess:
             host, port = await self._clients.listener.listen(host, port)
         except OSError as error:
             raise listen_error("gateway.listen", settings.listen, error) from None
-        self._addresses["client"] = f"ws://{join_address(advertised or host, port)}/ws"
+        scheme = "ws" if self._access.certificates is None else "wss"
+        self._addresses["client"] = f"{scheme}://{join_address(advertised or host, port)}/ws"
         node_host, node_port = split_address(settings.node_listen, "gateway.node_listen")
         try:
             node_port = await self._routers.server.listen(node_host, node_port)

@@ -20,6 +20,7 @@ GATEWAY = (
     Counter("connections_opened", "clients whose handshake was completed"),
     Counter("connections_closed", "clients whose connection has ended"),
     Counter("connections_refused", "clients that were refused while the node was draining, lapsed or full"),
+    Counter("handshakes_refused", "connections ended at once because too many others were not answered yet"),
     Counter("unregistered_admitted", "clients admitted without a commit in the registry after 3 s"),
     Counter("reach_timeouts", "registrations that a router did not acknowledge within 250 ms"),
     Counter("pushes_received", "pushes received from routers"),

@@ -34,6 +34,8 @@ from gateway.wire.messages import MessageLimits, receive
 from gateway.wire.ports import ClientTransport
 from gateway.wire.unfinished import UnfinishedMessages
 from gateway.wire.uploads import UploadRules
+from observability import names
+from observability.counters import counters
 
 HANDSHAKE = (
     b"GET /ws?token=" + b"e" * 180 + b" HTTP/1.1\r\nHost: gateway.example.com\r\nConnection: Upgrade\r\n"
@@ -83,7 +85,7 @@ def echo_listener(limits: MessageLimits) -> ClientListener:
     """A gateway's client listener that echoes."""
     uploads = UploadRules(limits, UnfinishedMessages(UNFINISHED_BYTES), lambda _transport, _seconds: None)
     endpoint = WebSocketEndpoint(Origins(local=True), uploads, EchoAdmission(), accept_any_token, [Bare()])
-    return ClientListener(Routes({"/ws": endpoint}), HandshakeLimits())
+    return ClientListener(Routes({"/ws": endpoint}), HandshakeLimits(), counters(names.GATEWAY))
 
 
 async def serve(pipe: Connection | None, port: int, limits: MessageLimits) -> None:

@@ -36,23 +36,29 @@ class Origins(msgspec.Struct, frozen=True):
 
 
 def check_arrival(
-    head: Head, codec: Codec, origins: Origins, verify: Verify, address: str, now: float
+    head: Head,
+    codec: Codec,
+    origins: Origins,
+    verify: Verify,
+    address: str,
+    now: float,
+    certified: Identity | None = None,
 ) -> Arrival | Refusal:
     """Check the client that comes with this head; `now` in seconds since the Unix epoch, `address` the client's
-    host:port.
+    host:port, `certified` who it is by its TLS certificate: that counts when it brings no token.
     """
     if not origins.allow(head.headers.get("origin")):
         return _FOREIGN_ORIGIN
     token = find_token(head)
     if isinstance(token, Refusal):
         return token
-    identity: Identity | None = None
+    identity = certified if certified is not None and now < certified.expires else None
     if token is not None:
         try:
             identity = verify(token, now)
         except Unauthorized as error:
             return _unauthorized(error.code, str(error))
-    elif not codec.name:
+    elif identity is None and not codec.name:
         return _unauthorized("unauthorized", "a token is needed: Authorization: Bearer, or ?token=")
     files = _check_files(head, identity)
     if isinstance(files, Refusal):

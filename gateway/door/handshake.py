@@ -10,7 +10,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 
 import msgspec
 
@@ -18,6 +18,8 @@ from gateway.door.answers import refused
 from gateway.door.head import Head, HeadReader
 from gateway.door.routes import Routes
 from gateway.door.values import Refusal
+from gateway.identity.identity import Identity
+from gateway.tls.records import ALERT, HANDSHAKE_RECORD
 from runtime.process.addresses import join_address
 
 LINGER_SECONDS = 1.0  # for a refused client to read its answer
@@ -36,6 +38,7 @@ class HandshakeLimits(msgspec.Struct, frozen=True):
     head_seconds: float = 5.0  # from the connection's start to the end of its request head
     admission_seconds: float = 5.0  # for the answer
     max_held: int = 64 * 1024  # bytes of head and of what follows it, before the answer
+    max_pending: int = 10_000  # connections without an answer; more are ended at once
 
 
 class HandshakeProtocol(asyncio.Protocol):
@@ -46,6 +49,7 @@ class HandshakeProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_answering",
+        "_began",
         "_is_head",
         "_limits",
         "_pending",
@@ -56,11 +60,23 @@ class HandshakeProtocol(asyncio.Protocol):
         "_timer",
         "_transport",
         "address",
+        "certified",
     )
 
-    def __init__(self, routes: Routes, limits: HandshakeLimits, pending: "set[HandshakeProtocol]") -> None:
-        """`pending`: where this is while it owns the transport."""
-        self.address = ""
+    def __init__(
+        self,
+        routes: Routes,
+        limits: HandshakeLimits,
+        pending: "set[PendingConnection]",
+        began: float | None = None,
+        address: str = "",
+        certified: Identity | None = None,
+    ) -> None:
+        """`pending`: where this is while it owns the transport. `began`: when the connection did, loop time; None: now.
+        `address`: the client's host:port; "": that of the transport. `certified`: who it is by its certificate."""
+        self.address = address
+        self.certified = certified
+        self._began = began
         self._routes = routes
         self._limits = limits
         self._pending = pending
@@ -76,13 +92,18 @@ class HandshakeProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
-        self.address = _name(transport.get_extra_info("peername"))
+        self.address = self.address or peer_address(transport)
         self._pending.add(self)
-        self._set_timer(self._limits.head_seconds, self._on_timer)
+        now = asyncio.get_running_loop().time()
+        since = now if self._began is None else self._began
+        self._set_timer(max(0.0, since + self._limits.head_seconds - now), self._on_timer)
 
     def data_received(self, data: bytes) -> None:
         if self._reader is None:
             return  # refused: what it still sends is dropped
+        if not self._received and data[0] == HANDSHAKE_RECORD:
+            self._refuse_tls()
+            return
         self._received += len(data)
         verdict = self._reader.feed(data)
         if verdict is None:
@@ -120,6 +141,14 @@ class HandshakeProtocol(asyncio.Protocol):
         transport.write_eof()
         transport.resume_reading()
         self._set_timer(LINGER_SECONDS, transport.abort)
+
+    def _refuse_tls(self) -> None:
+        """TLS on a port that speaks plain HTTP: its own kind of answer."""
+        assert self._transport is not None, "bytes come from a transport"
+        log.info("client refused: it speaks TLS, this port does not", extra={"peer": self.address})
+        self._refused, self._reader = True, None
+        self._transport.write(ALERT)
+        self._transport.close()
 
     def wait_for(self, answering: "asyncio.Task[None]") -> None:
         if self._transport is None:
@@ -179,6 +208,15 @@ class HandshakeProtocol(asyncio.Protocol):
         self._pending.discard(self)
 
 
-def _name(address: object) -> str:
-    """host:port of a socket address; "" when the client was gone before it could be asked."""
+class PendingConnection(Protocol):
+    """A connection whose request is not answered yet."""
+
+    def abort(self) -> None:
+        """End now, without an answer."""
+        ...
+
+
+def peer_address(transport: asyncio.BaseTransport) -> str:
+    """host:port of the transport's peer; "" when it was gone before it could be asked."""
+    address = transport.get_extra_info("peername")
     return join_address(address[0], address[1]) if isinstance(address, tuple) and len(address) >= 2 else ""

@@ -1,23 +1,47 @@
-"""Shell: the one port for clients. Every request head is checked here, then its path's handler serves it."""
+"""Shell: the one port for clients. Every request head is checked here, then its path's handler serves it.
+
+A connection passes what is configured, in this order: a PROXY header, TLS, the request head.
+"""
 
 import asyncio
 import socket
+import time
 
-from gateway.door.handshake import HandshakeLimits, HandshakeProtocol
+from gateway.door.answers import refused
+from gateway.door.handshake import HandshakeLimits, HandshakeProtocol, PendingConnection, peer_address
+from gateway.door.proxied import ProxiedConnection
+from gateway.door.proxies import NO_PROXIES, TrustedProxies
 from gateway.door.routes import Routes
+from gateway.door.values import Refusal
+from gateway.tls.contexts import Certificates
+from gateway.tls.transport import TlsTransport
+from observability.counters import Counters
 
 TCP_NOTSENT_LOWAT = 25  # Linux, tcp(7); Python 3.11's socket module has no name for it
 UNSENT_IN_KERNEL = 128 * 1024  # bytes that the kernel takes for one client beyond what is on the wire
 BACKLOG = 4096  # connections the kernel holds while the loop is busy with a storm of others
 
+_TLS_ONLY = Refusal(400, "bad_request", "this port speaks TLS: https:// or wss://")
+
 
 class ClientListener:
     """Listens, and owns every connection whose request is not answered yet."""
 
-    def __init__(self, routes: Routes, limits: HandshakeLimits) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        limits: HandshakeLimits,
+        counters: Counters,
+        certificates: Certificates | None = None,
+        proxies: TrustedProxies = NO_PROXIES,
+    ) -> None:
+        """`certificates`: None: clients speak plain HTTP."""
         self._routes = routes
         self._limits = limits
-        self.pending: set[HandshakeProtocol] = set()  # connections that are not released yet
+        self._counters = counters
+        self._certificates = certificates
+        self._proxies = proxies
+        self.pending: set[PendingConnection] = set()  # connections that are not released yet
         self._server: asyncio.Server | None = None
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:
@@ -43,5 +67,55 @@ class ClientListener:
         for request in list(self.pending):
             request.abort()
 
-    def _accept(self) -> HandshakeProtocol:
-        return HandshakeProtocol(self._routes, self._limits, self.pending)
+    # The stages of a new connection ---------------------------------------------------------------------------------
+
+    def _accept(self) -> asyncio.BaseProtocol:
+        if len(self.pending) >= self._limits.max_pending:
+            self._counters.handshakes_refused += 1
+            return _Refused()
+        began = asyncio.get_running_loop().time()
+        if self._proxies.proxy_protocol:
+            return _FirstLook(self, began)
+        return self._secure(began, "")
+
+    def begin(self, peer: str, began: float) -> asyncio.Protocol:
+        """The first stage of a connection from this host. `began`: loop time."""
+        if not self._proxies.trusts(peer):
+            return self._secure(began, "")
+        following = lambda address: self._secure(began, address)  # noqa: E731
+        return ProxiedConnection(following, self._limits.head_seconds, self.pending)
+
+    def _secure(self, began: float, address: str) -> asyncio.Protocol:
+        """TLS if it is configured, then the request head. `address`: the client's by a PROXY header, or ""."""
+        certificates = self._certificates
+        if certificates is None:
+            return HandshakeProtocol(self._routes, self._limits, self.pending, began, address)
+
+        def make_upper(certificate: bytes | None) -> asyncio.Protocol:
+            identity = certificates.identity(certificate)
+            return HandshakeProtocol(self._routes, self._limits, self.pending, began, address, identity)
+
+        not_tls = refused(_TLS_ONLY, "-", time.time())
+        seconds = self._limits.head_seconds
+        return TlsTransport(certificates.buffers, certificates.context, make_upper, not_tls, seconds, self.pending)
+
+
+class _Refused(asyncio.Protocol):
+    """A connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.abort()  # type: ignore[attr-defined]
+
+
+class _FirstLook(asyncio.Protocol):
+    """A connection whose peer is not known yet: whether it is a proxy decides what comes first."""
+
+    def __init__(self, listener: ClientListener, began: float) -> None:
+        self._listener = listener
+        self._began = began
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        host = peer_address(transport).rpartition(":")[0].strip("[]")
+        following = self._listener.begin(host, self._began)
+        transport.set_protocol(following)
+        following.connection_made(transport)

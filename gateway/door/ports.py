@@ -5,13 +5,15 @@ from typing import Protocol
 
 from gateway.door.head import Head
 from gateway.door.values import Arrival, Refusal
+from gateway.identity.identity import Identity
 from gateway.wire.ports import TransportHandler
 
 
 class PendingRequest(Protocol):
     """One client connection whose request head is read and not answered yet (`gateway.door.handshake`)."""
 
-    address: str  # host:port, for logs
+    address: str  # the client's host:port
+    certified: Identity | None  # who it is by its TLS certificate
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer in plain HTTP and end."""

@@ -12,6 +12,7 @@ from gateway.door.admission import Origins, check_arrival
 from gateway.door.answers import switching
 from gateway.door.head import Head
 from gateway.door.ports import AdmissionPort, PendingRequest
+from gateway.door.proxies import NO_PROXIES, TrustedProxies
 from gateway.door.upgrade import Handshake, check_upgrade
 from gateway.door.values import Arrival, Refusal
 from gateway.identity.ports import Verify
@@ -37,11 +38,13 @@ class WebSocketEndpoint:
         admission: AdmissionPort,
         verify: Verify,
         codecs: Iterable[Codec],
+        proxies: TrustedProxies = NO_PROXIES,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`codecs`: one per subprotocol that is spoken. `clock`: seconds since the Unix epoch, for tokens."""
         self._origins = origins
         self._admission = admission
+        self._proxies = proxies
         self._verify = verify
         self._codecs = {codec.name: codec for codec in codecs}
         self._subprotocols = frozenset(self._codecs) - {""}
@@ -53,7 +56,7 @@ class WebSocketEndpoint:
         self._tasks = BackgroundTasks()
 
     def serve(self, request: PendingRequest, head: Head, behind: bytes) -> None:
-        checked = self._check(head, request.address)
+        checked = self._check(head, request)
         if isinstance(checked, Refusal):
             request.refuse(checked)
         else:
@@ -63,12 +66,14 @@ class WebSocketEndpoint:
         """Admit nobody more; WebSockets that are open are not ours."""
         await self._tasks.close()
 
-    def _check(self, head: Head, address: str) -> tuple[Handshake, Arrival] | Refusal:
+    def _check(self, head: Head, request: PendingRequest) -> tuple[Handshake, Arrival] | Refusal:
         handshake = check_upgrade(head, self._subprotocols)
         if isinstance(handshake, Refusal):
             return handshake
         codec = self._codecs[handshake.subprotocol]
-        arrival = check_arrival(head, codec, self._origins, self._verify, address, self._clock())
+        address = self._proxies.forwarded(head, request.address)
+        now = self._clock()
+        arrival = check_arrival(head, codec, self._origins, self._verify, address, now, request.certified)
         return arrival if isinstance(arrival, Refusal) else (handshake, arrival)
 
     async def _admit(self, request: PendingRequest, handshake: Handshake, arrival: Arrival, behind: bytes) -> None:

@@ -26,6 +26,11 @@ FILES = (
     ("registry", "etcd_cert"),
     ("registry", "etcd_key"),
     ("auth", "issuers", "*", "key_file"),
+    ("gateway", "tls", "cert_file"),
+    ("gateway", "tls", "key_file"),
+    ("gateway", "tls", "certificates", "*", "cert_file"),
+    ("gateway", "tls", "certificates", "*", "key_file"),
+    ("gateway", "tls", "clients", "ca_file"),
 )
 """The settings that name files; * is any name. tests/unit/homing/cluster/test_settings.py reads the services' own."""
 

@@ -15,6 +15,8 @@ from gateway.door.listener import ClientListener
 from gateway.door.pages import DevelopmentPages
 from gateway.door.routes import Routes
 from gateway.identity.tokens import Issuer
+from observability import names
+from observability.counters import counters
 
 ISSUER = Issuer("dev", "HS256", b"a secret for tests only, 32 bytes", "homing-dev", "homing")
 
@@ -47,7 +49,7 @@ async def backend() -> AsyncIterator[Backend]:
 class Served:
     def __init__(self, pages: DevelopmentPages | None) -> None:
         routes = Routes({}, ((is_page, pages),) if pages is not None else ())
-        self.listener = ClientListener(routes, HandshakeLimits(head_seconds=0.5))
+        self.listener = ClientListener(routes, HandshakeLimits(head_seconds=0.5), counters(names.GATEWAY))
         self.port = 0
 
     async def __aenter__(self):

@@ -9,6 +9,7 @@ import gc
 import json
 import logging
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -19,10 +20,13 @@ import websockets
 from gateway.door.admission import Origins
 from gateway.door.handshake import HandshakeLimits
 from gateway.door.listener import ClientListener
+from gateway.door.proxies import NO_PROXIES, TrustedProxies
 from gateway.door.routes import Routes
 from gateway.door.values import Arrival, Refusal
 from gateway.door.websocket_endpoint import WebSocketEndpoint
 from gateway.identity.tokens import Tokens
+from gateway.tls.contexts import Certificates
+from gateway.tls.settings import TlsSection
 from gateway.wire.bare import Bare
 from gateway.wire.envelope_json import JsonEnvelope
 from gateway.wire.frames import binary_frame, close_frame, text_frame
@@ -30,6 +34,9 @@ from gateway.wire.messages import MessageLimits
 from gateway.wire.ports import ClientTransport, TransportHandler
 from gateway.wire.unfinished import UnfinishedMessages
 from gateway.wire.uploads import UploadRules
+from observability import names
+from observability.counters import counters
+from tests.support.certificates import Authority
 from tests.support.frames import frame, goodbye
 from tests.support.heads import head
 from tests.support.tokens import PUBLIC_PEM, SHARED, SIGNED, claims, forge, sign, sign_raw
@@ -91,19 +98,45 @@ class RecordingAdmission:
 class Door:
     """A listener with a recording admission behind it, and plain sockets to it."""
 
-    def __init__(self, limits: HandshakeLimits) -> None:
+    def __init__(
+        self,
+        limits: HandshakeLimits,
+        tls: tuple[Certificates, ssl.SSLContext] | None = None,
+        proxies: TrustedProxies = NO_PROXIES,
+    ) -> None:
+        """`tls`: the listener's side, and that of clients who trust it."""
         self.admission = RecordingAdmission()
         self.endpoint = endpoint(self.admission)
-        self.listener = ClientListener(Routes({"/ws": self.endpoint}), limits)
+        self.certificates, self.tls = tls or (None, None)
+        routes = Routes({"/ws": self.endpoint})
+        self.listener = ClientListener(routes, limits, counters(names.GATEWAY), self.certificates, proxies)
         self.port = 0
+        self.opened: list[asyncio.StreamWriter] = []
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/ws"
+        return f"{'ws' if self.tls is None else 'wss'}://127.0.0.1:{self.port}/ws"
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls)
+        self.opened.append(writer)
+        return reader, writer
+
+    async def close(self) -> None:
+        """End the listener and all connections. One that uvloop must close with its loop is a warning, and so an error,
+        after which uvloop waits for ever."""
+        await self.listener.close()
+        for writer in self.opened:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+        for client in self.admission.clients:
+            if client.transport is not None:
+                await client.ending
 
     async def ask(self, data: bytes) -> tuple[int, dict[str, str], dict]:
         """One request; the answer's status, headers (lower case) and error, after the connection has closed."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await self.connect()
         writer.write(data)
         answer = await reader.read()
         writer.close()
@@ -111,11 +144,25 @@ class Door:
 
     async def join(self, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A request that must be answered with 101."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await self.connect()
         writer.write(data)
         answer = await reader.readuntil(b"\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 101 "), answer
         return reader, writer
+
+
+async def connect_plainly(door: Door) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A TCP connection, whatever the listener speaks."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    door.opened.append(writer)
+    return reader, writer
+
+
+async def ends(reader: asyncio.StreamReader) -> bool:
+    """Whether the connection ends without a byte; a reset ends it, too."""
+    with contextlib.suppress(ConnectionResetError):
+        return await reader.read() == b""
+    return True
 
 
 def endpoint(admission: RecordingAdmission) -> WebSocketEndpoint:
@@ -136,12 +183,20 @@ def parse(answer: bytes) -> tuple[int, dict[str, str], dict]:
     return int(first.split(" ")[1]), headers, error
 
 
-@pytest.fixture
-async def door() -> AsyncIterator[Door]:
-    door = Door(SECONDS)
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory) -> tuple[Certificates, ssl.SSLContext]:
+    authority = Authority(tmp_path_factory.mktemp("tls"))
+    pair = authority.issue("gateway.test")
+    section = TlsSection(cert_file=pair.cert, key_file=pair.key)
+    return Certificates(section), ssl.create_default_context(cafile=authority.ca)
+
+
+@pytest.fixture(params=["plain", "tls"])
+async def door(request) -> AsyncIterator[Door]:
+    door = Door(SECONDS, request.getfixturevalue("tls") if request.param == "tls" else None)
     _, door.port = await door.listener.listen("127.0.0.1", 0)
     yield door
-    await door.listener.close()
+    await door.close()
 
 
 def good(**changes) -> bytes:
@@ -181,7 +236,6 @@ def good(**changes) -> bytes:
         pytest.param(head(extra="X: " + "a" * 5_000_000 + "\r\n"), 431, None, id="row_12_flood"),
         pytest.param(head("?x=1"), 400, None, id="target_without_a_path"),
         pytest.param(head("/elsewhere"), 404, None, id="unknown_path"),
-        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, None, id="tls_to_a_plain_port"),
     ],
 )
 async def test_bad_heads(door, data, status, header):
@@ -207,7 +261,7 @@ async def test_row_13_a_head_that_does_not_come(door, data):
 
 async def test_row_13_a_drip_does_not_earn_more_time(door):
     begin = time.monotonic()
-    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    reader, writer = await door.connect()
 
     async def drip() -> None:
         for byte in head()[:40]:
@@ -229,6 +283,7 @@ async def test_row_15_frames_behind_the_handshake(door):
     writer.close()
 
 
+@pytest.mark.parametrize("door", ["plain"], indirect=True)  # over TLS it does not come in one piece
 async def test_row_15_at_most_so_much_is_held(door):
     status, _, error = await door.ask(good() + frame(b"x" * 65536))
     assert (status, error["code"]) == (413, "too_large")
@@ -363,7 +418,7 @@ async def test_a_connections_incarnation_leaves_no_circle(door):
     gc.disable()
     try:
         for data in (good() + frame(b"x") + goodbye(), good() + frame(b"x")[:-1], head(), head()[:-1]):
-            reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+            reader, writer = await door.connect()
             writer.write(data)
             await reader.read(10)
             writer.close()
@@ -383,7 +438,7 @@ async def test_a_connections_incarnation_leaves_no_circle(door):
 
 async def test_a_client_that_leaves_while_the_house_is_asked(door):
     door.admission.gate.clear()
-    _, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    _, writer = await door.connect()
     writer.write(good())
     await door.admission.asked.wait()
     writer.transport.abort()
@@ -396,7 +451,7 @@ async def test_a_client_that_leaves_while_the_house_is_asked(door):
 
 async def test_what_a_client_sends_meanwhile_stays_with_the_kernel(door):
     door.admission.gate.clear()
-    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    reader, writer = await door.connect()
     writer.write(good())
     await door.admission.asked.wait()
     writer.write(frame(b"x" * 60_000, 2) * 3)
@@ -407,12 +462,19 @@ async def test_what_a_client_sends_meanwhile_stays_with_the_kernel(door):
     writer.close()
 
 
+async def test_a_connection_too_many_is_ended_at_once(door):
+    door.listener._limits = HandshakeLimits(max_pending=2)
+    opened = [await connect_plainly(door) for _ in range(3)]
+    assert await ends(opened[-1][0])
+    assert (len(door.listener.pending), door.listener._counters.handshakes_refused) == (2, 1)
+
+
 async def test_closing_the_door_ends_who_is_still_at_it_and_nobody_else(door):
     inside, inside_writer = await door.join(good())
     door.admission.gate.clear()
     door.admission.asked.clear()
-    waiting, waiting_writer = await asyncio.open_connection("127.0.0.1", door.port)
-    silent, silent_writer = await asyncio.open_connection("127.0.0.1", door.port)
+    waiting, waiting_writer = await door.connect()
+    silent, silent_writer = await door.connect()
     waiting_writer.write(good())
     await door.admission.asked.wait()
     await door.listener.close()
@@ -420,7 +482,7 @@ async def test_closing_the_door_ends_who_is_still_at_it_and_nobody_else(door):
         with contextlib.suppress(ConnectionResetError):  # a reset is as good
             assert await reader.read() == b""
     with pytest.raises(ConnectionRefusedError):
-        await asyncio.open_connection("127.0.0.1", door.port)
+        await door.connect()
     inside_writer.write(frame(b"still here"))
     assert await inside.readexactly(12) == text_frame(b"still here")
     for writer in (inside_writer, waiting_writer, silent_writer):
@@ -428,7 +490,7 @@ async def test_closing_the_door_ends_who_is_still_at_it_and_nobody_else(door):
 
 
 async def test_a_port_in_use_is_an_os_error(door):
-    other = ClientListener(Routes({}), SECONDS)
+    other = ClientListener(Routes({}), SECONDS, counters(names.GATEWAY))
     with pytest.raises(OSError, match="in use"):
         await other.listen("127.0.0.1", door.port)
     await other.close()
@@ -464,7 +526,9 @@ async def test_the_kernel_takes_all_or_says_so(door):
 
 
 async def test_the_client_websockets(door):
-    async with websockets.connect(door.url, additional_headers={"Authorization": f"Bearer {sign()}"}) as client:
+    async with websockets.connect(
+        door.url, ssl=door.tls, additional_headers={"Authorization": f"Bearer {sign()}"}
+    ) as client:
         for said in ("text é", b"\0binary", "x" * 65536, b"", ""):
             await client.send(said)
             assert await client.recv() == said
@@ -480,7 +544,7 @@ async def test_the_client_websockets(door):
 
 
 async def test_the_client_websockets_sees_our_close_code(door):
-    async with websockets.connect(f"{door.url}?token={sign()}", subprotocols=["homing.json"]) as client:
+    async with websockets.connect(f"{door.url}?token={sign()}", ssl=door.tls, subprotocols=["homing.json"]) as client:
         assert client.subprotocol == "homing.json"
         door.admission.clients[0].transport.close(4408, "slow")
         with pytest.raises(websockets.ConnectionClosed) as caught:
@@ -490,7 +554,10 @@ async def test_the_client_websockets_sees_our_close_code(door):
 
 
 async def test_the_client_aiohttp(door):
-    async with aiohttp.ClientSession() as http, http.ws_connect(f"{door.url}?token={sign()}") as client:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"{door.url}?token={sign()}", ssl=door.tls or True) as client,
+    ):
         await client.send_str("text é")
         assert await client.receive_str() == "text é"
         await client.send_bytes(b"x" * 65536)
@@ -502,11 +569,11 @@ async def test_the_client_aiohttp(door):
 
 async def test_the_client_aiohttp_sees_a_refusal(door):
     async with aiohttp.ClientSession() as http:
-        async with http.get(f"http://127.0.0.1:{door.port}/other") as answer:
+        async with http.get(f"{door.url.replace('ws', 'http', 1)[:-3]}/other", ssl=door.tls or True) as answer:
             assert answer.status == 404
             assert (await answer.json())["error"]["code"] == "not_found"
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-            await http.ws_connect(door.url)
+            await http.ws_connect(door.url, ssl=door.tls or True)
         assert caught.value.status == 401
 
 

@@ -11,6 +11,8 @@ from gateway.door.listener import ClientListener
 from gateway.door.routes import Routes
 from gateway.door.values import Arrival, Refusal
 from gateway.draining import Drain
+from observability import names
+from observability.counters import counters
 from registry.keys import Keys
 from registry.store import StoreUnavailable
 from tests.support.gateway import ADDRESS, JSON, GatewayRig, gateway_rig, received_by
@@ -26,7 +28,7 @@ async def rig(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[GatewayRig]:
 
 
 def drain_of(rig: GatewayRig, limit: float = 60.0, report: Callable[[], None] = lambda: None) -> Drain:
-    listener = ClientListener(Routes({}), HandshakeLimits())
+    listener = ClientListener(Routes({}), HandshakeLimits(), counters(names.GATEWAY))
     return Drain(listener, rig.admission, rig.authentication, rig.lifecycle, rig.index, rig.loop, report, limit)
 
 
