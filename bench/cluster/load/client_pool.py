@@ -147,9 +147,15 @@ class ClientPool:
 
 @contextlib.contextmanager
 def client_pool(
-    urls: Sequence[str], key: bytes, clients: int, protocol: str = "homing.json", files: Sequence[str] = ()
+    urls: Sequence[str],
+    key: bytes,
+    clients: int,
+    protocol: str = "homing.json",
+    files: Sequence[str] = (),
+    file_members: int = 0,
 ) -> Iterator[ClientPool]:
-    """A pool with workers for `clients` clients. An empty key: the handshakes have no token."""
+    """A pool with workers for `clients` clients. An empty key: the handshakes have no token. `file_members`: so many
+    users join a file of their own."""
     number = max(1, math.ceil(clients / min(CLIENTS_PER_WORKER, max_clients_per_process())))
     with contextlib.ExitStack() as stack:
         workers: list[WorkerProcess] = []
@@ -160,6 +166,7 @@ def client_pool(
                 "sources": sources(index),
                 "protocol": protocol,
                 "files": list(files),
+                "file_members": file_members,
             }
             workers.append(WorkerProcess("bench.cluster.load.client_worker", **settings))
             stack.callback(workers[-1].close)

@@ -37,3 +37,9 @@ def test_the_urls_can_be_replaced():
     requests.set_urls([["127.0.0.1", 90]])
     assert requests.address(3) == ("127.0.0.1", 90)
     assert b"Host: 127.0.0.1:90\r\n" in requests.request(3)
+
+
+def test_neighbouring_users_share_a_file():
+    requests = handshakes(files=["all"], file_members=20)
+    first_lines = [requests.request(user).split(b"\r\n")[0] for user in (19, 20)]
+    assert first_lines == [b"GET /ws?file=all&file=document-0 HTTP/1.1", b"GET /ws?file=all&file=document-1 HTTP/1.1"]
