@@ -7,8 +7,9 @@ and go at `--rate` a second, then a storm, in which `--idle` others lose their c
 metrics, the routers' sockets and the kernel count what that costs. Then the same load, as the clients measured it, goes
 through `bench.scale.simulated_fleet`, whose etcd has the latencies that a probe found in the real one before the run.
 
-The two agree when every count is within 15 % of the measured one (or 0.45 a second), and CPU within 35 %; else the exit
-status is 1. Three sizes take about three minutes.
+The two agree when every count is within 15 % of the measured one; else the exit status is 1. Of keepalives and reads,
+which each process repeats every 3 s, one period more or less is allowed too. CPU is shown, and not judged: it depends
+on what else the machine does. Three sizes take about three minutes.
 """
 
 import argparse
@@ -42,7 +43,7 @@ def rows(size: FleetSize, loads: list[SteadyLoad | StormLoad]) -> Iterator[dict[
             "etcd": msgspec.to_builtins(measured.etcd),
             "keys_per_batch": [_keys_per_batch(costs), _keys_per_batch(phase.costs)],
             "wait_ms": [costs["wait_p50_ms"], costs["wait_p99_ms"]],
-            "comparisons": list(compare(with_cpu(costs, size.routers, CPU), phase.costs)),
+            "comparisons": list(compare(with_cpu(costs, size.routers, CPU), phase.costs, size.nodes + size.routers)),
         }
 
 
@@ -57,7 +58,7 @@ def render(row: dict[str, Any]) -> str:
     lines = [f"{row['nodes']} gateways, {row['routers']} routers, {row['phase']}: {load}"]
     lines.append(f"  {'a second':55} {'predicted':>12} {'measured':>12} {'ratio':>6}")
     for one in row["comparisons"]:
-        mark = "" if one.agrees else "  <- does not agree"
+        mark = {True: "", False: "  <- does not agree", None: "  (not judged)"}[one.agrees]
         figures = f"{one.predicted:12,.3f} {one.measured:12,.3f} {one.ratio:6.2f}"
         lines.append(f"  {MEASURES[one.measure]:55} {figures}{mark}")
     predicted, measured = row["keys_per_batch"]
@@ -96,7 +97,7 @@ def main() -> None:
     for nodes in sizes:
         for row in rows(FleetSize(nodes, arguments.routers, arguments.idle, arguments.moving), loads):
             print(json.dumps(_as_json(row)) if arguments.json else render(row), flush=True)
-            agreed = agreed and all(one.agrees for one in row["comparisons"])
+            agreed = agreed and all(one.agrees is not False for one in row["comparisons"])
     sys.exit(0 if agreed else 1)
 
 

@@ -42,16 +42,22 @@ class EtcdCosts(msgspec.Struct, frozen=True):
     watch: float = 0.0005  # from the commit to the router
 
 
+Rates = tuple[tuple[float, float], ...]
+"""Microseconds of one at some rates: (how many a second, microseconds), by rising rates."""
+
+
 class CpuCosts(msgspec.Struct, frozen=True):
     """Microseconds of CPU, measured (docs/scale.md)."""
 
-    router_event: float
-    router_message: float  # of a watch's message, which is one transaction: its share of acknowledgements included
+    router_message: Rates  # of a watch's message, which is one transaction
+    router_event: float  # of a change in it
+    router_acknowledgement: float  # of it, to its gateway
     router_stream: float  # of a stream to a gateway, for each second: pings
-    etcd_transaction: float
+    router_idle: float  # each second: reads of the guards, keepalives
+    etcd_transaction: Rates
     etcd_key: float
     etcd_message: float  # to one router
-    etcd_event: float  # to one router
+    etcd_idle: float  # each second
 
 
 Costs = dict[str, float]

@@ -67,27 +67,25 @@ def measure(size: FleetSize, loads: Sequence[SteadyLoad | StormLoad]) -> Measure
 def _steady(size: FleetSize, load: SteadyLoad, observer: "FleetObserver", pool: ClientPool) -> MeasuredPhase:
     rate = load.connects_per_s
     pool.churn(rate, spare=load.waiting, first=size.idle + size.sessions)
-    before, counts = observer.read(), pool.counts()
+    before = observer.read(pool)
     time.sleep(load.seconds)
-    after, counts_after = observer.read(), pool.counts()
+    costs = _difference(before, observer.read(pool))
     pool.halt()
     pool.churn(0.0)
     time.sleep(SETTLE)
-    costs = _difference(before, after)
     seconds = costs["seconds"]
-    connects = (counts_after.connected - counts.connected) / seconds
-    disconnects = (counts_after.closes["1000"] - counts.closes["1000"]) / seconds
+    connects, disconnects = costs.pop("connects") / seconds, costs.pop("disconnects") / seconds
     return MeasuredPhase(SteadyLoad(connects, disconnects, seconds, load.waiting), costs)
 
 
 def _storm(load: StormLoad, observer: "FleetObserver", pool: ClientPool) -> MeasuredPhase:
     dropped, connected = pool.counts().live, pool.counts().connected
-    before, began = observer.read(), time.monotonic()
+    before, began = observer.read(pool), time.monotonic()
     pool.drop(True, load.connects_per_s)
     pool.wait(lambda counts: counts.connected - connected >= dropped, load.seconds * 3 + 30)
     took = time.monotonic() - began
     time.sleep(max(1.0, load.seconds - took))
-    costs = _difference(before, observer.read())
+    costs = _difference(before, observer.read(pool))
     time.sleep(SETTLE)
     rate = min(load.connects_per_s, dropped / (took / FASTER))
     return MeasuredPhase(StormLoad(dropped, rate, costs["seconds"]), costs)
@@ -106,11 +104,13 @@ class FleetObserver:
         self._routers = cluster.pids["routers"]
         self._node_ports = asyncio.run(_node_ports(endpoint))
 
-    def read(self) -> Costs:
-        """All counts, under the names of `bench.scale.agreement.MEASURES`; and `seconds`, the time of reading."""
+    def read(self, pool: ClientPool) -> Costs:
+        """All counts, under the names of `bench.scale.agreement.MEASURES`; `seconds`, the time of reading; and the
+        `connects` and `disconnects` of these clients."""
         with urllib.request.urlopen(f"http://{self._endpoint}/metrics", timeout=5) as response:
             costs = read_metrics(response.read().decode())
-        costs["seconds"] = time.monotonic()
+        costs["seconds"], counts = time.monotonic(), pool.counts()
+        costs |= {"connects": counts.connected, "disconnects": counts.closes["1000"]}
         cpu = self._cluster.cpu_seconds()
         costs |= {"router_cpu": cpu["routers"] / len(self._routers), "etcd_cpu": cpu["etcd"]}
         costs["batches"] = asyncio.run(_batches(self._endpoint))

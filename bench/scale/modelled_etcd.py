@@ -48,7 +48,7 @@ class ModelledEtcd:
         begins = max(now, self._free_at)
         self._free_at = begins + serial
         self.busy += serial
-        await asyncio.sleep(begins - now + max(latency, serial))
+        await wait_until(begins + max(latency, serial))
 
     async def read(self) -> None:
         """A read of some keys."""
@@ -67,7 +67,20 @@ class ModelledEtcd:
 
     async def wait_watch(self) -> None:
         """For what a router's watch is behind."""
-        await asyncio.sleep(self._costs.watch)
+        await wait_until(asyncio.get_running_loop().time() + self._costs.watch)
+
+
+async def wait_until(when: float) -> None:
+    """Until then, exactly: what arrives from another process is no timer, and so not late as timers are."""
+    loop = asyncio.get_running_loop()
+    arrived: asyncio.Future[None] = loop.create_future()
+    loop.call_at(when, _arrive, arrived)
+    await arrived
+
+
+def _arrive(arrived: "asyncio.Future[None]") -> None:
+    if not arrived.done():
+        arrived.set_result(None)
 
 
 class ModelledStore:
@@ -150,7 +163,9 @@ class ModelledStore:
                 message = list(changes)
                 self._counts["watch_messages"] += 1
                 self._counts["watch_events"] += len(message)
-                self._counts["bytes_sent"] += watch_bytes(message)
+                size = watch_bytes(message)
+                self._counts["bytes_sent"] += size
+                self._counts["watch_bytes"] += size
                 yield Changes(revision, message)
 
     async def close(self) -> None:

@@ -27,10 +27,30 @@ from router.hop.stream import HopSettings
 from tests.simulation.loop import ProcessLoop, Scheduler
 
 ONE_WAY = 0.0002  # seconds from a router to a gateway
-HANDSHAKE = 0.0015  # seconds from a client's connect to its registration
+HANDSHAKE = 0.001, 0.0015  # seconds from a client's connect to its registration: at least, and on average beyond that
+CLOSING = 0.0005, 0.0005  # the same from a client's close to the end of its connection
 COMMIT_LIMIT = 3.0  # seconds a client waits for the registry
 START = 1_900_000_000_000  # ms since the Unix epoch
+TIMER_LATE = 0.0002, 0.0012  # seconds by which a process's timer is late: libuv's count whole milliseconds
 SETTLE = 2.0  # seconds after everything has been registered, before anything is counted
+
+
+class LateTimers(ProcessLoop):
+    """A loop whose `call_later` is as late as uvloop's, which is a tenth of the shortest interval of batches."""
+
+    def __init__(self, scheduler: Scheduler, rng: random.Random) -> None:
+        super().__init__(scheduler, "fleet")
+        self._rng = rng
+
+    def call_later(  # type: ignore[override]
+        self,
+        delay: float,
+        callback: Callable[..., Any],
+        *args: Any,  # noqa: ANN401 - asyncio's signature
+        context: Any = None,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """See asyncio."""
+        return self.call_at(self.time() + delay + self._rng.uniform(*TIMER_LATE), callback, *args, context=context)
 
 
 class Client:
@@ -49,8 +69,9 @@ class Client:
 class SimulatedGateway:
     """What of a gateway has to do with the registry."""
 
-    def __init__(self, number: int, etcd: ModelledEtcd, clock: Callable[[], float]) -> None:
+    def __init__(self, number: int, etcd: ModelledEtcd, clock: Callable[[], float], rng: random.Random) -> None:
         self.barrier = RouteAckBarrier()
+        self._rng = rng
         self.waits: list[float] = []  # seconds from each connect to "connected"
         self.unregistered = 0  # admitted without a commit
         self._clock = clock
@@ -77,7 +98,7 @@ class SimulatedGateway:
     async def connect(self, client: Client) -> None:
         """Until the client is "connected"."""
         began = self._clock()
-        await asyncio.sleep(HANDSHAKE)
+        await asyncio.sleep(self._jittered(*HANDSHAKE))
         info = SessionInfo("/", "homing-dev", self.wall_ms())
         commits = [self.registration.register_session(client.user, client.sid, info)]
         if client.file:
@@ -89,6 +110,15 @@ class SimulatedGateway:
         else:
             self.unregistered += 1
         self.waits.append(self._clock() - began)
+
+    def close(self, client: Client) -> None:
+        """The client closes its connection, which ends a moment later."""
+        asyncio.get_running_loop().call_later(self._jittered(*CLOSING), self.disconnect, client)
+
+    def _jittered(self, least: float, mean: float) -> float:
+        """Batches depend on how evenly registrations come: exactly even ones stay large at a rate that is just enough
+        for large ones, and those of a real gateway do not."""
+        return least + self._rng.expovariate(1 / mean)
 
     def disconnect(self, client: Client) -> None:
         """The client's connection has ended."""
@@ -111,17 +141,17 @@ class SimulatedRouter:
 class SimulatedFleet:
     """All of them, in one loop."""
 
-    def __init__(self, size: FleetSize, etcd: ModelledEtcd, clock: Callable[[], float], seed: int = 0) -> None:
+    def __init__(self, size: FleetSize, etcd: ModelledEtcd, clock: Callable[[], float], rng: random.Random) -> None:
         self._size = size
         self._etcd = etcd
         self._clock = clock
-        self._rng = random.Random(seed)
+        self._rng = rng
         self._idle: list[Client] = []  # who stay until a storm
         self._connected: list[Client] = []  # who come and go
         self._waiting: deque[int] = deque()  # users that connect next
         self._next_user = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self.gateways = [SimulatedGateway(number, etcd, clock) for number in range(size.nodes)]
+        self.gateways = [SimulatedGateway(number, etcd, clock, self._rng) for number in range(size.nodes)]
         self.routers = [SimulatedRouter(number, etcd, clock) for number in range(size.routers)]
         self._by_node: dict[str, SimulatedGateway] = {}
 
@@ -201,12 +231,15 @@ class SimulatedFleet:
         return Client(user, self.gateways[user % len(self.gateways)], file)
 
     def _connect(self, client: Client, clients: list[Client]) -> None:
-        clients.append(client)
-        self._spawn(client.gateway.connect(client))
+        self._spawn(self._connect_to(client, clients))
+
+    async def _connect_to(self, client: Client, clients: list[Client]) -> None:
+        await client.gateway.connect(client)
+        clients.append(client)  # only who is connected can disconnect
 
     def _disconnect_one(self) -> None:
         client = self._take_one()
-        client.gateway.disconnect(client)
+        client.gateway.close(client)
         self._waiting.append(client.number)
 
     def _take_one(self) -> Client:
@@ -249,13 +282,14 @@ def _quantile_ms(waits: list[float], share: float) -> float:
 def simulate(size: FleetSize, loads: "list[SteadyLoad | StormLoad]", etcd: EtcdCosts, seed: int = 0) -> list[Costs]:
     """The costs of each load, one after the other, in one fleet. AssertionError: something has failed inside."""
     scheduler = Scheduler()
-    loop = ProcessLoop(scheduler, "fleet")  # type: ignore[abstract]
+    rng = random.Random(seed)
+    loop = LateTimers(scheduler, rng)  # type: ignore[abstract]
     clock = loop.time
     server = ModelledEtcd(MemoryStore(clock), etcd)
     found: list[Costs] = []
 
     async def run() -> None:
-        fleet = SimulatedFleet(size, server, clock, seed)
+        fleet = SimulatedFleet(size, server, clock, rng)
         await fleet.start()
         for load in loads:
             found.append(await (fleet.steady(load) if isinstance(load, SteadyLoad) else fleet.storm(load)))
