@@ -2,9 +2,11 @@
 
 A session id belongs to one user, so (sid, incarnation) identifies a route. A million sessions must fit in memory: a
 bucket is its only route, and becomes a dict for several; users and incarnations are shared objects. A dict of a million
-keys takes 40 ms to grow, in which nobody is served: so large ones are cut into shards (docs/scale.md).
+keys takes 40 ms to grow, in which nobody is served: so large ones are cut into shards, of different sizes, so that they
+grow one after the other (docs/scale.md).
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sized
 from itertools import chain
 from sys import intern
@@ -14,23 +16,37 @@ from registry import keys
 from registry.model import Incarnation, SessionInfo, SessionRoute
 
 FREED = 5_000  # routes freed at once
-SHARDS = 17  # dicts instead of one, by hash: a prime, since the low bits of session ids are hardly used
+SHARDS, SLOTS = 64, 8191  # dicts instead of one; slots are a prime, since the low bits of session ids are hardly used
+PARTS, PART_SLOTS = 8, 127  # sets of an incarnation's sessions, in the same way
 
 _Bucket = SessionRoute | dict[int, SessionRoute]  # by identity, so that a user of 50,000 sessions costs no search
 _Key = TypeVar("_Key", int, str)
 
 
+def _slots(tables: int, slots: int) -> tuple[int, ...]:
+    """The table of each slot; the last table has twice as many slots as the first. Tables that are filled evenly grow
+    at the same moment, which takes 100 ms for a million keys; these grow one after the other."""
+    weights = [2 ** (number / tables) for number in range(tables)]
+    ends = [slots * sum(weights[: number + 1]) / sum(weights) for number in range(tables - 1)]
+    return tuple(bisect_right(ends, slot) for slot in range(slots))
+
+
+_SHARD_OF = _slots(SHARDS, SLOTS)
+_PART_OF = _slots(PARTS, PART_SLOTS)
+
+
 class _Shards(Generic[_Key]):
     """One large dict, as several."""
 
-    __slots__ = ("dicts",)
+    __slots__ = ("_slots", "dicts")
 
     def __init__(self) -> None:
         self.dicts: tuple[dict[_Key, _Bucket], ...] = tuple({} for _ in range(SHARDS))
+        self._slots: tuple[dict[_Key, _Bucket], ...] = tuple(self.dicts[number] for number in _SHARD_OF)
 
     def of(self, key: _Key) -> dict[_Key, _Bucket]:
         """Where the key is, if it is anywhere."""
-        return self.dicts[hash(key) % SHARDS]
+        return self._slots[hash(key) % SLOTS]
 
     def __len__(self) -> int:
         return sum(map(len, self.dicts))
@@ -39,12 +55,20 @@ class _Shards(Generic[_Key]):
 class _IncarnationKeys:
     """What one incarnation has registered."""
 
-    __slots__ = ("files", "incarnation", "sessions")
+    __slots__ = ("_slots", "files", "incarnation", "sessions")
 
     def __init__(self, incarnation: Incarnation) -> None:
         self.incarnation = incarnation
-        self.sessions: set[int] = set()
+        self.sessions: tuple[set[int], ...] = tuple(set() for _ in range(PARTS))
         self.files: set[str] = set()
+        self._slots = tuple(self.sessions[number] for number in _PART_OF)
+
+    def part_of(self, sid: int) -> set[int]:
+        """The set where the session is, if it is anywhere."""
+        return self._slots[sid % PART_SLOTS]
+
+    def __bool__(self) -> bool:
+        return bool(self.files) or any(self.sessions)
 
 
 class RouteMaps:
@@ -83,7 +107,7 @@ class RouteMaps:
         owned = self._owned.get(incarnation)
         if owned is None:
             return iter(())
-        sessions = ((self._user_of(sid, incarnation), sid) for sid in owned.sessions)
+        sessions = ((self._user_of(sid, incarnation), sid) for sid in chain(*owned.sessions))
         return chain(sessions, owned.files)
 
     def put_session(self, key: keys.SessionKey, create_revision: int, info: SessionInfo) -> None:
@@ -94,7 +118,7 @@ class RouteMaps:
         users = self._users.of(key.user)
         user = next((known.user for known in _routes(users.get(key.user))), key.user)
         route = SessionRoute(key.sid, user, owned.incarnation, create_revision, info)
-        owned.sessions.add(route.sid)
+        owned.part_of(route.sid).add(route.sid)
         _add(self._sessions.of(route.sid), route.sid, route)
         _add(users, user, route)
 
@@ -108,7 +132,7 @@ class RouteMaps:
         _remove(sessions, key.sid, route)
         _remove(self._users.of(key.user), key.user, route)
         owned = self._owned[key.incarnation]
-        owned.sessions.discard(key.sid)
+        owned.part_of(key.sid).discard(key.sid)
         self._forget_empty(owned)
         return True
 
@@ -140,7 +164,8 @@ class RouteMaps:
             yield from _free(sessions, sessions.popitem)
         yield from _free(self._files, self._files.popitem)
         for owned in self._owned.values():
-            yield from _free(owned.sessions, owned.sessions.pop)
+            for part in owned.sessions:
+                yield from _free(part, part.pop)
         self._owned.clear()
 
     def _owned_by(self, incarnation: Incarnation) -> _IncarnationKeys:
@@ -150,7 +175,7 @@ class RouteMaps:
         return owned
 
     def _forget_empty(self, owned: _IncarnationKeys) -> None:
-        if not owned.sessions and not owned.files:
+        if not owned:
             del self._owned[owned.incarnation]
 
     def _user_of(self, sid: int, incarnation: Incarnation) -> str:

@@ -149,6 +149,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):  # and nothing of it that has to d
         self.state = ProcessState.RUNNING
         self.late: list[ScheduledCall] = []  # what was due while it was paused
         self.tasks: list[asyncio.Task[Any]] = []
+        self._prune_above = 200
         self._scheduler = scheduler
         scheduler.loops.append(self)
 
@@ -192,8 +193,9 @@ class ProcessLoop(asyncio.AbstractEventLoop):  # and nothing of it that has to d
     def create_task(self, coro: Any, *, name: str | None = None, context: Any = None) -> "asyncio.Task[Any]":
         task = OrderedTask(self._scheduler.next_serial(), coro, loop=self, name=name or "", context=context)
         self.tasks.append(task)
-        if len(self.tasks) > 200:
+        if len(self.tasks) > self._prune_above:
             self.tasks = [task for task in self.tasks if not task.done()]
+            self._prune_above = max(200, 2 * len(self.tasks))  # else each task of a large fleet would look at all
         return task
 
     def get_debug(self) -> bool:
