@@ -25,8 +25,8 @@ PER_GATEWAY = 40_000  # connections
 PER_ROUTER = 1_000_000  # connections of the whole fleet for each router that calls need
 STAY = 1800.0  # seconds of a session
 STORM_SHARE, STORM_SECONDS = 0.1, 60.0  # of all clients come back, within
-ROUTER_BYTES, ETCD_BYTES = 434, 923  # of a session (bench.scale.table)
-LOAD_CPU, LOAD_WALL = 7.3e-6, 22e-6  # seconds a session
+ROUTER_BYTES, ETCD_BYTES = 454, 911  # of a session (bench.scale.table)
+LOAD_CPU, LOAD_WALL = 8.3e-6, 23e-6  # seconds a session
 ETCD_LIMIT = 8e9  # bytes: etcd's own
 ETCD = EtcdCosts(read=0.001, transaction=0.004, key=8e-6, serial_transaction=0.0001, serial_key=14e-6)
 SIMULATED = 4.0  # seconds of each load

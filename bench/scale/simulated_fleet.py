@@ -207,7 +207,7 @@ class SimulatedFleet:
         lost, self._idle = self._idle[: load.dropped], self._idle[load.dropped :]
         for client in lost:
             client.gateway.disconnect(client)
-        back = iter([self._client(client.number) for client in lost])
+        back = map(self._client, sorted(client.number for client in lost))  # neighbours are on different gateways
         seconds = load.dropped / load.connects_per_s
         await self._pace(load.connects_per_s, seconds, lambda: self._connect(next(back), self._idle))
         await asyncio.sleep(max(0.0, began + load.seconds - self._clock()))

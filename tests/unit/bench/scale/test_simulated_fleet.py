@@ -98,3 +98,10 @@ def test_bytes_are_those_of_etcds_messages():
     assert 100 < large - small < 112
     put, delete = Entry("k" * 100, b"v" * 50, 5, 5), Entry("k" * 100, b"", 0, 6)
     assert watch_bytes([Change(put, False)]) - watch_bytes([Change(delete, True)]) == pytest.approx(52, abs=4)
+
+
+def test_clients_come_back_to_all_gateways_in_turn():
+    """In the order in which connects end, neighbours are of one gateway: its batches would be large."""
+    load = StormLoad(400, 100, 5)
+    [costs] = simulate(size(nodes=4, idle=400, sessions=0), [load], FAST)
+    assert costs["batches"] > 250  # 25 connects a second and gateway: nearly a batch for each
