@@ -27,6 +27,7 @@ from runtime.process.lifecycle import HELP, StartupError, StopSignal, run, run_c
 @click.option("--node-id", help="This gateway's name; by default it has a random part.")
 @click.option("--dev", is_flag=True, help="Serve the page to try it, and tokens for anyone: loopback listeners only.")
 @click.option("--dev-router", metavar="HOST:PORT", help="A router's HTTP address, for the page's calls.")
+@click.option("--echo-path", metavar="PATH", help="A path that echoes to anyone, for test suites; not in production.")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting.")
 def command(file: Path | None, assignments: tuple[str, ...], dev: bool, **flags: str | None) -> int:
     """Run one gateway until SIGTERM or Ctrl-C.

@@ -33,6 +33,7 @@ PROTOCOL_ERROR = CloseCode(1002, "protocol error", Retry.NEVER)
 UNSUPPORTED_DATA = CloseCode(1003, "kind of data not accepted", Retry.NEVER)
 CONNECTION_LOST = CloseCode(1006, "", Retry.RECONNECT)  # never on the wire (RFC 6455 §7.4.1)
 INVALID_UTF8 = CloseCode(1007, "text is not UTF-8", Retry.NEVER)
+CORRUPT_DATA = CloseCode(1007, "corrupt compressed data", Retry.NEVER)
 POLICY = CloseCode(1008, "policy", Retry.NEVER)
 MESSAGE_TOO_BIG = CloseCode(1009, "message too big", Retry.NEVER)
 INTERNAL_ERROR = CloseCode(1011, "internal error", Retry.RECONNECT)
@@ -54,6 +55,7 @@ CLOSE_CODES: tuple[CloseCode, ...] = (
     UNSUPPORTED_DATA,
     CONNECTION_LOST,
     INVALID_UTF8,
+    CORRUPT_DATA,
     POLICY,
     MESSAGE_TOO_BIG,
     INTERNAL_ERROR,

@@ -21,11 +21,13 @@ from gateway.delivery.router_endpoint import NoObserver, RouterEndpoint
 from gateway.delivery.router_streams import RouterStreams, set_lagging
 from gateway.door.admission import Origins
 from gateway.door.development import is_page
+from gateway.door.echo import EchoEndpoint
 from gateway.door.handshake import HandshakeLimits
 from gateway.door.listener import ClientListener
 from gateway.door.pages import DevelopmentPages
+from gateway.door.ports import PathHandler
 from gateway.door.routes import Routes
-from gateway.door.websocket_endpoint import WebSocketEndpoint
+from gateway.door.websocket_endpoint import NO_FRAMINGS, WebSocketEndpoint
 from gateway.draining import Drain
 from gateway.events.traces import ClientTraces
 from gateway.lifecycle import SessionLifecycle
@@ -42,6 +44,7 @@ from gateway.sessions.timer import Timer, make_deadlines
 from gateway.token_expiry import TokenExpiry
 from gateway.views.port import NO_VIEWS
 from gateway.wire.bare import Bare
+from gateway.wire.deflate import deflate_framings
 from gateway.wire.envelope_json import JsonEnvelope
 from gateway.wire.envelope_msgpack import MsgpackEnvelope
 from gateway.wire.messages import MessageLimits
@@ -182,7 +185,14 @@ def _routes(base: Base, admission: Authentication, access: Access) -> Routes:
     limits = MessageLimits(max_message=section.max_message, seconds=section.message_seconds)
     uploads = UploadRules(limits, UnfinishedMessages(section.unfinished_bytes), base.uploads.schedule_after)
     codecs = (Bare(), JsonEnvelope(), MsgpackEnvelope())
-    paths = {"/ws": WebSocketEndpoint(origins, uploads, admission, access.tokens.verify, codecs, access.proxies)}
+    framings = deflate_framings(section.compression) if section.compression.enabled else NO_FRAMINGS
+    paths: dict[str, PathHandler] = {
+        "/ws": WebSocketEndpoint(
+            origins, uploads, admission, access.tokens.verify, codecs, access.proxies, framings=framings
+        )
+    }
+    if section.echo_path:
+        paths.setdefault(section.echo_path, EchoEndpoint(base.uploads.schedule_after))
     if developer is None:
         return Routes(paths)
     return Routes(paths, ((is_page, DevelopmentPages(developer, settings.gateway.dev_router)),))

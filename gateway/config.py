@@ -16,6 +16,7 @@ from gateway.sessions.budget import Budget
 from gateway.sessions.heartbeat import HeartbeatSettings
 from gateway.tls.settings import TlsSection
 from gateway.views.port import ViewSettings
+from gateway.wire.deflate import CompressionSettings
 from observability.tracing import TraceSettings
 from registry.etcd.section import RegistrySection
 from runtime.bus.settings import BusSection, DeliverySection
@@ -44,12 +45,16 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dev_router: str = ""  # Address of a router's HTTP API, for the calls of that page.
     # Connections that are not answered yet, in TLS or HTTP, at once; more are ended as they come.
     max_handshakes: Count = 10_000
+    # Path that sends back every message, to anyone and with limits of 17 MiB: for conformance suites, never in
+    # production; "": none.
+    echo_path: str = ""
     drain: NonNegativeSeconds = 10.0  # Seconds from a stop signal to the close of the last client at most.
     heartbeat: HeartbeatSettings = HeartbeatSettings()
     slow: Budget = Budget()
     dedup: DedupSettings = DedupSettings()
     tls: TlsSection = TlsSection()
     proxies: ProxySettings = ProxySettings()
+    compression: CompressionSettings = CompressionSettings()
 
 
 class IssuerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

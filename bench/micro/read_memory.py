@@ -3,9 +3,10 @@
     python -m bench.micro.read_memory [--connections N] [--size BYTES] [way ...]
 
 Ways: `plain` an asyncio.Protocol, `buffered` an asyncio.BufferedProtocol with one buffer for the whole process,
-`gateway` the gateway's listener and WebSocket, `picows` its listener (only where that package is installed; it is no
-dependency). Each server is a process of its own under uvloop. The figures are the growth of its RSS over an empty
-server, per connection: at rest, and 10 s after each connection received and sent one message.
+`gateway` the gateway's listener and WebSocket, `deflate` the same with permessage-deflate agreed on, `picows` its
+listener (only where that package is installed; it is no dependency). Each server is a process of its own under uvloop.
+The figures are the growth of its RSS over an empty server, per connection: at rest, and 10 s after each connection
+received and sent one message.
 """
 
 import argparse
@@ -13,6 +14,8 @@ import asyncio
 import importlib.util
 import json
 import multiprocessing
+import os
+import zlib
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -20,9 +23,10 @@ import uvloop
 
 from bench.cluster.process_usage import rss_bytes
 from bench.micro.wire import HANDSHAKE, echo_listener
+from gateway.wire.deflate import CompressionSettings, deflate_framings
 from gateway.wire.messages import MessageLimits
 
-WAYS = ("plain", "buffered", "gateway", "picows")
+WAYS = ("plain", "buffered", "gateway", "deflate", "picows")
 SETTLE_TIME = 10.0  # seconds
 _buffer = memoryview(bytearray(256 * 1024))
 
@@ -67,6 +71,9 @@ async def listen(way: str, size: int) -> int:
     """Start the server. Returns its port."""
     if way == "gateway":
         return (await echo_listener(MessageLimits()).listen("127.0.0.1", 0))[1]
+    if way == "deflate":
+        framings = deflate_framings(CompressionSettings())
+        return (await echo_listener(MessageLimits(), framings).listen("127.0.0.1", 0))[1]
     if way == "picows":
         server = await _serve_picows()
     else:
@@ -106,7 +113,7 @@ def rss_kb(pid: int) -> float:
 async def measure(way: str, connections: int, size: int, port: int, pid: int) -> tuple[float, float]:
     """KB per connection at rest, and after the message."""
     empty = rss_kb(pid)
-    is_websocket = way in ("gateway", "picows")
+    is_websocket = way in ("gateway", "deflate", "picows")
     opened = []
     for _ in range(connections):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2 * size)
@@ -119,6 +126,9 @@ async def measure(way: str, connections: int, size: int, port: int, pid: int) ->
     message = b"q" * size
     if is_websocket:
         message = b"\x82\xfe" + size.to_bytes(2, "big") + bytes(4) + message
+    if way == "deflate":  # noise: what returns is as long, and not compressed
+        payload = zlib.compress(os.urandom(size), wbits=-15) + b"\0"
+        message = b"\xc2\xfe" + len(payload).to_bytes(2, "big") + bytes(4) + payload
     for reader, writer in opened:
         writer.write(message)
         await reader.readexactly(size + (4 if is_websocket else 0))

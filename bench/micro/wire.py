@@ -1,7 +1,6 @@
 """The CPU cost of a gateway's WebSocket layer: a request head, a message, an echo, a connect without a registry.
 
-    python -m bench.micro.wire            measure and print (--json for programs)
-    python -m bench.micro.wire --serve    only run the echo gateway, for conformance suites (17 MiB, no fragment limit)
+    python -m bench.micro.wire    measure and print (--json for programs)
 
 The server is a process of its own that reports its CPU time over a pipe; the client's CPU is printed too, to show
 whether the client was the bottleneck.
@@ -14,24 +13,25 @@ import multiprocessing
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 
 import uvloop
 
 from gateway.door.admission import Origins
+from gateway.door.echo import EchoHandler
 from gateway.door.handshake import HandshakeLimits
 from gateway.door.head import Head, HeadReader
 from gateway.door.listener import ClientListener
 from gateway.door.routes import Routes
 from gateway.door.upgrade import check_upgrade
 from gateway.door.values import Arrival
-from gateway.door.websocket_endpoint import WebSocketEndpoint
+from gateway.door.websocket_endpoint import NO_FRAMINGS, WebSocketEndpoint
 from gateway.identity.identity import Identity
 from gateway.wire.bare import Bare
-from gateway.wire.frames import binary_frame, text_frame, unmask
+from gateway.wire.frames import text_frame, unmask
 from gateway.wire.messages import MessageLimits, receive
-from gateway.wire.ports import ClientTransport
+from gateway.wire.ports import Framing
 from gateway.wire.unfinished import UnfinishedMessages
 from gateway.wire.uploads import UploadRules
 from observability import names
@@ -46,27 +46,6 @@ HANDSHAKE = (
     b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
 )
 UNFINISHED_BYTES = 1 << 30  # of unfinished messages of all clients: no limit in these measurements
-CONFORMANCE_LIMITS = MessageLimits(17 * 1024 * 1024, 0)
-
-
-class EchoHandler:
-    """A transport's handler that sends back every message."""
-
-    __slots__ = ("_transport",)
-
-    def on_open(self, transport: ClientTransport) -> None:
-        self._transport = transport
-
-    def on_message(self, text: bool, payload: bytes) -> None:
-        self._transport.send(text_frame(payload) if text else binary_frame(payload))
-
-    def on_too_large(self, size: int) -> None: ...
-    def on_pong(self) -> None: ...
-    def on_partial(self) -> None: ...
-    def on_blocked(self) -> None: ...
-    def on_writable(self) -> None: ...
-    def on_close(self, code: int, reason: str) -> None:
-        del self._transport
 
 
 class EchoAdmission:
@@ -81,21 +60,19 @@ def accept_any_token(token: str, now: float) -> Identity:
     return Identity("u", (), "bench", now + 3600)
 
 
-def echo_listener(limits: MessageLimits) -> ClientListener:
-    """A gateway's client listener that echoes."""
+def echo_listener(limits: MessageLimits, framings: Mapping[int, Framing] = NO_FRAMINGS) -> ClientListener:
+    """A gateway's client listener that echoes, compressed if `framings` are given and a client offers it."""
     uploads = UploadRules(limits, UnfinishedMessages(UNFINISHED_BYTES), lambda _transport, _seconds: None)
-    endpoint = WebSocketEndpoint(Origins(local=True), uploads, EchoAdmission(), accept_any_token, [Bare()])
+    endpoint = WebSocketEndpoint(
+        Origins(local=True), uploads, EchoAdmission(), accept_any_token, [Bare()], framings=framings
+    )
     return ClientListener(Routes({"/ws": endpoint}), HandshakeLimits(), counters(names.GATEWAY))
 
 
-async def serve(pipe: Connection | None, port: int, limits: MessageLimits) -> None:
+async def serve(pipe: Connection) -> None:
     """Run the echo gateway. Sends its port over the pipe, then its CPU time for every True that it receives."""
-    listener = echo_listener(limits)
-    _, port = await listener.listen("127.0.0.1", port)
-    if pipe is None:
-        print(f"ws://127.0.0.1:{port}/ws?token=x", flush=True)
-        await asyncio.Event().wait()
-        return
+    listener = echo_listener(MessageLimits())
+    _, port = await listener.listen("127.0.0.1", 0)
     pipe.send(port)
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
@@ -113,7 +90,7 @@ async def serve(pipe: Connection | None, port: int, limits: MessageLimits) -> No
 
 def run_server(pipe: Connection) -> None:
     """The server process."""
-    uvloop.run(serve(pipe, 0, MessageLimits()))
+    uvloop.run(serve(pipe))
 
 
 def masked_text_frame(payload: bytes) -> bytes:
@@ -198,13 +175,8 @@ def measure_server(echoes: int, connects: int) -> dict[str, float]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--serve", action="store_true")
-    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    if arguments.serve:
-        uvloop.run(serve(None, arguments.port, CONFORMANCE_LIMITS))
-        return
     figures = measure_core() | measure_server(20_000, 3_000)
     if arguments.json:
         print(json.dumps(figures))

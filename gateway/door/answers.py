@@ -12,9 +12,10 @@ from gateway.door.values import Refusal
 def switching(handshake: Handshake) -> bytes:
     """The 101 that completes a handshake (RFC 6455 §4.2.2)."""
     chosen = f"Sec-WebSocket-Protocol: {handshake.subprotocol}\r\n" if handshake.subprotocol else ""
+    extensions = f"Sec-WebSocket-Extensions: {handshake.deflate.answer()}\r\n" if handshake.deflate else ""
     return (
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Accept: {handshake.accept}\r\n{chosen}\r\n"
+        f"Sec-WebSocket-Accept: {handshake.accept}\r\n{chosen}{extensions}\r\n"
     ).encode()
 
 

@@ -1,15 +1,16 @@
 """Core: is a good head also a good WebSocket handshake (RFC 6455 §4.2; docs/promises.md, rows 1-8, 17, 18)?
 
-Extensions are declined for now by not mentioning them: then no string of theirs is ever parsed.
+Where nothing is compressed no string of an extension is ever parsed.
 """
 
 import base64
 import re
-from collections.abc import Container
+from collections.abc import Collection, Container
 from hashlib import sha1
 
 import msgspec
 
+from gateway.door.extensions import DeflateParameters, negotiate
 from gateway.door.head import Head, bad_request
 from gateway.door.values import Refusal
 
@@ -28,10 +29,12 @@ class Handshake(msgspec.Struct, frozen=True):
 
     accept: str  # Sec-WebSocket-Accept
     subprotocol: str  # "" when none was agreed on: the answer then has no such header
+    deflate: DeflateParameters | None = None  # how messages may be compressed; None: not at all
 
 
-def check_upgrade(head: Head, known: Container[str]) -> Handshake | Refusal:
-    """Check a head that came for a WebSocket; `known` are the subprotocols spoken here.
+def check_upgrade(head: Head, known: Container[str], window_bits: Collection[int] = ()) -> Handshake | Refusal:
+    """Check a head that came for a WebSocket; `known` are the subprotocols spoken here, `window_bits` those with which
+    this side can compress: none, and no message is compressed.
 
     When a client offers only subprotocols that are unknown here, none is agreed on and the connection is bare, as
     RFC 6455 §4.2.2 (step 5, /subprotocol/ null) has it: the client learns it from the header's absence, and
@@ -50,7 +53,9 @@ def check_upgrade(head: Head, known: Container[str]) -> Handshake | Refusal:
     if len(set(offered)) != len(offered) or not all(map(_match_token, offered)):
         return bad_request("a malformed Sec-WebSocket-Protocol")
     chosen = next((name for name in offered if name in known), "")
-    return Handshake(accept_for(key), chosen)
+    offers = headers.get("sec-websocket-extensions")
+    deflate = negotiate(offers, window_bits) if offers and window_bits else None
+    return Handshake(accept_for(key), chosen, deflate)
 
 
 def _check_request(head: Head) -> Refusal | None:

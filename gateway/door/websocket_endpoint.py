@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -16,12 +16,14 @@ from gateway.door.proxies import NO_PROXIES, TrustedProxies
 from gateway.door.upgrade import Handshake, check_upgrade
 from gateway.door.values import Arrival, Refusal
 from gateway.identity.ports import Verify
-from gateway.wire.ports import Codec, TransportHandler
+from gateway.wire.frames import WEBSOCKET
+from gateway.wire.ports import Codec, Framing, TransportHandler
 from gateway.wire.uploads import UploadRules
 from gateway.wire.websocket import WebSocketTransport
 from runtime.process.background_tasks import BackgroundTasks
 
 DISCARD = 16 * 1024 * 1024  # bytes up to which a message over the limit is discarded, and not a violation
+NO_FRAMINGS: Mapping[int, Framing] = {}
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +42,10 @@ class WebSocketEndpoint:
         codecs: Iterable[Codec],
         proxies: TrustedProxies = NO_PROXIES,
         clock: Callable[[], float] = time.time,
+        framings: Mapping[int, Framing] = NO_FRAMINGS,
     ) -> None:
-        """`codecs`: one per subprotocol that is spoken. `clock`: seconds since the Unix epoch, for tokens."""
+        """`codecs`: one per subprotocol that is spoken. `clock`: seconds since the Unix epoch, for tokens. `framings`:
+        those that compress, by window bits; none: nothing is compressed."""
         self._origins = origins
         self._admission = admission
         self._proxies = proxies
@@ -51,7 +55,10 @@ class WebSocketEndpoint:
         discard = max(DISCARD, uploads.limits.max_message)
         discarding = uploads._replace(limits=msgspec.structs.replace(uploads.limits, discard=discard))
         # By subprotocol: only an envelope can say that a message was too large.
-        self._uploads = {"": uploads} | dict.fromkeys(self._subprotocols, discarding)
+        self._openers = {"": WebSocketOpener(uploads, framings)} | dict.fromkeys(
+            self._subprotocols, WebSocketOpener(discarding, framings)
+        )
+        self._window_bits = frozenset(framings)
         self._clock = clock
         self._tasks = BackgroundTasks()
 
@@ -67,7 +74,7 @@ class WebSocketEndpoint:
         await self._tasks.close()
 
     def _check(self, head: Head, request: PendingRequest) -> tuple[Handshake, Arrival] | Refusal:
-        handshake = check_upgrade(head, self._subprotocols)
+        handshake = check_upgrade(head, self._subprotocols, self._window_bits)
         if isinstance(handshake, Refusal):
             return handshake
         codec = self._codecs[handshake.subprotocol]
@@ -98,6 +105,30 @@ class WebSocketEndpoint:
         if transport is None:
             handler.on_close(CONNECTION_LOST.code, CONNECTION_LOST.reason)
             return
-        websocket = WebSocketTransport(transport, handler, self._uploads[arrival.codec.name], arrival.address)
+        self._openers[arrival.codec.name].open(transport, handler, handshake, behind, arrival.address)
+
+
+class WebSocketOpener:
+    """Opens WebSockets whose handshakes were checked, all with the same limits."""
+
+    def __init__(self, uploads: UploadRules, framings: Mapping[int, Framing]) -> None:
+        self._uploads = uploads
+        self._inflating = uploads._replace(limits=msgspec.structs.replace(uploads.limits, inflate=True))
+        self._framings = framings
+
+    def open(
+        self,
+        transport: asyncio.Transport,
+        handler: TransportHandler,
+        handshake: Handshake,
+        behind: bytes,
+        address: str,
+    ) -> None:
+        """`transport`: its reading is paused. `behind`: bytes received after the head."""
+        deflate = handshake.deflate
+        framing = self._framings[deflate.window_bits] if deflate else WEBSOCKET
+        websocket = WebSocketTransport(
+            transport, handler, self._inflating if deflate else self._uploads, address, framing
+        )
         transport.set_protocol(websocket)
         websocket.open(switching(handshake), behind)

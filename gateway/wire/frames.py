@@ -6,6 +6,7 @@ from gateway.wire.values import Message, Messages
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 MAX_CONTROL = 125  # bytes in a control frame's payload (RFC 6455 §5.5)
+RSV1 = 0x40  # on a message's first frame: it is compressed (RFC 7692 §6)
 _FIN = 0x80
 
 # By measurement (us for 20 B, 200 B, 4 kB, 64 kB): one big-integer XOR 0.5, 0.9, 9, 244; four strided `translate`
@@ -32,6 +33,11 @@ def message_frame(message: Message) -> bytes:
     parts = message.parts
     payload = parts[0] if len(parts) == 1 else b"".join(parts)
     return _frame(_FIN | TEXT if message.text else _FIN | BINARY, payload)
+
+
+def compressed_frame(text: bool, payload: bytes) -> bytes:
+    """A whole compressed message in one frame (RFC 7692 §6.1)."""
+    return _frame(_FIN | RSV1 | TEXT if text else _FIN | RSV1 | BINARY, payload)
 
 
 def text_frame(payload: bytes) -> bytes:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from gateway.close_codes import INVALID_UTF8, MESSAGE_TOO_BIG, POLICY, PROTOCOL_ERROR, CloseCode
-from gateway.wire.frames import BINARY, CLOSE, MAX_CONTROL, PING, PONG, TEXT, unmask
+from gateway.wire.frames import BINARY, CLOSE, MAX_CONTROL, PING, PONG, RSV1, TEXT, unmask
 
 
 class MessageLimits(msgspec.Struct, frozen=True):
@@ -24,10 +24,22 @@ class MessageLimits(msgspec.Struct, frozen=True):
     max_fragments: int = 128  # frames a message; 0: no limit
     discard: int = 0  # bytes up to which a message over max_message is discarded, and not a violation
     seconds: float = 60.0  # for one message to arrive, and one more for each 4 KiB of it
+    inflate: bool = False  # whether a message may be compressed: permessage-deflate was negotiated
+
+    def max_compressed(self) -> int:
+        """Bytes of a whole compressed message: what deflate makes at worst of `max_message` that it cannot shrink."""
+        return self.max_message + (self.max_message >> 3) + (self.max_message >> 7) + 16
 
 
 class MessageReceived(msgspec.Struct, frozen=True, gc=False):
     """One whole message; a text's payload is valid UTF-8."""
+
+    text: bool
+    payload: bytes
+
+
+class CompressedReceived(msgspec.Struct, frozen=True, gc=False):
+    """One whole message, compressed (RFC 7692 §6): nothing about what is in it was checked (`gateway.wire.deflate`)."""
 
     text: bool
     payload: bytes
@@ -61,7 +73,15 @@ class ProtocolViolation(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-Event = MessageReceived | MessageTooLarge | PingReceived | PongReceived | CloseReceived | ProtocolViolation
+Event = (
+    MessageReceived
+    | CompressedReceived
+    | MessageTooLarge
+    | PingReceived
+    | PongReceived
+    | CloseReceived
+    | ProtocolViolation
+)
 
 
 def receive(
@@ -109,14 +129,15 @@ def _take_whole(data: bytes, max_message: int, events: list[Event]) -> int:
         if end > size or length > max_message:
             break
         payload = unmask(data[body - 4 : body], data[body:end])
-        if first == 0x81 and not payload.isascii() and not _is_utf8(payload):
+        if first == 0x81 and not payload.isascii() and not is_utf8(payload):
             break
         events.append(MessageReceived(first == 0x81, payload))
         at = end
     return at
 
 
-def _is_utf8(payload: bytes) -> bool:
+def is_utf8(payload: bytes) -> bool:
+    """Whether a whole text may be sent as one."""
     try:
         payload.decode()
     except UnicodeDecodeError:
@@ -134,6 +155,7 @@ class MessageReader:
 
     __slots__ = (
         "_check_text",
+        "_compressed",
         "_control",
         "_discarding",
         "_ended",
@@ -159,6 +181,7 @@ class MessageReader:
         self._control = bytearray()
         self._kind = 0  # TEXT or BINARY while a message is open
         self._message = bytearray()
+        self._compressed = False  # the open message is
         self._size = 0  # bytes of the open message, announced or here
         self._discarding = False  # the open message is over the limit
         self._fragments = 0
@@ -223,7 +246,7 @@ class MessageReader:
 
     def _judge_start(self, first: int, second: int) -> None:
         opcode = first & 0x0F
-        if first & 0x70:
+        if first & 0x70 and not (self._limits.inflate and first & 0x70 == RSV1 and opcode in (TEXT, BINARY)):
             raise _Broken(PROTOCOL_ERROR, "a reserved bit is set")
         if not second & 0x80:
             raise _Broken(PROTOCOL_ERROR, "frames must be masked")
@@ -233,6 +256,7 @@ class MessageReader:
         elif opcode in (TEXT, BINARY):
             if self._kind:
                 raise _Broken(PROTOCOL_ERROR, "a new message inside another")
+            self._compressed = bool(first & RSV1)
         elif opcode:
             raise _Broken(PROTOCOL_ERROR, "an unknown opcode")
         elif not self._kind:
@@ -243,8 +267,10 @@ class MessageReader:
         extra = len(self._head) - 2
         if (extra == 2 and length < 126) or (extra == 8 and (length < 65536 or length >> 63)):
             raise _Broken(PROTOCOL_ERROR, "a malformed length")
-        if self._head[0] & 0x0F < CLOSE and self._size + length > self._limits.max_message:
-            if self._size + length > self._limits.discard:
+        limits = self._limits
+        limit = limits.max_compressed() if self._compressed else limits.max_message
+        if self._head[0] & 0x0F < CLOSE and self._size + length > limit:
+            if self._size + length > limits.discard:
                 raise _Broken(MESSAGE_TOO_BIG)
             self._discarding = True
             self._message = bytearray()
@@ -260,7 +286,7 @@ class MessageReader:
             return
         if self._opcode:
             self._kind = self._opcode
-            if self._opcode == TEXT:
+            if self._opcode == TEXT and not self._compressed:
                 self._check_text = codecs.getincrementaldecoder("utf-8")().decode
         self._size += length
         self._fragments += 1
@@ -302,10 +328,12 @@ class MessageReader:
     def _end_message(self, events: list[Event]) -> None:
         if self._discarding:
             events.append(MessageTooLarge(self._size))
+        elif self._compressed:
+            events.append(CompressedReceived(self._kind == TEXT, bytes(self._message)))
         else:
             self._check_utf8(b"", True)
             events.append(MessageReceived(self._kind == TEXT, bytes(self._message)))
-        self._discarding = False
+        self._discarding = self._compressed = False
         self._kind = self._fragments = self._size = 0
         self._message = bytearray()  # not clear(): that would keep the room
         self._check_text = None

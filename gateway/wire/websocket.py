@@ -5,7 +5,8 @@ Writes go straight to the transport. uvloop tries the socket within `write`, and
 calls `pause_writing`, still within `write`, when the kernel did not take everything, `resume_writing` when it has.
 
 An iteration of the loop handles a bounded part of what one client has sent; the rest waits for the next one, and the
-socket is not read meanwhile: however much a client sends, the others are served.
+socket is not read meanwhile: however much a client sends, the others are served. Compressed messages are inflated when
+their turn comes, since 16 KiB of them may hold 16 MiB.
 """
 
 import asyncio
@@ -15,9 +16,11 @@ import struct
 import time
 
 from gateway.close_codes import CONNECTION_LOST, INTERNAL_ERROR, POLICY
+from gateway.wire.deflate import inflate
 from gateway.wire.frames import WEBSOCKET, close_frame, ping_frame, pong_frame
 from gateway.wire.messages import (
     CloseReceived,
+    CompressedReceived,
     Event,
     MessageReader,
     MessageReceived,
@@ -57,8 +60,6 @@ class WebSocketTransport(asyncio.Protocol):
     Made for a socket whose reading is paused; `open` writes the handshake's answer, in one write with the first frame.
     """
 
-    framing: Framing = WEBSOCKET
-
     __slots__ = (
         "_address",
         "_answer",
@@ -80,6 +81,7 @@ class WebSocketTransport(asyncio.Protocol):
         "_transport",
         "_unfinished_since",
         "_upload_held",
+        "framing",
     )
 
     def __init__(
@@ -88,8 +90,10 @@ class WebSocketTransport(asyncio.Protocol):
         handler: TransportHandler,
         rules: UploadRules,
         address: str,
+        framing: Framing = WEBSOCKET,
     ) -> None:
-        """`address`: the client's host:port, for logs."""
+        """`address`: the client's host:port, for logs. `framing`: as it was negotiated."""
+        self.framing = framing
         self._address = address
         self._transport = transport
         self._handler = handler
@@ -253,20 +257,36 @@ class WebSocketTransport(asyncio.Protocol):
 
     def _deliver(self, events: list[Event], later: bytes) -> None:
         """Tell the handler. `later`: bytes behind the events, for the next iteration of the loop."""
+        inflated = 0
         try:
             for index, event in enumerate(events):
-                if self._paused or index == MESSAGES_PER_ITERATION:
+                if self._paused or index == MESSAGES_PER_ITERATION or inflated > BYTES_PER_ITERATION:
                     self._hold(events[index:], later)
                     return
                 if type(event) is MessageReceived:
                     if self._stage == _OPEN:
                         self._handler.on_message(event.text, event.payload)
+                elif type(event) is CompressedReceived:
+                    inflated += self._on_compressed(event)
+                    if self._stage >= _ENDING:
+                        return
                 else:
                     self._on_control(event)
         except Exception:
             self._fail("on_message")
         if later:
             self._hold([], later)
+
+    def _on_compressed(self, compressed: CompressedReceived) -> int:
+        """Inflate a message only now: what waits is held compressed. Returns the bytes that it has."""
+        if self._stage != _OPEN:
+            return 0
+        received = inflate(compressed, self._rules.limits)
+        if isinstance(received, MessageReceived):
+            self._handler.on_message(received.text, received.payload)
+            return len(received.payload)
+        self._on_control(received)
+        return received.size if isinstance(received, MessageTooLarge) else 0
 
     def _hold(self, events: list[Event], later: bytes) -> None:
         """Go on with these in the next iteration of the loop, or when the handler resumes reading."""

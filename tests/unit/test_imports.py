@@ -78,6 +78,7 @@ SHELLS = {
     "gateway.delivery.push_writer",
     "gateway.delivery.router_endpoint",
     "gateway.delivery.traces",
+    "gateway.door.echo",
     "gateway.door.handshake",
     "gateway.door.proxied",
     "gateway.door.listener",

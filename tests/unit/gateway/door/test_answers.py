@@ -5,6 +5,7 @@ import json
 import pytest
 
 from gateway.door.answers import refused, switching
+from gateway.door.extensions import DeflateParameters
 from gateway.door.upgrade import Handshake
 from gateway.door.values import Refusal
 
@@ -15,6 +16,14 @@ def test_the_101_names_a_subprotocol_only_when_one_was_agreed_on():
         b"Sec-WebSocket-Accept: proof\r\n\r\n"
     )
     assert b"\r\nSec-WebSocket-Protocol: homing.json\r\n\r\n" in switching(Handshake("proof", "homing.json"))
+
+
+def test_the_101_names_the_extension_that_was_agreed_on():
+    line = (
+        b"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover; "
+        b"server_max_window_bits=12\r\n\r\n"
+    )
+    assert switching(Handshake("proof", "homing.json", DeflateParameters(12, True))).endswith(line)
 
 
 def test_a_refusal_is_a_whole_answer():

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from gateway.door.extensions import DeflateParameters
 from gateway.door.head import Head, HeadReader
 from gateway.door.upgrade import Handshake, check_upgrade
 from gateway.door.values import Refusal
@@ -123,6 +124,24 @@ def test_row_17_malformed_subprotocols(offered):
 
 
 @pytest.mark.parametrize("bits", ["7", "16", '"abc"', "8; server_max_window_bits=8", "8; x=1", '\\\\"'])
-def test_row_18_deflate_offers_are_declined(bits):
-    offer = f"permessage-deflate; server_max_window_bits={bits}"
-    assert isinstance(check(head(sec_websocket_extensions=offer)), Handshake)
+@pytest.mark.parametrize("window_bits", [(), range(9, 16)], ids=["off", "on"])
+def test_row_18_bad_deflate_offers_are_declined(bits, window_bits):
+    found = HeadReader().feed(head(sec_websocket_extensions=f"permessage-deflate; server_max_window_bits={bits}"))
+    answer = check_upgrade(found, KNOWN, window_bits)
+    assert isinstance(answer, Handshake)
+    assert answer.deflate is None
+
+
+def test_a_good_offer_is_declined_where_nothing_is_compressed():
+    found = HeadReader().feed(head(sec_websocket_extensions="permessage-deflate"))
+    assert check_upgrade(found, KNOWN).deflate is None
+    assert check_upgrade(found, KNOWN, (15,)).deflate == DeflateParameters()
+
+
+def test_row_16_a_header_that_takes_long_to_match():
+    begin = time.process_time()
+    line = "permessage-deflate; a=" + '\\"' * 4000
+    found = HeadReader().feed(head(sec_websocket_extensions=line))
+    assert check_upgrade(found, KNOWN, (15,)).deflate is None
+    assert HeadReader().feed(head(sec_websocket_extensions='\\"' * 25_000)).status == 431
+    assert time.process_time() - begin < 0.01

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.wire.messages import (
     CloseReceived,
+    CompressedReceived,
     Event,
     MessageLimits,
     MessageReader,
@@ -21,6 +22,7 @@ from gateway.wire.messages import (
 from tests.support.frames import frame, goodbye, long_form
 
 LIMITS = MessageLimits(1000, 4)
+INFLATE = MessageLimits(1000, 4, inflate=True)
 HI = MessageReceived(True, b"hi")
 
 
@@ -102,6 +104,35 @@ def test_row_34_unmasked(read):
 def test_row_35_reserved_bits(read, rsv, opcode):
     before = frame(b"h", fin=False) if opcode == 0 else b""
     assert broken(read(before + frame(b"", opcode, rsv=rsv))) == 1002
+
+
+@pytest.mark.parametrize("rsv", [2, 4, 5, 6, 7])
+@pytest.mark.parametrize("opcode", [0, 1, 2, 8, 9])
+def test_row_35_other_reserved_bits_where_messages_may_be_compressed(read, rsv, opcode):
+    before = frame(b"h", fin=False, rsv=4) if opcode == 0 else b""
+    if (rsv, opcode) not in ((4, 1), (4, 2)):
+        assert broken(read(before + frame(b"", opcode, rsv=rsv), INFLATE)) == 1002
+
+
+def test_a_compressed_message_is_not_looked_into(read):
+    assert read(frame(b"\xff\x00", rsv=4), INFLATE) == [CompressedReceived(True, b"\xff\x00")]
+    pieces = frame(b"\xff", 2, fin=False, rsv=4) + frame(b"p", 9) + frame(b"\x00", 0, fin=False) + frame(b"", 0)
+    assert read(pieces, INFLATE) == [PingReceived(b"p"), CompressedReceived(False, b"\xff\x00")]
+    assert read(pieces + frame(b"hi"), INFLATE)[-1] == HI
+    assert broken(read(pieces + frame(b"\xff", fin=False), INFLATE)) == 1007  # it is not compressed
+
+
+def test_a_compressed_message_may_be_as_long_as_one_of_the_limit_that_does_not_shrink(read):
+    longest = INFLATE.max_compressed()
+    assert 1125 < longest < 1200
+    payload = bytes(longest)
+    assert read(frame(payload, rsv=4), INFLATE) == [CompressedReceived(True, payload)]
+    assert broken(read(frame(payload + b"x", rsv=4), INFLATE)) == 1009
+    assert broken(read(frame(payload, rsv=4, fin=False) + frame(b"x", 0), INFLATE)) == 1009
+    assert read(frame(payload + b"x", rsv=4) + frame(b"hi"), MessageLimits(1000, discard=2000, inflate=True)) == [
+        MessageTooLarge(longest + 1),
+        HI,
+    ]
 
 
 @pytest.mark.parametrize("opcode", [3, 4, 5, 6, 7, 11, 12, 13, 14, 15])

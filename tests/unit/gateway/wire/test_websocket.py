@@ -16,6 +16,8 @@ from gateway.wire.websocket import MESSAGES_PER_ITERATION, WebSocketTransport
 from tests.support.frames import frame, goodbye
 from tests.support.transport import MemoryTransport
 
+LIMITS = MessageLimits(1000, 4)
+
 
 class Recorder:
     """A handler that keeps what happens to it, and may react."""
@@ -54,7 +56,11 @@ class Rig:
     """A connection between a recording peer and a transport in memory."""
 
     def __init__(
-        self, behind: bytes = b"", handler: Recorder | None = None, unfinished: UnfinishedMessages | None = None
+        self,
+        behind: bytes = b"",
+        handler: Recorder | None = None,
+        unfinished: UnfinishedMessages | None = None,
+        limits: MessageLimits = LIMITS,
     ) -> None:
         self.handler = handler or Recorder()
         self.deadlines: list[Callable[[], None]] = []
@@ -62,7 +68,7 @@ class Rig:
         self.connection = WebSocketTransport(
             self.transport,
             self.handler,
-            UploadRules(MessageLimits(1000, 4), unfinished or UnfinishedMessages(1_000_000), self.watch),
+            UploadRules(limits, unfinished or UnfinishedMessages(1_000_000), self.watch),
             "192.0.2.1:5",
         )
         self.transport.protocol = self.connection
