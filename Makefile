@@ -12,7 +12,7 @@ CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*
 KAFKA := .tools/kafka/libs/kafka_2.13-4.3.1.jar
 CAN_KAFKA := $(and $(shell command -v java),$(shell command -v mvn))
 
-.PHONY: install demo test kafka faults faults-kafka faults-slow-lines interop-slow simulate browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec hostile etcd36 lock clean
+.PHONY: install demo test kafka faults faults-kafka faults-slow-lines interop-slow simulate browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec autobahn hostile etcd36 lock clean
 
 install: $(INSTALLED)
 
@@ -35,7 +35,7 @@ test: lint types $(if $(CAN_KAFKA),kafka) cover
 	@echo "Not run here: the tests with compiled clients (make interop-slow; last result in docs/interop.md)," \
 	  $(if $(CAN_BROWSE),,"the page in Chromium (make browser),") "the wheel's own test (make wheel-test)," \
 	  "what hostile peers can do (make hostile; docs/hostile.md), faults under load (make faults; docs/faults.md)," \
-	  "conformance of HTTP/2 (make h2spec; docs/interop.md)," \
+	  "conformance of HTTP/2 and WebSocket (make h2spec, make autobahn; docs/interop.md)," \
 	  "clients on slow lines (make faults-slow-lines), a minute without Kafka (make faults-kafka)$(if $(CAN_KAFKA),,; nor anything with Kafka: it needs java and mvn)"
 
 # Foreign clients and callers that must be compiled first, once: websocat into .tools/ (minutes), Go's and Java's examples.
@@ -131,6 +131,16 @@ jaeger:
 # SERVER="nghttpd grpcio grpc-go" runs it against those instead, to compare.
 h2spec: $(INSTALLED) .tools/bin/h2spec $(if $(filter grpc-go,$(SERVER)),.tools/bin/grpc-go-server)
 	$(BIN)/python -m bench.hostile.h2spec $(addprefix --server ,$(SERVER))
+
+# Conformance of the gateway's WebSocket: Autobahn's cases, all 517 with compression, against a gateway with an echo path
+# and bench/hostile/autobahn_expected.toml; minutes. ONLY="12.*" takes some; RECORD=1 writes the table to docs/interop.md.
+autobahn: $(INSTALLED) .tools/kosoku/bin/kosoku
+	$(BIN)/python -m bench.hostile.autobahn $(patsubst %,--only '%',$(ONLY)) $(if $(RECORD),--record)
+
+# A port of the suite to Python 3, in an environment of its own.
+.tools/kosoku/bin/kosoku:
+	$(PYTHON) -m venv .tools/kosoku
+	.tools/kosoku/bin/python -m pip install --quiet --disable-pip-version-check kosoku==0.1.0
 
 # From source, by a module of its own. Its tags from 2.3 on are not on the module proxy; the cases are the same 146.
 .tools/bin/h2spec:

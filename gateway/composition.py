@@ -4,6 +4,7 @@ Three groups build on one another: what keeps the node in the registry, what ser
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from gateway import adapters, config
@@ -59,6 +60,8 @@ from runtime.process.background_tasks import BackgroundTasks
 from runtime.process.pauses import Pauses
 
 VERSION = "0.1.0"
+
+log = logging.getLogger(__name__)
 
 
 class Base:
@@ -187,12 +190,13 @@ def _routes(base: Base, admission: Authentication, access: Access) -> Routes:
     codecs = (Bare(), JsonEnvelope(), MsgpackEnvelope())
     framings = deflate_framings(section.compression) if section.compression.enabled else NO_FRAMINGS
     paths: dict[str, PathHandler] = {
-        "/ws": WebSocketEndpoint(
+        config.CLIENT_PATH: WebSocketEndpoint(
             origins, uploads, admission, access.tokens.verify, codecs, access.proxies, framings=framings
         )
     }
     if section.echo_path:
-        paths.setdefault(section.echo_path, EchoEndpoint(base.uploads.schedule_after))
+        log.warning("the echo for test suites is open to anyone: not for production", extra={"path": section.echo_path})
+        paths[section.echo_path] = EchoEndpoint(base.uploads.schedule_after)
     if developer is None:
         return Routes(paths)
     return Routes(paths, ((is_page, DevelopmentPages(developer, settings.gateway.dev_router)),))

@@ -26,6 +26,8 @@ from runtime.process.logs import LogSection
 from runtime.process.schema import FilePath
 from runtime.process.setting_types import Bytes, Count, MessageBytes, NonNegativeSeconds, Seconds
 
+CLIENT_PATH = "/ws"
+
 
 class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[gateway]`: where it listens, and what one client may do."""
@@ -55,6 +57,10 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: TlsSection = TlsSection()
     proxies: ProxySettings = ProxySettings()
     compression: CompressionSettings = CompressionSettings()
+
+    def __post_init__(self) -> None:
+        if self.echo_path and (self.echo_path[0] != "/" or self.echo_path == CLIENT_PATH):
+            raise ValueError(f"echo_path: a path begins with /, and {CLIENT_PATH} is that of clients")
 
 
 class IssuerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

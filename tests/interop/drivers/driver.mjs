@@ -7,7 +7,7 @@ const tell = (event) => process.stdout.write(JSON.stringify(event) + "\n");
 const WebSocketClass = kind === "ws" ? (await import("ws")).WebSocket : globalThis.WebSocket;
 const socket = new WebSocketClass(url, protocols);
 socket.binaryType = "arraybuffer";
-socket.addEventListener("open", () => tell({ event: "open", protocol: socket.protocol }));
+socket.addEventListener("open", () => tell({ event: "open", protocol: socket.protocol, extensions: socket.extensions }));
 socket.addEventListener("message", ({ data }) => {
   const binary = typeof data !== "string";
   tell({ event: "message", binary, data: Buffer.from(data).toString("base64") });

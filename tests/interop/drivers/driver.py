@@ -30,7 +30,8 @@ async def commands() -> Any:
 async def drive_websockets(url: str, protocols: list[str]) -> None:
     subprotocols = [websockets.Subprotocol(name) for name in protocols] or None
     async with websockets.connect(url, subprotocols=subprotocols) as socket:
-        tell(event="open", protocol=socket.subprotocol or "")
+        extensions = socket.response.headers.get("Sec-WebSocket-Extensions", "")
+        tell(event="open", protocol=socket.subprotocol or "", extensions=extensions)
 
         async def obey() -> None:
             async for command, data, code in commands():

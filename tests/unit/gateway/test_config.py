@@ -98,3 +98,17 @@ def test_a_relative_key_file_belongs_to_the_folder_of_the_configuration(tmp_path
 def test_a_node_without_a_configured_id_has_one_that_no_other_has():
     assert config.node_id("n1") == "n1"
     assert config.node_id("") != config.node_id("")
+
+
+@pytest.mark.parametrize("path", ["echo", "/ws", "ws"])
+def test_an_echo_path_is_a_path_and_not_that_of_clients(path):
+    with pytest.raises(ConfigurationError, match=r"\[gateway\]: echo_path: a path begins with /"):
+        load(config.GatewayConfig, None, {}, [f"gateway.echo_path={path}"])
+    assert load(config.GatewayConfig, None, {}, ["gateway.echo_path=/echo"]).gateway.echo_path == "/echo"
+
+
+def test_compression_is_off_unless_it_is_configured():
+    assert not config.GatewayConfig().gateway.compression.enabled
+    assert load(config.GatewayConfig, None, {}, ["gateway.compression.enabled=true"]).gateway.compression.enabled
+    with pytest.raises(ConfigurationError, match=r"\[gateway.compression\] level: Expected `int` <= 9"):
+        load(config.GatewayConfig, None, {}, ["gateway.compression.level=10"])
