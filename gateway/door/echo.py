@@ -1,7 +1,7 @@
 """Shell: a path that sends back each message, to anyone, without a session: for conformance suites from outside.
 
 Its limits are those of the suites (17 MiB a message, any number of frames), not of clients, and it compresses every
-message, however small: never switch it on in production.
+message, even one that grows by it: never switch it on in production.
 """
 
 from gateway.door.head import Head
@@ -25,7 +25,7 @@ class EchoEndpoint:
 
     def __init__(self, watch: Watch) -> None:
         limits = MessageLimits(MAX_MESSAGE, max_fragments=0)
-        self._framings = deflate_framings(CompressionSettings(threshold=1))
+        self._framings = deflate_framings(CompressionSettings(), always=True)
         self._opener = WebSocketOpener(UploadRules(limits, UnfinishedMessages(_UNFINISHED), watch), self._framings)
 
     def serve(self, request: PendingRequest, head: Head, behind: bytes) -> None:

@@ -53,8 +53,10 @@ class CompressionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 class DeflateFraming:
     """A frame per message, compressed where that makes it smaller (a `gateway.wire.ports.Framing`)."""
 
-    def __init__(self, window_bits: int, settings: CompressionSettings) -> None:
+    def __init__(self, window_bits: int, settings: CompressionSettings, *, always: bool = False) -> None:
+        """`always`: compress every message, whatever becomes of it."""
         self._window_bits = window_bits
+        self._always = always
         self._threshold = settings.threshold
         self._level = settings.level
 
@@ -63,20 +65,22 @@ class DeflateFraming:
         return b"".join(map(self._frame, messages))
 
     def _frame(self, message: Message) -> bytes:
-        if sum(map(len, message.parts)) < self._threshold:
+        if sum(map(len, message.parts)) < self._threshold and not self._always:
             return message_frame(message)
         payload = b"".join(message.parts)
         compressed = self._compress(payload)
-        return compressed_frame(message.text, compressed) if len(compressed) < len(payload) else message_frame(message)
+        if len(compressed) < len(payload) or self._always:
+            return compressed_frame(message.text, compressed)
+        return message_frame(message)
 
     def _compress(self, payload: bytes) -> bytes:
         deflate = zlib.compressobj(self._level, zlib.DEFLATED, -self._window_bits)
         return (deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH))[: -len(_TAIL)]
 
 
-def deflate_framings(settings: CompressionSettings) -> dict[int, DeflateFraming]:
+def deflate_framings(settings: CompressionSettings, *, always: bool = False) -> dict[int, DeflateFraming]:
     """By window bits: all that clients can agree on."""
-    return {bits: DeflateFraming(bits, settings) for bits in WINDOW_BITS}
+    return {bits: DeflateFraming(bits, settings, always=always) for bits in WINDOW_BITS}
 
 
 def inflate(

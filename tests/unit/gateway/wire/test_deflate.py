@@ -64,6 +64,14 @@ def test_a_short_message_and_one_that_does_not_shrink_are_sent_as_they_are() -> 
     assert framing.frame((Message(False, (noise,)),)) == b"\x82\x7e\x01\x00" + noise
 
 
+def test_every_message_is_compressed_where_that_is_the_point() -> None:
+    framing = deflate_framings(CompressionSettings(), always=True)[15]
+    for data in (b"", b"ab", bytes(range(100))):
+        frame = framing.frame((Message(False, (data,)),))
+        assert frame[0] == 0xC2
+        assert inflated(frame[2:]) == data
+
+
 def test_several_messages_are_as_many_frames() -> None:
     framing = DeflateFraming(15, CompressionSettings())
     messages = (Message(True, (b"a",)), Message(False, (JSON,)))
