@@ -11,7 +11,7 @@ from registry.model import Incarnation
 STRUCTURE = st.text(alphabet="/.%~_-aA0 \x00\u00fc\U0001f600")  # what separates, escapes, or is escaped
 NAMES = st.text() | STRUCTURE
 INCARNATIONS = st.builds(Incarnation, NAMES, st.integers(1, 2**63 - 1))
-SIDS = st.integers(0, 2**63 - 1)
+SIDS = st.integers(1, 2**63 - 1)  # 0 is no session
 KEYS = st.builds(Keys, NAMES)
 
 

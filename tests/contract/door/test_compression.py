@@ -22,6 +22,8 @@ from gateway.wire.messages import MessageLimits
 from gateway.wire.unfinished import UnfinishedMessages
 from gateway.wire.uploads import UploadRules
 from gateway.wire.values import Message
+from observability import names
+from observability.counters import counters
 from tests.contract.door.test_the_door import Echo
 from tests.support.deflated import deflated
 from tests.support.frames import frame
@@ -54,7 +56,8 @@ async def port() -> AsyncIterator[int]:
     compressing = WebSocketEndpoint(Origins(), UPLOADS, EveryoneEchoes(), verify, (Bare(),), framings=framings)
     plain = WebSocketEndpoint(Origins(), UPLOADS, EveryoneEchoes(), verify, (Bare(),))
     echo = EchoEndpoint(UPLOADS.watch)
-    listener = ClientListener(Routes({"/ws": compressing, "/plain": plain, "/echo": echo}), HandshakeLimits())
+    routes = Routes({"/ws": compressing, "/plain": plain, "/echo": echo})
+    listener = ClientListener(routes, HandshakeLimits(), counters(names.GATEWAY))
     yield (await listener.listen("127.0.0.1", 0))[1]
     await listener.close()
 
