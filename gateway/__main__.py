@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import click
+import msgspec
 
 from gateway import config
-from gateway.access import read_access
+from gateway.access import Access, read_access
 from gateway.process import GatewayProcess
 from observability.destination import DestinationError
 from registry.ports import RegistryError
@@ -15,6 +16,8 @@ from registry.store import StoreError
 from runtime.process import logs
 from runtime.process.configuration import ConfigurationError, load
 from runtime.process.lifecycle import HELP, StartupError, StopSignal, run, run_command
+from runtime.process.worker_service import run_workers
+from runtime.process.workers import Worker, processors
 
 
 @click.command(name="gateway", context_settings=HELP)
@@ -25,11 +28,12 @@ from runtime.process.lifecycle import HELP, StartupError, StopSignal, run, run_c
 @click.option("--cert", "cert_file", type=click.Path(), help="PEM file of the certificate that clients are shown: TLS.")
 @click.option("--key", "key_file", type=click.Path(), help="PEM file of its private key.")
 @click.option("--node-id", help="This gateway's name; by default it has a random part.")
+@click.option("--workers", type=int, help="Processes behind the one port, each a node; 0: one for each processor.")
 @click.option("--dev", is_flag=True, help="Serve the page to try it, and tokens for anyone: loopback listeners only.")
 @click.option("--dev-router", metavar="HOST:PORT", help="A router's HTTP address, for the page's calls.")
 @click.option("--echo-path", metavar="PATH", help="A path that echoes to anyone, for test suites; not in production.")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting.")
-def command(file: Path | None, assignments: tuple[str, ...], dev: bool, **flags: str | None) -> int:
+def command(file: Path | None, assignments: tuple[str, ...], dev: bool, **flags: str | int | None) -> int:
     """Run one gateway until SIGTERM or Ctrl-C.
 
     \b
@@ -45,7 +49,27 @@ def command(file: Path | None, assignments: tuple[str, ...], dev: bool, **flags:
         print(f"configuration: {error}", file=sys.stderr)
         return 2
     logs.configure(settings.log.level, service="gateway")
+    section = settings.gateway
+    count = section.workers or processors()
+    if count == 1:
+        return _serve(settings, access)
+    shared, own = {"listen": section.listen}, {"node_listen": section.node_listen, "admin": section.admin}
 
+    def serve(worker: Worker) -> int:
+        return _serve(_of_worker(settings, worker), access)
+
+    return run_workers(count, "gateway", shared, own, section.hosts, serve)
+
+
+def _of_worker(settings: config.GatewayConfig, worker: Worker) -> config.GatewayConfig:
+    """The settings of one of several workers: each is a node of its own."""
+    section = settings.gateway
+    name = f"{section.node_id}-{worker.number}" if section.node_id else ""
+    mine = msgspec.structs.replace(section, node_id=name, **worker.addresses)
+    return msgspec.structs.replace(settings, gateway=mine)
+
+
+def _serve(settings: config.GatewayConfig, access: Access) -> int:
     async def main(stop: StopSignal) -> None:
         try:
             await GatewayProcess(settings, access).run(stop)

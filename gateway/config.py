@@ -24,7 +24,7 @@ from runtime.events.port import EventSettings
 from runtime.process.configuration import ConfigurationError
 from runtime.process.logs import LogSection
 from runtime.process.schema import FilePath
-from runtime.process.setting_types import Bytes, Count, MessageBytes, NonNegativeSeconds, Seconds
+from runtime.process.setting_types import Bytes, Count, MessageBytes, NonNegativeSeconds, Seconds, Workers
 
 CLIENT_PATH = "/ws"
 
@@ -36,6 +36,9 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     node_listen: str = "127.0.0.1:8401"  # Address of the gRPC listener for routers. Not for the public.
     admin: str = "127.0.0.1:8402"  # Address of /livez, /readyz and /metrics. Not for the public.
     hosts: tuple[str, ...] = ()  # Names of the admin listener in Host headers, beside addresses and localhost.
+    # Processes behind the one port for clients, each a node of its own with free ports for routers and administration;
+    # `admin` then speaks for all. 0: one for each processor.
+    workers: Workers = 1
     advertise: str = ""  # The host by which clients and routers reach this gateway; "": the host of its listeners.
     node_id: str = ""  # The node's id, unique in the cluster; "": the host name and a random part.
     # Bytes of one message from a client; homing.* answers a larger one, bare ends.

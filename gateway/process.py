@@ -35,7 +35,7 @@ class GatewayProcess:
         self._clients = ClientParts(self._base, self._registry, access)
         self._routers = RouterParts(self._base, self._registry, self._clients, self._stats)
         exposition = Exposition("homing_gateway", names.GATEWAY, self._base.counters, self._gauges())
-        self._admin = AdminListener(self._readiness().check, exposition, settings.gateway.hosts)
+        self._admin = AdminListener(self._readiness().check, exposition.scrape, settings.gateway.hosts)
 
     def _gauges(self) -> dict[str, Callable[[], float]]:
         base, loop = self._base, self._registry.loop

@@ -30,6 +30,6 @@ class Exposition(Collector):
         for name, read in self._gauges.items():
             yield GaugeMetricFamily(f"{self._prefix}_{name}", name.replace("_", " "), value=read())
 
-    def text(self) -> bytes:
+    async def scrape(self) -> bytes:
         """The response to a scrape."""
         return generate_latest(self._registry)

@@ -10,6 +10,7 @@ from router.hop.stream import HopSettings
 from runtime.bus.settings import BusSection, DeliverySection
 from runtime.events.port import EventSettings
 from runtime.process.logs import LogSection
+from runtime.process.setting_types import Workers
 
 
 class RouterSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,6 +19,9 @@ class RouterSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grpc: str = "127.0.0.1:8500"  # Address of the API over gRPC. Loopback only, until callers have rights.
     http: str = "127.0.0.1:8501"  # Address of the API over HTTP/JSON. Loopback only, until callers have rights.
     admin: str = "127.0.0.1:8502"  # Address of /livez, /readyz and /metrics. Not for the public.
+    # Processes behind the API's ports, each a router of its own with a free port for administration; `admin` then
+    # speaks for all. 0: one for each processor.
+    workers: Workers = 1
     # Names of the HTTP and admin listeners in Host headers, beside addresses and localhost.
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()  # Web pages that may call the API over HTTP: scheme://host[:port].

@@ -109,7 +109,7 @@ class RouterProcess:
             "sweeps": lambda: float(self._sweeper.is_leader),
         }
         exposition = Exposition("homing_router", names.ROUTER, self._counters, gauges)
-        return AdminListener(self._readiness.check, exposition, self._settings.router.hosts)
+        return AdminListener(self._readiness.check, exposition.scrape, self._settings.router.hosts)
 
     async def run(self, stop: StopSignal) -> None:
         """From the first listener to the last call. Raises StartupError."""

@@ -4,6 +4,8 @@ A connection passes what is configured, in this order: a PROXY header, TLS, the 
 """
 
 import asyncio
+import contextlib
+import os
 import socket
 import time
 
@@ -16,10 +18,11 @@ from gateway.door.values import Refusal
 from gateway.tls.contexts import Certificates
 from gateway.tls.transport import TlsTransport
 from observability.counters import Counters
+from runtime.process.background_tasks import BackgroundTasks
+from runtime.process.listening import create_listener
 
 TCP_NOTSENT_LOWAT = 25  # Linux, tcp(7); Python 3.11's socket module has no name for it
 UNSENT_IN_KERNEL = 128 * 1024  # bytes that the kernel takes for one client beyond what is on the wire
-BACKLOG = 4096  # connections the kernel holds while the loop is busy with a storm of others
 
 _TLS_ONLY = Refusal(400, "bad_request", "this port speaks TLS: https:// or wss://")
 
@@ -43,29 +46,42 @@ class ClientListener:
         self._proxies = proxies
         self.pending: set[PendingConnection] = set()  # connections that are not released yet
         self._server: asyncio.Server | None = None
+        self._tasks = BackgroundTasks()  # take over what was accepted last
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Open the port (0: a free one) and say which; raises OSError when it is in use."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._accept, host, port, backlog=BACKLOG)
+        self._server = await create_listener(self._accept, host, port)
         for sock in self._server.sockets:  # inherited by every connection
             sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_IN_KERNEL)
         address = self._server.sockets[0].getsockname()
         return address[0], address[1]
 
     def stop_listening(self) -> None:
-        """Accept nobody new; connections that are here go on."""
+        """Accept nobody new. Connections that are here go on, also those that the kernel has and nobody has accepted:
+        closing the socket would reset them."""
         if self._server is not None:
+            for sock in self._server.sockets:
+                self._accept_waiting(sock.fileno())
             self._server.close()
             self._server = None
+
+    def _accept_waiting(self, listening: int) -> None:
+        with socket.socket(fileno=os.dup(listening)) as sock, contextlib.suppress(BlockingIOError):
+            while True:
+                accepted, _ = sock.accept()
+                self._tasks.start(self._take(accepted))
 
     async def close(self) -> None:
         """Stop listening and turn away who is not released; released connections are not ours any more."""
         self.stop_listening()
+        await self._tasks.close()
         for handler in self._routes.handlers():
             await handler.close()
         for request in list(self.pending):
             request.abort()
+
+    async def _take(self, accepted: socket.socket) -> None:
+        await asyncio.get_running_loop().connect_accepted_socket(self._accept, accepted)
 
     # The stages of a new connection ---------------------------------------------------------------------------------
 

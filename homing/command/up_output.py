@@ -1,5 +1,6 @@
 """What `homing up` prints: its progress, then the cluster, for a person or as JSON."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,7 @@ class UpOutput:
         if self._as_json:
             click.echo(msgspec.json.encode(cluster))
         else:
+            click.echo(processors_text(len(cluster.gateways) + len(cluster.routers), processors()))
             click.echo(ready_text(self._run_dir, cluster if self._has_page else None))
 
     @contextmanager
@@ -54,6 +56,17 @@ class UpOutput:
         """OutputClosed: the cluster has been stopped for want of a reader."""
         if self._reader_gone:
             raise OutputClosed("nobody reads the output")
+
+
+def processors() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processors_text(services: int, available: int) -> str:
+    """How much of this machine a cluster of so many gateways and routers uses."""
+    used = min(services, available)
+    return f"Gateways and routers use {used} of {available} processors, one each; --gateways and --routers start more."
 
 
 def ready_text(run_dir: Path, cluster: "ClusterFile | None" = None) -> str:

@@ -20,11 +20,11 @@ from runtime.grpc_wire.status import (
     check_grpc,
     check_request,
 )
+from runtime.process.listening import create_listener
 
 MakeStreamHandler = Callable[[Call], StreamHandler]
 """Makes the handler of a new stream. It may send at once."""
 
-BACKLOG = 4096  # connections the kernel holds while the loop is busy; beyond, a client tries again after 1, 3, 7 s
 DEADLINE_PASSED = StreamEnded(DEADLINE_EXCEEDED, "the deadline has passed")
 HANDSHAKE_TIMEOUT: Final = 10  # seconds from a connection until the client's preface and SETTINGS
 IDLE_TIMEOUT: Final = 300  # seconds without a call and without a byte; gRPC clients connect again when they need to
@@ -156,10 +156,7 @@ class GrpcServer:
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Open the port (0: a free one). The result is its number. OSError when it is in use."""
         loop = asyncio.get_running_loop()
-        timeout = HANDSHAKE_TIMEOUT if tls else None
-        self._server = await loop.create_server(
-            lambda: ServerProtocol(self), host, port, ssl=tls, ssl_handshake_timeout=timeout, backlog=BACKLOG
-        )
+        self._server = await create_listener(lambda: ServerProtocol(self), host, port, tls, HANDSHAKE_TIMEOUT)
         self._next_second = loop.call_later(1.0, self._on_second, loop.time() + 1.0)
         return int(self._server.sockets[0].getsockname()[1])
 

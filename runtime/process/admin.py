@@ -4,21 +4,22 @@ from collections.abc import Awaitable, Callable, Collection
 
 from aiohttp import web
 
-from observability.metrics import Exposition
 from runtime.process.browser_requests import refuse_pages
 from runtime.process.http_listener import HttpListener
 from runtime.process.readiness import Readiness
 
 CheckReadiness = Callable[[], Awaitable[Readiness]]
+Scrape = Callable[[], Awaitable[bytes]]
 
 
 class AdminListener:
     """Alive: the event loop runs. Ready: the service takes traffic; if not, `/readyz` answers 503, always with why."""
 
-    def __init__(self, check: CheckReadiness, exposition: Exposition, hosts: Collection[str] = ()) -> None:
-        """`hosts`: names by which it is reached, beside IP addresses and localhost."""
+    def __init__(self, check: CheckReadiness, scrape: Scrape, hosts: Collection[str] = ()) -> None:
+        """`scrape`: the metrics in Prometheus' text format. `hosts`: names by which it is reached, beside IP addresses
+        and localhost."""
         self._check = check
-        self._exposition = exposition
+        self._scrape = scrape
         application = web.Application(middlewares=[refuse_pages(hosts)])
         for path, handler in (("/livez", self._livez), ("/readyz", self._readyz), ("/metrics", self._metrics)):
             application.router.add_get(path, handler)
@@ -39,4 +40,4 @@ class AdminListener:
         return web.json_response(readiness.as_json(), status=200 if readiness.ready else 503)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._exposition.text(), content_type="text/plain", charset="utf-8")
+        return web.Response(body=await self._scrape(), content_type="text/plain", charset="utf-8")

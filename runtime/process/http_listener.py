@@ -9,8 +9,8 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from runtime.process.addresses import join_address
+from runtime.process.listening import create_listener
 
-BACKLOG = 4096  # connections the kernel holds while the loop is busy; beyond, a client tries again after 1, 3, 7 s
 GRACE = 2.0  # seconds for requests under way at a stop
 HEAD_TIMEOUT: Final = 10.0  # seconds from a connection until its first request
 KEEPALIVE_TIMEOUT: Final = 75.0  # seconds between two requests of a connection
@@ -39,7 +39,7 @@ class HttpListener:
     async def listen(self, host: str, port: int) -> str:
         """Open the port (0: a free one). The result is host:port. Raises OSError when the port is in use."""
         await self._runner.setup()
-        self._server = await asyncio.get_running_loop().create_server(self._connect, host, port, backlog=BACKLOG)
+        self._server = await create_listener(self._connect, host, port)
         host, port = self._server.sockets[0].getsockname()[:2]
         return join_address(host, port)
 

@@ -11,6 +11,7 @@ from typing import Annotated
 from msgspec import Meta
 
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Workers = Annotated[int, Meta(ge=0, le=1024)]
 Bytes = Annotated[int, Meta(ge=1, le=1_099_511_627_776)]
 MessageBytes = Annotated[int, Meta(ge=1, le=16_777_216)]  # a request to a router, and a message that a gateway discards
 Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]

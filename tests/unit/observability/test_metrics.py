@@ -15,10 +15,10 @@ def test_a_misspelt_counter_is_an_error() -> None:
     assert made.pushes == 2
 
 
-def test_the_scrape_shows_every_counter_and_gauge() -> None:
+async def test_the_scrape_shows_every_counter_and_gauge() -> None:
     made = counters(names.GATEWAY)
     made.frames_written += 3
-    text = Exposition("homing_gateway", names.GATEWAY, made, {"sessions": lambda: 7.0}).text().decode()
+    text = (await Exposition("homing_gateway", names.GATEWAY, made, {"sessions": lambda: 7.0}).scrape()).decode()
     assert "homing_gateway_frames_written_total 3.0" in text
     assert "homing_gateway_sessions 7.0" in text
     for counter in names.GATEWAY:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from homing.cluster.cluster_file import ClusterFile, GatewayEntry
-from homing.command.up_output import page_address, ready_text
+from homing.command.up_output import page_address, processors, processors_text, ready_text
 
 
 def cluster(*urls):
@@ -22,3 +22,9 @@ def test_the_page_is_named_only_when_it_is_served():
     without = ready_text(Path("a b"))
     assert "http://" not in without
     assert "homing listen --run-dir 'a b' --user ada" in without
+
+
+def test_how_much_of_the_machine_is_used() -> None:
+    assert processors() >= 1
+    assert processors_text(2, 16).startswith("Gateways and routers use 2 of 16 processors")
+    assert processors_text(9, 2).startswith("Gateways and routers use 2 of 2 processors")

@@ -21,7 +21,7 @@ class Service:
         self.readiness = Readiness(["starting"], ["Redis is away"])
         self.counters: Counters = counters(names.ROUTER)
         exposition = Exposition("homing_test", names.ROUTER, self.counters, {"sessions": lambda: 3.0})
-        self.admin = AdminListener(self.check, exposition)
+        self.admin = AdminListener(self.check, exposition.scrape)
         self.address = ""
 
     async def check(self) -> Readiness:
