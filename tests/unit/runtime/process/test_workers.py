@@ -61,6 +61,7 @@ def test_all_are_ready_then_all_are_stopped() -> None:
 
 def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     def serve(worker: Worker) -> int:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
         lives = tmp_path / str(worker.number)
         with lives.open("a") as file:
             file.write("x")
@@ -68,6 +69,8 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
             print_ready(worker)
             raise RuntimeError("an error that nobody expected")
         if worker.number == 0:
+            while not (tmp_path / "1").exists():
+                os.sched_yield()
             os.kill(os.getppid(), signal.SIGTERM)
         return wait_signal(worker)
 
