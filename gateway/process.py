@@ -94,6 +94,7 @@ class GatewayProcess:
                 serving.append(group.create_task(rotation.run()))
             await self._registry.loop.wait_linked()
             self._clients.admission.open()
+            await self._clients.listener.accept()
             self._print_ready()
             await stop.wait()
             await self._clients.drain.run()
@@ -103,6 +104,7 @@ class GatewayProcess:
     async def _start(self) -> None:
         """The ports; then event sink, bus, first incarnation, in this order: no push is missed that is meant for it."""
         await self._listen()
+        self._base.tasks.start(self._clients.listener.accept_later())
         try:
             await self._base.sink.open()
             if self._routers.bus is not None:

@@ -22,6 +22,7 @@ from runtime.process.background_tasks import BackgroundTasks
 from runtime.process.listening import create_listener
 
 TCP_NOTSENT_LOWAT = 25  # Linux, tcp(7); Python 3.11's socket module has no name for it
+WAIT_READY = 5.0  # seconds for which clients wait in a lent socket at most
 UNSENT_IN_KERNEL = 128 * 1024  # bytes that the kernel takes for one client beyond what is on the wire
 
 _TLS_ONLY = Refusal(400, "bad_request", "this port speaks TLS: https:// or wss://")
@@ -50,11 +51,22 @@ class ClientListener:
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Open the port (0: a free one) and say which; raises OSError when it is in use."""
-        self._server = await create_listener(self._accept, host, port)
+        self._server = await create_listener(self._accept, host, port, accepting=False)
         for sock in self._server.sockets:  # inherited by every connection
             sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_IN_KERNEL)
         address = self._server.sockets[0].getsockname()
         return address[0], address[1]
+
+    async def accept(self) -> None:
+        """Accept clients. A port of this process' own accepts from `listen` on, and clients get 503; in one that was
+        lent they wait: whom they came for may have been another process."""
+        if self._server is not None:
+            await self._server.start_serving()
+
+    async def accept_later(self) -> None:
+        """Accept clients after some seconds in any case, so that they learn that this gateway is not ready."""
+        await asyncio.sleep(WAIT_READY)
+        await self.accept()
 
     def stop_listening(self) -> None:
         """Accept nobody new. Connections that are here go on, also those that the kernel has and nobody has accepted:

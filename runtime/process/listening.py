@@ -25,10 +25,21 @@ async def create_listener(
     port: int,
     tls: ssl.SSLContext | None = None,
     handshake_timeout: float | None = None,
+    accepting: bool = True,
 ) -> asyncio.Server:
-    """A server on this address (port 0: a free one). OSError: it is in use."""
+    """A server on this address (port 0: a free one). OSError: it is in use.
+
+    `accepting`: False: a lent socket is accepted from after `start_serving`; until then clients wait in it.
+    """
     loop, lent = asyncio.get_running_loop(), _lent.pop((host, port), None)
     limit = handshake_timeout if tls is not None else None
     if lent is not None:
-        return await loop.create_server(make_protocol, sock=lent, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=limit)
+        return await loop.create_server(
+            make_protocol,
+            sock=lent,
+            backlog=BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=limit,
+            start_serving=accepting,
+        )
     return await loop.create_server(make_protocol, host, port, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=limit)
