@@ -34,6 +34,7 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="a number, or a word of a name")
     parser.add_argument("--clients", type=int, default=300)
     parser.add_argument("--rate", type=float, default=150.0, help="pushes a second")
+    parser.add_argument("--tls", action="store_true", help="all clients speak TLS")
     parser.add_argument("--histories", type=Path, default=Path("build/faults"), help="a file for each experiment")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--record", action="store_true", help="write the table to docs/faults.md")
@@ -51,7 +52,7 @@ async def run(experiments: Sequence[Experiment], options: argparse.Namespace) ->
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    chosen = Options(options.clients, options.rate)
+    chosen = Options(options.clients, options.rate, tls=options.tls)
     return await run_all(experiments, chosen, options.histories, report_progress)
 
 
@@ -69,7 +70,8 @@ def main(arguments: list[str]) -> int:
         report_progress("stopped")
         return 1
     if options.record:
-        DOCUMENT.write_text(as_markdown(DOCUMENT.read_text(), results, versions(), options.clients, options.rate))
+        load = f"{options.clients} clients{' over TLS' if options.tls else ''}, {options.rate:g} pushes a second"
+        DOCUMENT.write_text(as_markdown(DOCUMENT.read_text(), results, versions(), load))
     print(json.dumps([one.as_json() for one in results]) if options.json else as_text(results))
     return 0 if all(one.verdict != "fail" for one in results) else 1
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ class Address:
 
     def __init__(self) -> None:
         self.urls: dict[str, str] = {}
+        self.tls: ssl.SSLContext | None = None  # None: plain
 
     def choose(self, without: str = "") -> tuple[str, str]:
         """A node and its URL at random; not the one that has just failed, if there is another."""
@@ -127,6 +129,7 @@ class FaultClient:
             max_queue=None,
             proxy=None,
             close_timeout=1,
+            ssl=self._addresses.tls,
         )
 
     def record_connected(self, hello: dict[str, Any], t_request: float) -> ClientConnected:

@@ -29,6 +29,7 @@ class Experiment(NamedTuple):
     inject: Callable[[World], Awaitable[Facts]]
     judge: Callable[[Recording, Facts], Iterable[Criterion]]
     proxied: bool = False
+    tls: bool = False  # in any case
     unreported: bool = False  # calls may end without a report
     remark: str = ""
 

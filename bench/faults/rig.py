@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 from bench.faults.clients import Address
 from bench.faults.records import HistoryWriter, IncarnationOver
+from bench.micro.tls_pair import write_pair
 from homing import Router
 from homing.client.values import NodeDown, NodeUp
 from tests.support.cluster import Cluster, Service
@@ -35,11 +37,24 @@ class FaultRig:
         self.cluster = Cluster(directory, endpoints[0], redis.endpoint, ttl=REGISTRY_TTL, sweep_after=SWEEP_AFTER)
         self.cluster.registry["etcd"] = endpoints
         self.cluster.write_config()
+        self.pair: tuple[Path, Path] | None = None  # the certificate of the gateways and its key; None: plain
         self.addresses = Address()
         self.gateways: dict[str, Service] = {}
         self.epochs: dict[str, int] = {}  # by node, as a router reported it last
         self.etcd_proxies: list[Proxy] = []  # between the first gateway and each member
         self.router_proxy: Proxy | None = None  # between the routers and the first gateway
+
+    def use_tls(self) -> None:
+        """Gateways started from now on have a certificate, and clients trust it."""
+        self.pair = self.directory / "certificate.pem", self.directory / "key.pem"
+        self.renew_certificate()
+        self.cluster.write_config(tls={"cert_file": str(self.pair[0]), "key_file": str(self.pair[1])})
+
+    def renew_certificate(self) -> None:
+        """Another certificate with another key; clients trust both from now on."""
+        write_pair(self.directory)
+        context = self.addresses.tls = self.addresses.tls or ssl.create_default_context()
+        context.load_verify_locations(self.directory / "certificate.pem")
 
     @property
     def routers(self) -> list[Service]:
@@ -110,8 +125,9 @@ def _etcd_status(endpoint: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def start_rig(directory: Path, proxied: bool = False) -> AsyncIterator[FaultRig]:
-    """A whole cluster, stopped at the end. `proxied`: the first gateway reaches the others through proxies."""
+async def start_rig(directory: Path, proxied: bool = False, tls: bool = False) -> AsyncIterator[FaultRig]:
+    """A whole cluster, stopped at the end. `proxied`: the first gateway reaches the others through proxies. `tls`:
+    clients speak it."""
     binary = str(ETCD36) if ETCD36.exists() else ""
     async with AsyncExitStack() as stack:
         etcd = await asyncio.to_thread(start_etcd_cluster, directory, binary=binary)
@@ -120,6 +136,8 @@ async def start_rig(directory: Path, proxied: bool = False) -> AsyncIterator[Fau
         redis = await asyncio.to_thread(start_redis, directory)
         stack.callback(_stop_server, redis)
         rig = FaultRig(directory, etcd, redis)
+        if tls:
+            rig.use_tls()
         stack.push_async_callback(_kill_services, rig)
         flags = await _proxies(rig, stack) if proxied else ()
         await rig.start_gateway("g0", *flags)

@@ -35,7 +35,8 @@ async def run_one(experiment: Experiment, options: Options, histories: Path) -> 
     path = histories / f"{experiment.number}-{experiment.name.replace(' ', '-')}.jsonl"
     stall, criteria = 0.0, list[Criterion]()
     try:
-        async with asyncio.timeout(LONGEST), start_world(directory, path, options, experiment.proxied) as world:
+        chosen = options._replace(tls=options.tls or experiment.tls)
+        async with asyncio.timeout(LONGEST), start_world(directory, path, chosen, experiment.proxied) as world:
             facts = await _inject(experiment, world)
             stall = world.stalls.longest
         criteria = list(_criteria(experiment, read_recording(path), facts))

@@ -1,5 +1,7 @@
 """All experiments."""
 
+from bench.faults.experiments.certificates import ROTATION
+from bench.faults.experiments.file_limit import FILE_LIMIT
 from bench.faults.experiments.gateways import GATEWAY_EXPERIMENTS
 from bench.faults.experiments.partitions import PARTITION_EXPERIMENTS
 from bench.faults.experiments.redis_away import REDIS_EXPERIMENTS
@@ -9,6 +11,8 @@ from bench.faults.experiments.stale_routes import STALE_ROUTES
 
 EXPERIMENTS = (
     *GATEWAY_EXPERIMENTS,
+    FILE_LIMIT,
+    ROTATION,
     *REGISTRY_EXPERIMENTS,
     *ROUTER_EXPERIMENTS,
     *REDIS_EXPERIMENTS,

@@ -29,12 +29,11 @@ def _shown(violations: Sequence[str]) -> list[str]:
     return [*violations[:SHOWN_VIOLATIONS], *([f"... and {more} more violations"] if more > 0 else [])]
 
 
-def as_markdown(page: str, results: Sequence[ExperimentResult], versions: str, clients: int, rate: float) -> str:
+def as_markdown(page: str, results: Sequence[ExperimentResult], versions: str, load: str) -> str:
     """The page with these results in place of the last ones."""
     before = page.partition(HEADING)[0]
     today = datetime.now(UTC).date().isoformat()
     passed = sum(one.verdict == "pass" for one in results)
-    load = f"{clients} clients, {rate:g} pushes a second"
     head = f"{today}: {passed} of {len(results)} experiments passed. {versions}; {load}."
     rows = ["| # | experiment | figures | result | remarks |", "|---|---|---|---|---|"]
     rows += [_row(one) for one in results]

@@ -33,6 +33,7 @@ class Options(NamedTuple):
     clients: int = 300
     rate: float = 150.0  # pushes a second
     warm_up: float = 3.0  # seconds before the fault
+    tls: bool = False  # of all clients
 
 
 class Stalls:
@@ -141,7 +142,7 @@ def _clients(rig: FaultRig, history: HistoryWriter, count: int, router: Router) 
 @asynccontextmanager
 async def start_world(directory: Path, path: Path, options: Options, proxied: bool = False) -> AsyncIterator[World]:
     """A rig whose clients are connected and pushed to. Everything is stopped at the end; the history is in `path`."""
-    async with start_rig(directory, proxied) as rig:
+    async with start_rig(directory, proxied, options.tls) as rig:
         history = HistoryWriter(path)
         addresses = rig.router_addresses
         async with Router(*addresses) as one, Router(*reversed(addresses)) as two:

@@ -13,14 +13,15 @@ from cryptography.x509.oid import NameOID
 def write_pair(folder: Path) -> tuple[str, tuple[str, str]]:
     """Paths of PEM files: what clients trust, and the certificate with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    serial = x509.random_serial_number()  # in the name, too: two of one name are taken for one by who trusts both
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"localhost {serial:x}")])
     now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial)
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(days=8))
         .add_extension(

@@ -80,13 +80,18 @@ def result(verdict_: str, violations: list[str]) -> ExperimentResult:
 
 def test_the_page_keeps_what_stands_before_the_table() -> None:
     page = f"# Faults\n\ntext\n\n{HEADING}\n\nold | table\n"
-    shown = as_markdown(page, [result("pass", []), result("fail", [f"I2: {n}" for n in range(7)])], "1 core", 3, 5)
+    shown = as_markdown(
+        page,
+        [result("pass", []), result("fail", [f"I2: {n}" for n in range(7)])],
+        "1 core",
+        "3 clients, 5 pushes a second",
+    )
     assert shown.startswith(f"# Faults\n\ntext\n\n{HEADING}\n\n")
     assert "old" not in shown
     assert "1 of 2 experiments passed. 1 core; 3 clients, 5 pushes a second." in shown
     assert "**too / much**<br>**I2: 0**" in shown
     assert "and 2 more violations" in shown
-    assert as_markdown(shown, [result("pass", [])], "1 core", 3, 5).count(HEADING) == 1
+    assert as_markdown(shown, [result("pass", [])], "1 core", "3 clients, 5 pushes a second").count(HEADING) == 1
 
 
 def test_what_was_not_met_is_marked() -> None:
