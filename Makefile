@@ -12,7 +12,7 @@ CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*
 KAFKA := .tools/kafka/libs/kafka_2.13-4.3.1.jar
 CAN_KAFKA := $(and $(shell command -v java),$(shell command -v mvn))
 
-.PHONY: install demo test kafka faults faults-kafka faults-slow-lines interop-slow simulate browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec autobahn hostile etcd36 lock clean
+.PHONY: install demo test kafka faults faults-kafka faults-slow-lines interop-slow simulate fuzz browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec autobahn hostile etcd36 lock clean
 
 install: $(INSTALLED)
 
@@ -71,6 +71,12 @@ faults-slow-lines: $(INSTALLED)
 # seed: SEED=N repeats exactly. STEPS=N for another length.
 simulate: $(INSTALLED)
 	$(BIN)/python -m tests.simulation --steps $(or $(STEPS),1000000) $(addprefix --seed ,$(SEED))
+
+# Coverage-guided fuzzing of what reads bytes from the network; a minute for each of eight targets. SECONDS=N for longer,
+# ONLY="reader json" for some. The corpora are committed, and read by the unit tests.
+fuzz: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(ONLY)
 
 unit: $(INSTALLED)
 	$(BIN)/python -m pytest -q tests/unit tests/property
