@@ -15,6 +15,7 @@ from homing import Router
 READERS, ROUNDS = 200, 5
 SECONDS, INTERVAL = 2.5, 0.1  # of a window, and from one push in it to the next
 SMALL, LARGE = 1024, 16 * 1024  # bytes
+FULL = 3  # large pushes in a row of which the kernel has taken nothing
 MOST = 60  # large pushes until nobody takes more
 UNSENT = 256 * 1024  # bytes that a client may have in its gateway's buffers
 
@@ -55,10 +56,13 @@ async def _window(readers: StoppedReaders) -> tuple[float, float]:
 
 
 async def _fill(readers: StoppedReaders) -> None:
-    """Push until the kernel takes nothing more for anybody."""
+    """Push until the kernel takes nothing more for anybody, some times in a row: clients read ahead."""
+    full = 0
     for _ in range(MOST):
-        if (await readers.push(LARGE)).get("WRITTEN", 0) == 0:
+        full = 0 if (await readers.push(LARGE)).get("WRITTEN", 0) else full + 1
+        if full == FULL:
             return
+        await asyncio.sleep(INTERVAL if full else 0)
 
 
 def judge(recording: Recording, facts: Facts) -> Iterator[Criterion]:
