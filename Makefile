@@ -165,9 +165,10 @@ hostile: $(INSTALLED)
 	$(BIN)/python -m bench.hostile $(addprefix --only ,$(ONLY))
 
 # Faults on a cluster of real processes under load, one experiment after the other; about a quarter of an hour. ONLY="19"
-# takes some of them, by number or by a word of their names; RECORD=1 writes the table to docs/faults.md.
+# takes some of them, by number or by a word of their names; RECORD=1 writes the table to docs/faults.md, TLS=1 has clients
+# that speak TLS.
 faults: $(INSTALLED) $(if $(shell command -v go),.tools/bin/etcd36)
-	$(BIN)/python -m bench.faults $(addprefix --only ,$(ONLY)) $(if $(RECORD),--record)
+	$(BIN)/python -m bench.faults $(addprefix --only ,$(ONLY)) $(if $(RECORD),--record) $(if $(TLS),--tls)
 
 # etcd 3.6 for `make faults`, from source, by a module of its own; half a minute. The wheel's 3.5.1 can lose committed data
 # when it is killed under load.
