@@ -13,28 +13,37 @@ from homing.command import address_types, options
 @click.option(
     "--url",
     type=address_types.CLIENT_URL,
-    metavar="ws://HOST:PORT/ws",
+    metavar="ws[s]://HOST:PORT/ws",
     help="This gateway, instead of one from DIR/cluster.json.",
 )
 @click.option(
     "--token", type=options.TOKEN, metavar="TOKEN", help="This token, instead of one signed with the run-dir's key."
 )
+@click.option(
+    "--ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="PEM file of who has signed the gateway's certificate; without it the system's authorities are trusted.",
+)
 @options.run_dir
 @options.as_json
-def listen(user: str, files: tuple[str, ...], url: str | None, token: str | None, run_dir: Path, as_json: bool) -> None:
+def listen(
+    user: str, files: tuple[str, ...], url: str | None, token: str | None, ca: Path | None, run_dir: Path, as_json: bool
+) -> None:
     """Connect as a client (homing.json), join files, print each message; reconnect when the connection is lost.
 
     \b
     Examples:
       homing listen --user ada --file notes
       homing listen --user ada --json | jq .data
+      homing listen --user ada --url wss://localhost:8400/ws --ca ca.pem
     """
     import asyncio
     import contextlib
 
-    from homing.command.listening_client import ListeningClient
+    from homing.command.listening_client import ListeningClient, trusting
     from homing.command.output import run_while_read
 
-    client = ListeningClient(user, files, url, token, run_dir, as_json)
+    client = ListeningClient(user, files, url, token, run_dir, as_json, trusting(ca))
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run_while_read(client.run()))

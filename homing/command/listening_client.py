@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import ssl
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,14 +40,23 @@ class ListeningClient:
     """Connects, joins files, prints messages, and reconnects as long as the close codes allow."""
 
     def __init__(
-        self, user: str, files: Sequence[str], url: str | None, token: str | None, run_dir: Path, as_json: bool
+        self,
+        user: str,
+        files: Sequence[str],
+        url: str | None,
+        token: str | None,
+        run_dir: Path,
+        as_json: bool,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        """`tls`: whom to trust at a wss:// address; None: the system's authorities."""
         self._user = user
         self._files = files
         self.url = url
         self._token = token
         self._run_dir = run_dir
         self._as_json = as_json
+        self._tls = tls
         self._rotation = 0
         self._seen: dict[str, None] = {}  # push ids, the oldest first
 
@@ -81,6 +91,7 @@ class ListeningClient:
                 protocols=[PROTOCOL],
                 headers={"Authorization": f"Bearer {self._fresh_token()}"},
                 max_msg_size=MAX_MESSAGE_BYTES,
+                ssl=self._tls or True,
                 timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
             ) as socket:
                 if socket.protocol != PROTOCOL:
@@ -100,6 +111,8 @@ class ListeningClient:
                 return self._without_bad_token(after_close(socket.close_code, reason or "")), address
         except (OutputError, NoGateway):
             raise
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise untrusted(address, error.certificate_error) from None
         except aiohttp.WSServerHandshakeError as error:
             return self._without_bad_token(after_refusal(error.status)), f"{address} answered {error.status}"
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -170,6 +183,28 @@ class ListeningClient:
 
     def _print_status(self, line: str) -> None:
         print_line(line, err=True)
+
+
+def trusting(ca: Path | None) -> ssl.SSLContext | None:
+    """Who is trusted: the authorities in a PEM file. None: without a file. CommandError: there are none in it."""
+    if ca is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except ssl.SSLError:
+        raise CommandError(f"--ca {ca}: the file holds no certificate in PEM") from None
+
+
+def untrusted(address: str, error: Exception) -> CommandError:
+    """The error for a certificate that is not accepted, with the cure. No later attempt would end otherwise."""
+    why = getattr(error, "verify_message", "") or str(error)
+    if "mismatch" in why:
+        cure = "connect by a name that its certificate has"
+    elif "expired" in why:
+        cure = "renew it"
+    else:
+        cure = "name the PEM file of who has signed it, with --ca FILE"
+    return CommandError(f"{address}: the gateway's certificate is not accepted: {why}; {cure}")
 
 
 async def _leave(old: aiohttp.ClientWebSocketResponse) -> None:

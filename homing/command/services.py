@@ -68,16 +68,14 @@ def check_configuration(tables: Sequence[tuple[str, Mapping[str, Any]]], environ
 
 
 def check_keys(tables: Sequence[tuple[str, Mapping[str, Any]]], environ: Mapping[str, str]) -> None:
-    """Judge the keys of a right configuration, and who may get a development token, as a gateway will.
+    """Judge the keys and certificates of a right configuration, and who may get a development token, as a gateway will.
 
     Arguments and errors as for `check_configuration`.
     """
     configuration, config = _import("runtime.process.configuration"), _import("gateway.config")
     try:
         settings = configuration.load(config.GatewayConfig, None, environ, (), tables)
-        config.tokens(settings.auth)
-        if settings.gateway.dev:
-            config.development_issuer(settings)
+        _import("gateway.access").read_access(settings)
     except configuration.ConfigurationError as error:
         raise ConfigurationMistake(str(error)) from None
 

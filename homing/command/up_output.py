@@ -88,4 +88,5 @@ Ctrl-C stops everything."""
 def page_address(cluster: "ClusterFile") -> str:
     """The first gateway's development page; its second user connects to the second gateway, if there is one."""
     hosts = [gateway.url.split("/")[2] for gateway in cluster.gateways[:2]]
-    return f"http://{hosts[0]}/" + (f"?second={hosts[1]}" if len(hosts) > 1 else "")
+    scheme = "https" if cluster.gateways[0].url.startswith("wss:") else "http"
+    return f"{scheme}://{hosts[0]}/" + (f"?second={hosts[1]}" if len(hosts) > 1 else "")

@@ -105,7 +105,7 @@ function openPane({ user, host }) {
 
   function connect() {
     const files = new URLSearchParams([["user", user], ["file", FILE]]);
-    homing = new Homing(`ws://${host}/ws`, {
+    homing = new Homing(`${location.protocol === "https:" ? "wss" : "ws"}://${host}/ws`, {
       token: async () => (await fetch(`/dev/token?${files}`)).text(),
       files: [FILE],
       onstate: ({ state, node, session, wait, reason }) => {
