@@ -12,7 +12,7 @@ CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*
 KAFKA := .tools/kafka/libs/kafka_2.13-4.3.1.jar
 CAN_KAFKA := $(and $(shell command -v java),$(shell command -v mvn))
 
-.PHONY: install demo test kafka faults faults-kafka faults-slow-lines interop-slow simulate fuzz browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec autobahn hostile etcd36 lock clean
+.PHONY: install demo test kafka faults faults-kafka faults-slow-lines interop-slow proxies simulate fuzz browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec autobahn hostile etcd36 lock clean
 
 install: $(INSTALLED)
 
@@ -32,7 +32,7 @@ demo: $(INSTALLED)
 test: lint types $(if $(CAN_KAFKA),kafka) cover
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not compiled and not slow$(if $(CAN_BROWSE),, and not browser)' \
 	  tests/simulation tests/cluster tests/interop tests/browser
-	@echo "Not run here: the tests with compiled clients (make interop-slow; last result in docs/interop.md)," \
+	@echo "Not run here: the tests with compiled clients (make interop-slow) and with proxies in front (make proxies; last results in docs/interop.md)," \
 	  $(if $(CAN_BROWSE),,"the page in Chromium (make browser),") "the wheel's own test (make wheel-test)," \
 	  "what hostile peers can do (make hostile; docs/hostile.md), faults under load (make faults; docs/faults.md)," \
 	  "conformance of HTTP/2 and WebSocket (make h2spec, make autobahn; docs/interop.md)," \
@@ -41,7 +41,13 @@ test: lint types $(if $(CAN_KAFKA),kafka) cover
 # Foreign clients and callers that must be compiled first, once: websocat into .tools/ (minutes), Go's and Java's examples.
 interop-slow: $(INSTALLED)
 	test -x .tools/bin/websocat || cargo install websocat --version 1.14.1 --locked --root .tools
-	$(BIN)/python -m pytest -m compiled tests/interop
+	$(BIN)/python -m pytest -m compiled --ignore tests/interop/test_proxies.py tests/interop
+
+# nginx and HAProxy in front of a gateway, as docs/proxies.md configures them; a minute.
+proxies: $(INSTALLED)
+	{ command -v nginx && command -v haproxy; } >/dev/null || { apt-get update -qq && \
+	  apt-get install -y --no-install-recommends nginx-light libnginx-mod-stream haproxy; }
+	$(BIN)/python -m pytest -m compiled tests/interop/test_proxies.py
 
 # The page to try it, driven by Chromium; its picture goes to docs/page.png, for people to look at.
 browser: $(INSTALLED)
