@@ -72,7 +72,7 @@ async def _listen(way: str, size: int, pair: tuple[str, str], everyone: list[asy
 
     def through_tls() -> asyncio.BaseProtocol:
         buffers = TlsBuffers() if way == "own-bios" else certificates.buffers
-        return TlsTransport(buffers, certificates.context, lambda _: LargeMessages(size, everyone), b"", 30, set())
+        return TlsTransport(buffers, certificates.context, lambda _: LargeMessages(size, everyone), bytes, 30, set())
 
     factory = (lambda: LargeMessages(size, everyone)) if way in ("plain", "uvloop") else through_tls
     context = certificates.context if way == "uvloop" else None

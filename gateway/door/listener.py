@@ -6,6 +6,7 @@ A connection passes what is configured, in this order: a PROXY header, TLS, the 
 import asyncio
 import contextlib
 import os
+import secrets
 import socket
 import time
 
@@ -123,9 +124,12 @@ class ClientListener:
             identity = certificates.identity(certificate)
             return HandshakeProtocol(self._routes, self._limits, self.pending, began, address, identity)
 
-        not_tls = refused(_TLS_ONLY, "-", time.time())
-        seconds = self._limits.head_seconds
-        return TlsTransport(certificates.buffers, certificates.context, make_upper, not_tls, seconds, self.pending)
+        buffers, context, seconds = certificates.buffers, certificates.context, self._limits.head_seconds
+        return TlsTransport(buffers, context, make_upper, _not_tls, seconds, self.pending)
+
+
+def _not_tls() -> bytes:
+    return refused(_TLS_ONLY, secrets.token_hex(8), time.time())
 
 
 class _Refused(asyncio.Protocol):

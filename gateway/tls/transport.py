@@ -22,20 +22,25 @@ MakeProtocol = Callable[[bytes | None], asyncio.Protocol]
 class TlsTransport(asyncio.Transport, asyncio.Protocol):
     """One client's TLS. To the socket's transport it is an `asyncio.Protocol`."""
 
-    __slots__ = ("_blocked", "_ending", "_lower", "_make_upper", "_not_tls", "_pending", "_session", "_timer", "_upper")
+    __slots__ = (
+        *("_blocked", "_buffers", "_context", "_ending", "_lower"),
+        *("_make_upper", "_not_tls", "_pending", "_session", "_timer", "_upper"),
+    )
 
     def __init__(
         self,
         buffers: TlsBuffers,
         context: ssl.SSLContext,
         make_upper: MakeProtocol,
-        not_tls: bytes,
+        not_tls: Callable[[], bytes],
         seconds: float,
         pending: set[Any],
     ) -> None:
-        """`not_tls`: the answer to a client that does not speak TLS. `seconds`: for the handshake. `pending`: where
+        """`not_tls`: makes the answer to a client that speaks no TLS. `seconds`: for the handshake. `pending`: where
         this is until then."""
-        self._session = TlsSession(buffers, context)
+        self._buffers = buffers
+        self._context: ssl.SSLContext | None = context  # until the first bytes: who sends none costs no session
+        self._session: TlsSession
         self._make_upper = make_upper
         self._not_tls = not_tls
         self._pending = pending
@@ -54,10 +59,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._ending:
             return
-        if self._upper is None and self._not_tls and data[0] != HANDSHAKE_RECORD:
-            self._end(self._not_tls, "this is not TLS")
+        if self._context is not None and not self._begin(self._context, data[0]):
             return
-        self._not_tls = b""
         try:
             plain, answer, ended = self._session.receive(data)
         except TlsError as error:
@@ -91,6 +94,15 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         upper, self._upper = self._upper, None
         if upper is not None:
             upper.connection_lost(exc)
+
+    def _begin(self, context: ssl.SSLContext, first: int) -> bool:
+        """The first bytes are here. False: they are no TLS."""
+        self._context = None
+        if first != HANDSHAKE_RECORD:
+            self._end(self._not_tls(), "this is not TLS")
+            return False
+        self._session = TlsSession(self._buffers, context)
+        return True
 
     # The handshake --------------------------------------------------------------------------------------------------
 
