@@ -3,7 +3,10 @@
 from gateway.close_codes import SLOW
 from gateway.sessions.budget import Budget
 from gateway.sessions.connection import Connection
+from gateway.sessions.session import Session, SessionConnection
 from gateway.sessions.timer import Deadlines
+from gateway.wire.values import Messages
+from observability.counters import Counters
 from runtime.events.port import EventSink
 from runtime.process.background_tasks import BackgroundTasks
 
@@ -41,15 +44,30 @@ class EventBackPressure:
 
 
 class SlowConsumers:
-    """Closes clients to which nothing has left for too long (docs/design.md, "Slow consumers").
+    """Closes clients that do not read, or not fast enough (docs/design.md, "Slow consumers").
 
     A connection is slow when it is over its byte budget (`Connection.write`), or when nothing of what waits for it has
-    left within `stalled_s`. Progress is what the client's TCP has acknowledged: a slow but steady reader stays.
+    left within `stalled_s`. Progress is what the client's TCP has acknowledged: a slow but steady reader stays. With
+    the policy `drop` only the second closes, because such a client may be half-open; and an answer that does not fit,
+    because whoever waits for one would wait for ever.
     """
 
-    def __init__(self, budget: Budget, deadlines: Deadlines) -> None:
+    def __init__(self, budget: Budget, deadlines: Deadlines, counters: Counters) -> None:
         self._budget = budget
         self._deadlines = deadlines
+        self._counters = counters
+
+    def on_dropped(self, session: Session) -> None:
+        """A push to this session was over the budget and is DROPPED_SLOW."""
+        if self._budget.policy == "close" and session.connection is not None:
+            self._close(session.connection)
+
+    def send_or_close(self, connection: SessionConnection, messages: Messages) -> bool:
+        """Send an answer. False: it does not fit into the budget, and the client is closed for that."""
+        if connection.send(messages):
+            return True
+        self._close(connection)
+        return False
 
     def watch(self, connection: Connection) -> None:
         """The connection is blocked: close it with 4408 when nothing leaves any more."""
@@ -62,7 +80,11 @@ class SlowConsumers:
             before, acknowledged = acknowledged, connection.acknowledged()
             if acknowledged > before:
                 self._deadlines.schedule_after(check, self._budget.stalled_s)
-            else:
-                connection.close(SLOW)
+            elif connection.is_open:
+                self._close(connection)
 
         self._deadlines.schedule_after(check, self._budget.stalled_s)
+
+    def _close(self, connection: SessionConnection) -> None:
+        self._counters.slow_closed += 1
+        connection.close(SLOW)

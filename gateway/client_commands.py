@@ -9,7 +9,7 @@ import time
 import msgspec
 
 from gateway.back_pressure import EventBackPressure, SlowConsumers
-from gateway.close_codes import BAD_MESSAGES, DRAINING, SLOW, UNAUTHORIZED
+from gateway.close_codes import BAD_MESSAGES, DRAINING, UNAUTHORIZED
 from gateway.events.traces import ClientTraces
 from gateway.identity.ports import Unauthorized, Verify
 from gateway.lifecycle import SessionLifecycle
@@ -17,7 +17,7 @@ from gateway.membership import FileMembership
 from gateway.registration.session_registration import Commits
 from gateway.sessions.acks import Acks
 from gateway.sessions.connection import Connection
-from gateway.sessions.session import Session, SessionConnection
+from gateway.sessions.session import Session
 from gateway.token_expiry import TokenExpiry
 from gateway.wire.values import (
     Ack,
@@ -220,12 +220,4 @@ class ClientCommands:
         self._reply(connection, session.codec.error(error))
 
     def _reply(self, connection: Connection, messages: Messages) -> None:
-        reply_or_close(connection, messages)
-
-
-def reply_or_close(connection: SessionConnection, messages: Messages) -> bool:
-    """Send an answer. False: it does not fit into the budget, since the client does not read; it is closed for that."""
-    if connection.send(messages):
-        return True
-    connection.close(SLOW)
-    return False
+        self._slow.send_or_close(connection, messages)

@@ -85,8 +85,9 @@ class Base:
         self.index = Index[Session]()
         self.acks = Acks()
         self.dedup = Dedup(settings.gateway.dedup, self.counters)
+        self.slow = SlowConsumers(settings.gateway.slow, self.deadlines, self.counters)
         self.writer = PushWriter(
-            self.node_id, self.index, self.acks, self.dedup, self.deadlines, self.counters, self.tracer
+            self.node_id, self.index, self.acks, self.dedup, self.slow, self.deadlines, self.counters, self.tracer
         )
         self.sink = adapters.event_sink(settings, self.counters)
         self.bus_probe = adapters.bus_probe(settings)
@@ -129,7 +130,7 @@ class ClientParts:
             base.acks,
             base.sink,
             self.events,
-            SlowConsumers(section.slow, base.deadlines),
+            base.slow,
             self.expiry,
             traces,
             base.tasks,
@@ -170,7 +171,7 @@ class RouterParts:
             registry.lease,
             registry.barrier,
             writer,
-            NodeRequestHandler(base.index, clients.membership, writer),
+            NodeRequestHandler(base.index, clients.membership, writer, base.slow),
             stats,
             base.deadlines,
             base.tasks,

@@ -26,6 +26,7 @@ GATEWAY = (
     Counter("pushes_received", "pushes received from routers"),
     Counter("frames_written", "frames written to clients' connections"),
     Counter("dropped_slow", "frames not written because the client was over its slow-consumer budget"),
+    Counter("slow_closed", "clients closed because they did not read, or not fast enough"),
     Counter("expired", "frames not written because the push's ttl had passed"),
     Counter("old_epoch", "pushes refused because they were planned for another incarnation of this node"),
     Counter("not_mine", "pushes that found no live session here"),

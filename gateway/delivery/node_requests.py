@@ -2,7 +2,7 @@
 
 import heapq
 
-from gateway.client_commands import reply_or_close
+from gateway.back_pressure import SlowConsumers
 from gateway.close_codes import DRAINING, FORBIDDEN
 from gateway.delivery.push_writer import PushWriter
 from gateway.membership import FileMembership
@@ -19,10 +19,13 @@ MAX_REASON = 123  # bytes that a close frame holds (RFC 6455 §5.5)
 class NodeRequestHandler:
     """Carries requests out on this node's sessions."""
 
-    def __init__(self, index: Index[Session], membership: FileMembership, writer: PushWriter) -> None:
+    def __init__(
+        self, index: Index[Session], membership: FileMembership, writer: PushWriter, slow: SlowConsumers
+    ) -> None:
         self._index = index
         self._membership = membership
         self._receivers = writer.receivers
+        self._slow = slow
 
     async def carry_out(self, request: node_pb2.NodeRequest) -> node_pb2.NodeResponse:
         """The response to one request; NOT_MINE when nobody here is meant."""
@@ -70,7 +73,7 @@ class NodeRequestHandler:
         connection = session.connection if session is not None else None
         if session is None or connection is None:
             return OFFLINE
-        if not reply_or_close(connection, _reply_messages(session, reply)):
+        if not self._slow.send_or_close(connection, _reply_messages(session, reply)):
             return DROPPED_SLOW
         return QUEUED if connection.unsent() else WRITTEN
 

@@ -139,7 +139,7 @@ class PushJob:
         )
 
     def step(self, counters: Counters) -> list[Session]:
-        """Write one slice. The answer lists receivers that were over their budget: they must be closed."""
+        """Write one slice. The answer lists receivers that were over their budget."""
         slow = self._write_slice(counters)
         if length_hint(self.receivers) == 0:
             self.written_all = True

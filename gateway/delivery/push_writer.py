@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection
 from functools import partial
 
-from gateway.close_codes import SLOW
+from gateway.back_pressure import SlowConsumers
 from gateway.delivery.dedup import Dedup
 from gateway.delivery.fanout import Fanout
 from gateway.delivery.push_job import OnAnswer, PushJob
@@ -37,12 +37,14 @@ class PushWriter:
         index: Index[Session],
         acks: Acks,
         dedup: Dedup,
+        slow: SlowConsumers,
         deadlines: Deadlines,
         counters: Counters,
         tracer: Tracer,
     ) -> None:
         self._node = node
         self._dedup = dedup
+        self._slow = slow
         self._due: set[PushJob] = set()  # jobs whose report waits for outcomes, until it is due
         self._forgetting = False  # a deadline to forget old pushes is scheduled
         self._index = index
@@ -116,8 +118,7 @@ class PushWriter:
             if error is not None:
                 log.error("a push could not be written", exc_info=error)
             for session in slow:
-                if session.connection is not None:
-                    session.connection.close(SLOW)
+                self._slow.on_dropped(session)
             if job.written_all and not job.answered:
                 self._finalize_later(job)
             if self._loop.time() > until:

@@ -46,7 +46,7 @@ class Heartbeat:
         if not connection.is_open:
             return
         interval, timeout = self._settings.interval, self._settings.timeout
-        if connection.reading_paused:
+        if connection.reading_paused or connection.unwritten is not None:  # the latter: `SlowConsumers` judges it
             connection.awaits_pong = connection.pinged = False
             connection.timer = self._timer.schedule(connection, now + interval)
         elif connection.awaits_pong:

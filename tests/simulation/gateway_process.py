@@ -128,7 +128,10 @@ class GatewayProcess:
         self.acks = Acks()
         self.deadlines = make_deadlines(self.loop)
         dedup = Dedup(DedupSettings(), self.counters)
-        self.writer = PushWriter(self.name, self.index, self.acks, dedup, self.deadlines, self.counters, OFF)
+        self.slow = SlowConsumers(BUDGET, self.deadlines, self.counters)
+        self.writer = PushWriter(
+            *(self.name, self.index, self.acks, dedup, self.slow, self.deadlines, self.counters, OFF),
+        )
         expiry = TokenExpiry(5.0, self.loop, self.clocks.wall)
         heartbeat = Heartbeat(HeartbeatSettings(interval=1e6), self.counters, self.loop)
         events = EventBackPressure(sink, self.tasks)
@@ -137,7 +140,7 @@ class GatewayProcess:
         traces = ClientTraces(OFF, self.name)
         commands = ClientCommands(
             *(ClientSettings(self.name, 25_000, 65_536), _verify, self.lifecycle, self.membership, self.acks, sink),
-            *(events, SlowConsumers(BUDGET, self.deadlines), expiry, traces, self.tasks, self.counters),
+            *(events, self.slow, expiry, traces, self.tasks, self.counters),
         )
         self.admission = Admission(self.sessions, self.lease, events, self.lifecycle, traces, MAX_FILES, self.counters)
         self.authentication = Authentication(
@@ -152,7 +155,7 @@ class GatewayProcess:
     def _build_delivery(self) -> None:
         self.endpoint = RouterEndpoint(
             *(self.streams, self.lease, self.barrier, self.writer),
-            NodeRequestHandler(self.index, self.membership, self.writer),
+            NodeRequestHandler(self.index, self.membership, self.writer, self.slow),
             node_pb2.Stats,
             *(self.deadlines, self.tasks, self.counters, NoObserver()),
         )

@@ -111,7 +111,7 @@ class GatewayRig:
         self.membership = FileMembership(self.registration, self.sink, NO_VIEWS, MAX_FILES)  # type: ignore[arg-type]
         self.events = EventBackPressure(self.sink, self.tasks)  # type: ignore[arg-type]
         self.budget = Budget(unsent_bytes=10_000)
-        self.slow = SlowConsumers(self.budget, self.deadlines)
+        self.slow = SlowConsumers(self.budget, self.deadlines, self.counters)
         self.wall = 1_000_000.0
         self.expiry = TokenExpiry(5.0, self.clock, lambda: self.wall + self.clock.now)
         traces = ClientTraces(OFF, "node-1")

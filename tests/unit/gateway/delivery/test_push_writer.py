@@ -33,7 +33,7 @@ class Rig:
         tracer = Tracer(self.recorded.append, 1.0, seed=1)
         self.dedup = Dedup(DedupSettings(), clients.counters)
         self.writer = PushWriter(
-            "node-1", clients.index, Acks(), self.dedup, clients.deadlines, clients.counters, tracer
+            "node-1", clients.index, Acks(), self.dedup, clients.slow, clients.deadlines, clients.counters, tracer
         )
 
     def push(self, call: int, receivers: node_pb2.Receivers, **fields: object) -> None:

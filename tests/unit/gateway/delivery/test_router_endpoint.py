@@ -12,9 +12,10 @@ from gateway.delivery.push_writer import PushWriter
 from gateway.delivery.router_endpoint import RouterEndpoint, WrongIncarnation
 from gateway.delivery.router_stream import RouterStream
 from gateway.delivery.router_streams import RouterStreams
-from gateway.outcome import ACKED, OFFLINE, QUEUED, WRITTEN
+from gateway.outcome import ACKED, DROPPED_SLOW, OFFLINE, QUEUED, WRITTEN
 from gateway.registration.lease_gate import LeaseGate
 from gateway.sessions.acks import Acks
+from gateway.sessions.budget import Budget
 from gateway.sessions.session import Session
 from homing.internal.v1 import node_pb2
 from observability.tracing import OFF
@@ -74,10 +75,12 @@ class Rig:
         self.acks = Acks()
         self.observer = Observer()
         dedup = Dedup(DedupSettings(), clients.counters)
-        self.writer = PushWriter("node-1", clients.index, self.acks, dedup, clients.deadlines, clients.counters, OFF)
+        self.writer = PushWriter(
+            *("node-1", clients.index, self.acks, dedup, clients.slow, clients.deadlines, clients.counters, OFF)
+        )
         self.endpoint = RouterEndpoint(
             *(self.streams, self.lease, clients.barrier, self.writer),
-            NodeRequestHandler(clients.index, clients.membership, self.writer),
+            NodeRequestHandler(clients.index, clients.membership, self.writer, clients.slow),
             lambda: node_pb2.Stats(sessions=len(clients.index.sessions)),
             *(clients.deadlines, clients.tasks, clients.counters, self.observer),
         )
@@ -246,6 +249,44 @@ async def test_a_receiver_over_its_budget_is_closed(rig: Rig) -> None:
     transport_of(session).stuck = True
     stream = rig.open()
     rig.send(stream, pushes=[push_to("ada", call=call, data=b'"' + b"x" * 9_000 + b'"') for call in (1, 2)])
+    assert transport_of(session).closing == (4408, "slow")
+    assert (rig.clients.counters.dropped_slow, rig.clients.counters.slow_closed) == (1, 1)
+
+
+async def test_with_the_policy_drop_a_receiver_over_its_budget_stays_while_it_makes_progress(rig: Rig) -> None:
+    budget = Budget(unsent_bytes=10_000, policy="drop")
+    rig.clients.slow._budget = budget
+    session = await rig.clients.session("ada")
+    transport = transport_of(session)
+    transport.stuck = True
+    stream = rig.open()
+    stream.take()
+    data = b'"' + b"x" * 9_000 + b'"'
+    answers = rig.send(stream, pushes=[push_to("ada", call=call, data=data) for call in (1, 2, 3)]).pushes
+    assert [(answer.call, answer.counts[0].outcome) for answer in answers] == [(2, DROPPED_SLOW), (3, DROPPED_SLOW)]
+    for _ in range(5):
+        transport.acked += 1
+        rig.clients.clock.pass_seconds(9)
+    assert transport.closing is None
+    transport.drain()
+    (answer,) = rig.send(stream, pushes=[push_to("ada", call=4)]).pushes[-1:]
+    assert (answer.call, answer.counts[0].outcome) == (4, WRITTEN)
+    transport.stuck = True
+    rig.send(stream, pushes=[push_to("ada", call=5)])
+    rig.clients.clock.pass_seconds(11)  # without any progress it may be half-open
+    assert transport.closing == (4408, "slow")
+    assert (rig.clients.counters.dropped_slow, rig.clients.counters.slow_closed) == (2, 1)
+
+
+async def test_with_the_policy_drop_an_answer_that_does_not_fit_closes(rig: Rig) -> None:
+    rig.clients.slow._budget = Budget(unsent_bytes=10_000, policy="drop")
+    session = await rig.clients.session("ada")
+    transport_of(session).stuck = True
+    reply = node_pb2.Reply(session=session.sid, ack=1, data=b'"' + b"x" * 9_000 + b'"')
+    stream = rig.open()
+    stream.take()
+    outcomes = [(await rig.request(stream, reply=reply)).outcome for _ in range(2)]
+    assert outcomes == [QUEUED, DROPPED_SLOW]
     assert transport_of(session).closing == (4408, "slow")
 
 
