@@ -32,6 +32,7 @@ from runtime.process.workers import Worker, processors
 @click.option("--dev", is_flag=True, help="Serve the page to try it, and tokens for anyone: loopback listeners only.")
 @click.option("--dev-router", metavar="HOST:PORT", help="A router's HTTP address, for the page's calls.")
 @click.option("--echo-path", metavar="PATH", help="A path that echoes to anyone, for test suites; not in production.")
+@click.option("--max-segment", metavar="BYTES", help="Bytes of TCP's payload in one packet at most (TCP_MAXSEG).")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting.")
 def command(file: Path | None, assignments: tuple[str, ...], dev: bool, **flags: str | int | None) -> int:
     """Run one gateway until SIGTERM or Ctrl-C.

@@ -3,6 +3,7 @@
 from gateway.close_codes import SLOW
 from gateway.sessions.budget import Budget
 from gateway.sessions.connection import Connection
+from gateway.sessions.rates import MessageRates
 from gateway.sessions.session import Session, SessionConnection
 from gateway.sessions.timer import Deadlines
 from gateway.wire.values import Messages
@@ -14,9 +15,10 @@ from runtime.process.background_tasks import BackgroundTasks
 class EventBackPressure:
     """Pauses reading from clients whose events the full buffer has refused, until there is room again."""
 
-    def __init__(self, sink: EventSink, tasks: BackgroundTasks) -> None:
+    def __init__(self, sink: EventSink, tasks: BackgroundTasks, rates: MessageRates) -> None:
         self._sink = sink
         self._tasks = tasks
+        self._rates = rates
         self._paused: set[Connection] = set()
 
     def full(self) -> bool:
@@ -40,6 +42,7 @@ class EventBackPressure:
         await self._sink.wait_room()
         paused, self._paused = self._paused, set()
         for connection in paused:
+            self._rates.resume(connection)
             connection.resume_reading()
 
 

@@ -9,7 +9,7 @@ import time
 import msgspec
 
 from gateway.back_pressure import EventBackPressure, SlowConsumers
-from gateway.close_codes import BAD_MESSAGES, DRAINING, UNAUTHORIZED
+from gateway.close_codes import BAD_MESSAGES, DRAINING, RATE, UNAUTHORIZED
 from gateway.events.traces import ClientTraces
 from gateway.identity.ports import Unauthorized, Verify
 from gateway.lifecycle import SessionLifecycle
@@ -17,6 +17,7 @@ from gateway.membership import FileMembership
 from gateway.registration.session_registration import Commits
 from gateway.sessions.acks import Acks
 from gateway.sessions.connection import Connection
+from gateway.sessions.rates import MessageRates
 from gateway.sessions.session import Session
 from gateway.token_expiry import TokenExpiry
 from gateway.wire.values import (
@@ -39,6 +40,7 @@ from runtime.process.background_tasks import BackgroundTasks
 log = logging.getLogger(__name__)
 
 BUSY_RETRY_MS = 1000
+RATE_RETRY_MS = 5000  # after a close with 4429
 RECONNECT_WITHIN_MS = 1000  # in which clients of a draining node should come back, each at a random moment
 MAX_BAD_IN_A_ROW = 10  # bad messages, then 4400
 
@@ -64,6 +66,7 @@ class ClientCommands:
         sink: EventSink,
         events: EventBackPressure,
         slow: SlowConsumers,
+        rates: MessageRates,
         expiry: TokenExpiry,
         traces: ClientTraces,
         tasks: BackgroundTasks,
@@ -77,6 +80,7 @@ class ClientCommands:
         self._sink = sink
         self._events = events
         self._slow = slow
+        self._rates = rates
         self._expiry = expiry
         self._traces = traces
         self._tasks = tasks
@@ -95,6 +99,9 @@ class ClientCommands:
 
     def on_too_large(self, connection: Connection, size: int) -> None:
         session = connection.sessions[0]
+        if not self._rates.take(connection, size):
+            self._on_flood(connection, session)
+            return
         text = f"{size} bytes in one message; at most {self._settings.max_bytes}"
         self._error(connection, session, ErrorReply("too_large", text))
 
@@ -130,6 +137,9 @@ class ClientCommands:
 
     def on_message(self, connection: Connection, text: bool, payload: bytes) -> None:
         session = connection.sessions[0]
+        if not self._rates.take(connection, len(payload)):
+            self._on_flood(connection, session)
+            return
         try:
             message = session.codec.read(text, payload)
         except BadMessage as bad:
@@ -143,7 +153,8 @@ class ClientCommands:
             case ClientEvent():
                 self._publish(connection, session, message)
             case Ack(ack, data, content_type):
-                self._acks.acked(session, ack, data, content_type)
+                if self._acks.acked(session, ack, data, content_type):
+                    self._rates.give_back(connection)
             case Join(file, id):
                 self._join(connection, session, file, id)
             case Leave(file, id):
@@ -202,6 +213,13 @@ class ClientCommands:
         self._expiry.restart(session)
         self._membership.leave_ungranted(session)
         self._ok(connection, session, id)
+
+    def _on_flood(self, connection: Connection, session: Session) -> None:
+        """One message too many for its rate (docs/promises.md, row 52): this one is not read any more."""
+        self._counters.rate_closed += 1
+        error = ErrorReply("rate", "too many messages, or too many bytes", retry_ms=RATE_RETRY_MS)
+        self._error(connection, session, error)
+        connection.close(RATE)
 
     def _on_bad_message(self, connection: Connection, session: Session, bad: BadMessage) -> None:
         self._counters.bad_messages += 1

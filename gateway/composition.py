@@ -5,6 +5,7 @@ Three groups build on one another: what keeps the node in the registry, what ser
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 from gateway import adapters, config
@@ -28,6 +29,7 @@ from gateway.door.listener import ClientListener
 from gateway.door.pages import DevelopmentPages
 from gateway.door.ports import PathHandler
 from gateway.door.routes import Routes
+from gateway.door.socket_options import SocketOptions
 from gateway.door.websocket_endpoint import NO_FRAMINGS, WebSocketEndpoint
 from gateway.draining import Drain
 from gateway.events.traces import ClientTraces
@@ -40,6 +42,7 @@ from gateway.registration.session_registration import SessionRegistration
 from gateway.sessions.acks import Acks
 from gateway.sessions.heartbeat import Heartbeat
 from gateway.sessions.index import Index
+from gateway.sessions.rates import MessageRates
 from gateway.sessions.session import Session
 from gateway.sessions.timer import Timer, make_deadlines
 from gateway.token_expiry import TokenExpiry
@@ -118,12 +121,15 @@ class ClientParts:
         section, counted, views = base.settings.gateway, base.counters, base.views or NO_VIEWS
         self.expiry = TokenExpiry(base.settings.auth.leeway, asyncio.get_running_loop())
         self.heartbeat = Heartbeat(section.heartbeat, counted, asyncio.get_running_loop())
-        self.events = EventBackPressure(base.sink, base.tasks)
+        if section.heartbeat.outlasts_proxies():
+            log.warning("heartbeats are rarer than proxies allow", extra={"seconds": section.heartbeat.longest()})
+        rates = MessageRates(section.limits, section.max_message, time.monotonic)
+        self.events = EventBackPressure(base.sink, base.tasks, rates)
         self.lifecycle = SessionLifecycle(registry.sessions, base.index, base.sink, self.heartbeat, views, counted)
         self.membership = FileMembership(registry.sessions, base.sink, views, section.max_files)
         traces = ClientTraces(base.tracer, base.node_id)
         commands = ClientCommands(
-            ClientSettings(base.node_id, round(section.heartbeat.interval * 1000), section.max_message),
+            ClientSettings(base.node_id, round(section.heartbeat.longest() * 1000), section.max_message),
             tokens.verify,
             self.lifecycle,
             self.membership,
@@ -131,6 +137,7 @@ class ClientParts:
             base.sink,
             self.events,
             base.slow,
+            rates,
             self.expiry,
             traces,
             base.tasks,
@@ -144,7 +151,8 @@ class ClientParts:
         )
         routes = _routes(base, self.authentication, access)
         limits = HandshakeLimits(max_pending=section.max_handshakes)
-        self.listener = ClientListener(routes, limits, counted, access.certificates, access.proxies)
+        options = SocketOptions(section.heartbeat.longest(), section.heartbeat.timeout, section.max_segment)
+        self.listener = ClientListener(routes, limits, counted, access.certificates, access.proxies, options)
         self.drain = Drain(
             self.listener,
             self.admission,
@@ -192,7 +200,9 @@ def _routes(base: Base, admission: Authentication, access: Access) -> Routes:
     framings = deflate_framings(section.compression) if section.compression.enabled else NO_FRAMINGS
     paths: dict[str, PathHandler] = {
         config.CLIENT_PATH: WebSocketEndpoint(
-            origins, uploads, admission, access.tokens.verify, codecs, access.proxies, framings=framings
+            *(origins, uploads, admission, access.tokens.verify, codecs, access.proxies),
+            framings=framings,
+            connections_per_address=section.limits.connections_per_address,
         )
     }
     if section.echo_path:

@@ -4,7 +4,7 @@ import ipaddress
 import os
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -14,6 +14,7 @@ from gateway.identity import keys
 from gateway.identity.tokens import Issuer, Tokens
 from gateway.sessions.budget import Budget
 from gateway.sessions.heartbeat import HeartbeatSettings
+from gateway.sessions.rates import LimitSettings
 from gateway.tls.settings import TlsSection
 from gateway.views.port import ViewSettings
 from gateway.wire.deflate import CompressionSettings
@@ -27,6 +28,8 @@ from runtime.process.schema import FilePath
 from runtime.process.setting_types import Bytes, Count, MessageBytes, NonNegativeSeconds, Seconds, Workers
 
 CLIENT_PATH = "/ws"
+MIN_SEGMENT = 88  # bytes; Linux takes no less (TCP_MIN_MSS)
+SegmentBytes = Annotated[int, msgspec.Meta(ge=0, le=32_767)]  # TCP_MAXSEG
 
 
 class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,18 +53,23 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dev_router: str = ""  # Address of a router's HTTP API, for the calls of that page.
     # Connections that are not answered yet, in TLS or HTTP, at once; more are ended as they come.
     max_handshakes: Count = 10_000
+    # Bytes of TCP's payload in one packet to a client at most, at least 88; 0: as the kernel finds out.
+    max_segment: SegmentBytes = 0
     # Path that sends back every message, to anyone and with limits of 17 MiB: for conformance suites, never in
     # production; "": none.
     echo_path: str = ""
     drain: NonNegativeSeconds = 10.0  # Seconds from a stop signal to the close of the last client at most.
     heartbeat: HeartbeatSettings = HeartbeatSettings()
     slow: Budget = Budget()
+    limits: LimitSettings = LimitSettings()
     dedup: DedupSettings = DedupSettings()
     tls: TlsSection = TlsSection()
     proxies: ProxySettings = ProxySettings()
     compression: CompressionSettings = CompressionSettings()
 
     def __post_init__(self) -> None:
+        if 0 < self.max_segment < MIN_SEGMENT:
+            raise ValueError(f"max_segment: at least {MIN_SEGMENT} bytes, or 0")
         if self.echo_path and (self.echo_path[0] != "/" or self.echo_path == CLIENT_PATH):
             raise ValueError(f"echo_path: a path begins with /, and {CLIENT_PATH} is that of clients")
 

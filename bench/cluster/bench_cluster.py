@@ -18,6 +18,14 @@ from homing.cluster.errors import CommandError
 
 MAX_WARNINGS = 10  # different log lines in a result
 MAX_GATEWAYS = 64  # the limit of `homing up`
+# A load generator's client sends what many clients would: the limits are counted, and never reached.
+HIGH_LIMITS = """
+[gateway.limits]
+messages_per_second = 1_000_000_000
+messages_burst = 1_000_000_000
+bytes_per_second = 1_000_000_000
+bytes_burst = 1_000_000_000
+"""
 TOKEN_TTL = 3600.0  # seconds
 
 
@@ -72,7 +80,7 @@ def start_cluster(gateways: int, *arguments: str, settings: str = "") -> Iterato
     """
     with tempfile.TemporaryDirectory(prefix="homing-bench-") as folder:
         run_dir, config = Path(folder) / "run", Path(folder) / "homing.toml"
-        config.write_text(settings)
+        config.write_text(settings + HIGH_LIMITS)
         command = [sys.executable, "-P", "-m", "homing", "up", "--ports", "random", "--run-dir", str(run_dir), "--json"]
         log = Path(folder) / "up.log"
         with log.open("wb") as stderr:

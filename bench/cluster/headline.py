@@ -28,7 +28,7 @@ def gateways_for(users: int, sessions_per_gateway: int = SESSIONS_PER_GATEWAY) -
 def settings(heartbeat: float) -> str:
     """The gateways' configuration: an idle client is pinged every `heartbeat` seconds."""
     timeout = min(heartbeat, max(20.0, heartbeat / 2))
-    return f"[gateway.heartbeat]\ninterval = {heartbeat:.1f}\ntimeout = {timeout:.1f}\n"
+    return f"[gateway.heartbeat]\ninterval = {heartbeat:.1f}\ntimeout = {timeout:.1f}\ngrowth = 1.0\n"
 
 
 def headline(

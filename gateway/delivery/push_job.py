@@ -118,13 +118,15 @@ class PushJob:
         elif session in self.queued and self.record is not None:
             self.record.on_settled(self, session, outcome)
 
-    def acked(self, session: Session, data: bytes, content_type: str) -> None:
+    def acked(self, session: Session, data: bytes, content_type: str) -> bool:
         """The client has answered. Its frame may still be pending: an ack proves more than a write."""
-        if session in self.owing or session in self.unacked:
+        awaited = session in self.owing or session in self.unacked
+        if awaited:
             self.owing.discard(session)
             self.unacked.pop(session, None)
             self._record(session, ACKED, self.clock(), data, content_type)
             self._answer_if_complete()
+        return awaited
 
     def is_expired(self) -> bool:
         """Whether its ttl has passed."""

@@ -33,11 +33,11 @@ class TracedJob(PushJob):
         self.last_ns = self.clock()
         return slow
 
-    def acked(self, session: Session, data: bytes, content_type: str) -> None:
+    def acked(self, session: Session, data: bytes, content_type: str) -> bool:
         waiting = session in self.unacked or session in self.owing
         if waiting and len(self.acks) < spans.ACKS:
             self.acks.append((session.sid, self.unacked.get(session, self.first_ns), self.clock()))
-        super().acked(session, data, content_type)
+        return super().acked(session, data, content_type)
 
 
 class DeliveryTrace:

@@ -15,6 +15,7 @@ from gateway.door.handshake import HandshakeLimits, HandshakeProtocol, PendingCo
 from gateway.door.proxied import ProxiedConnection
 from gateway.door.proxies import NO_PROXIES, TrustedProxies
 from gateway.door.routes import Routes
+from gateway.door.socket_options import SocketOptions, set_options
 from gateway.door.values import Refusal
 from gateway.tls.contexts import Certificates
 from gateway.tls.transport import TlsTransport
@@ -22,9 +23,9 @@ from observability.counters import Counters
 from runtime.process.background_tasks import BackgroundTasks
 from runtime.process.listening import create_listener
 
-TCP_NOTSENT_LOWAT = 25  # Linux, tcp(7); Python 3.11's socket module has no name for it
 WAIT_READY = 5.0  # seconds for which clients wait in a lent socket at most
-UNSENT_IN_KERNEL = 128 * 1024  # bytes that the kernel takes for one client beyond what is on the wire
+
+DEFAULT_OPTIONS = SocketOptions()
 
 _TLS_ONLY = Refusal(400, "bad_request", "this port speaks TLS: https:// or wss://")
 
@@ -39,6 +40,7 @@ class ClientListener:
         counters: Counters,
         certificates: Certificates | None = None,
         proxies: TrustedProxies = NO_PROXIES,
+        options: SocketOptions = DEFAULT_OPTIONS,
     ) -> None:
         """`certificates`: None: clients speak plain HTTP."""
         self._routes = routes
@@ -46,6 +48,7 @@ class ClientListener:
         self._counters = counters
         self._certificates = certificates
         self._proxies = proxies
+        self._options = options
         self.pending: set[PendingConnection] = set()  # connections that are not released yet
         self._server: asyncio.Server | None = None
         self._tasks = BackgroundTasks()  # take over what was accepted last
@@ -54,7 +57,7 @@ class ClientListener:
         """Open the port (0: a free one) and say which; raises OSError when it is in use."""
         self._server = await create_listener(self._accept, host, port, accepting=False)
         for sock in self._server.sockets:  # inherited by every connection
-            sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_IN_KERNEL)
+            set_options(sock, self._options)
         address = self._server.sockets[0].getsockname()
         return address[0], address[1]
 

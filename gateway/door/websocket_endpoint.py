@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from gateway.close_codes import CONNECTION_LOST
+from gateway.door.address_limit import AddressLimit
 from gateway.door.admission import Origins, check_arrival
 from gateway.door.answers import switching
 from gateway.door.head import Head
@@ -24,9 +25,11 @@ from runtime.process.background_tasks import BackgroundTasks
 
 DISCARD = 16 * 1024 * 1024  # bytes up to which a message over the limit is discarded, and not a violation
 NO_FRAMINGS: Mapping[int, Framing] = {}
+RETRY_SECONDS = 5  # for a client whose address has too many connections
 
 log = logging.getLogger(__name__)
 
+_TOO_MANY = Refusal(429, "rate", "too many connections from this address", (("Retry-After", str(RETRY_SECONDS)),))
 _ADMISSION_FAILED = Refusal(500, "internal", "this gateway failed; it is not your fault")
 
 
@@ -43,9 +46,12 @@ class WebSocketEndpoint:
         proxies: TrustedProxies = NO_PROXIES,
         clock: Callable[[], float] = time.time,
         framings: Mapping[int, Framing] = NO_FRAMINGS,
+        connections_per_address: int = 0,
     ) -> None:
         """`codecs`: one per subprotocol that is spoken. `clock`: seconds since the Unix epoch, for tokens. `framings`:
-        those that compress, by window bits; none: nothing is compressed."""
+        those that compress, by window bits; none: nothing is compressed. `connections_per_address`: 0: no limit."""
+        self._addresses = AddressLimit(connections_per_address)
+        uploads = uploads._replace(on_end=self._addresses.leave)
         self._origins = origins
         self._admission = admission
         self._proxies = proxies
@@ -79,20 +85,33 @@ class WebSocketEndpoint:
             return handshake
         codec = self._codecs[handshake.subprotocol]
         address = self._proxies.forwarded(head, request.address)
+        if not self._addresses.has_room(address):
+            return _TOO_MANY
         now = self._clock()
         arrival = check_arrival(head, codec, self._origins, self._verify, address, now, request.certified)
         return arrival if isinstance(arrival, Refusal) else (handshake, arrival)
 
     async def _admit(self, request: PendingRequest, handshake: Handshake, arrival: Arrival, behind: bytes) -> None:
+        if not self._addresses.enter(arrival.address):  # others came in since its head was checked
+            request.refuse(_TOO_MANY)
+            return
+        is_open = False
         try:
-            admitted = await self._admission.enter(arrival)
+            admitted = await self._enter(arrival)
+            if isinstance(admitted, Refusal):
+                request.refuse(admitted)
+            else:
+                is_open = self._open(request.release(), handshake, admitted, behind, arrival)
+        finally:
+            if not is_open:
+                self._addresses.leave(arrival.address)
+
+    async def _enter(self, arrival: Arrival) -> TransportHandler | Refusal:
+        try:
+            return await self._admission.enter(arrival)
         except Exception:
             log.exception("admitting a client failed", extra={"peer": arrival.address})
-            admitted = _ADMISSION_FAILED
-        if isinstance(admitted, Refusal):
-            request.refuse(admitted)
-        else:
-            self._open(request.release(), handshake, admitted, behind, arrival)
+            return _ADMISSION_FAILED
 
     def _open(
         self,
@@ -101,11 +120,13 @@ class WebSocketEndpoint:
         handler: TransportHandler,
         behind: bytes,
         arrival: Arrival,
-    ) -> None:
+    ) -> bool:
+        """False: the client is gone."""
         if transport is None:
             handler.on_close(CONNECTION_LOST.code, CONNECTION_LOST.reason)
-            return
+            return False
         self._openers[arrival.codec.name].open(transport, handler, handshake, behind, arrival.address)
+        return True
 
 
 class WebSocketOpener:

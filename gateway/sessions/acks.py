@@ -8,7 +8,9 @@ from gateway.sessions.session import Session
 class Acked(Protocol):
     """A push that waits for acks."""
 
-    def acked(self, session: Session, data: bytes, content_type: str) -> None: ...
+    def acked(self, session: Session, data: bytes, content_type: str) -> bool:
+        """A client answers. False: nothing waited for this session's ack."""
+        ...
 
 
 class Acks:
@@ -31,11 +33,10 @@ class Acks:
         """The push has been reported."""
         self._waiting.pop(ack, None)
 
-    def acked(self, session: Session, ack: int, data: bytes, content_type: str) -> None:
-        """A client answers."""
+    def acked(self, session: Session, ack: int, data: bytes, content_type: str) -> bool:
+        """A client answers. False: nobody has requested it."""
         push = self._waiting.get(ack)
-        if push is not None:
-            push.acked(session, data, content_type)
+        return push is not None and push.acked(session, data, content_type)
 
     def __len__(self) -> int:
         return len(self._waiting)

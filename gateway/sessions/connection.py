@@ -11,6 +11,7 @@ from typing import Protocol
 from gateway.close_codes import CloseCode
 from gateway.outcome import DROPPED_SLOW, OFFLINE, WRITTEN
 from gateway.sessions.budget import Budget
+from gateway.sessions.rates import Bucket
 from gateway.sessions.session import OutcomeSink, Session
 from gateway.wire.ports import ClientTransport, Framing
 from gateway.wire.values import Messages
@@ -51,9 +52,12 @@ class Connection:
         "_budget",
         "_handler",
         "_transport",
+        "answered_pings",
         "awaits_pong",
         "bad_messages",
+        "bucket",
         "pinged",
+        "seen_at",
         "sessions",
         "timer",
         "unwritten",
@@ -65,8 +69,11 @@ class Connection:
         self.unwritten: list[tuple[Session, OutcomeSink]] | None = None  # None: the kernel has everything
         self.awaits_pong = False  # a ping was sent, and nothing arrived since
         self.pinged = False  # the heartbeat's last step was a ping
+        self.answered_pings = 0  # up to as many as prove the connection stable
+        self.seen_at = 0.0  # loop time at which the client was there, as far as the heartbeat knows
         self.timer = 0  # the heartbeat's ticket
         self.bad_messages = 0  # in a row
+        self.bucket: Bucket | None = None  # what it may send now; None: it has sent nothing yet
         self._handler = handler
         self._budget = budget
         self._transport: ClientTransport | None = None  # None: not open yet, or gone
@@ -114,10 +121,9 @@ class Connection:
             self._become_blocked()
         return True
 
-    def ping(self) -> None:
-        """Send the transport's own ping."""
-        if self._transport is not None:
-            self._transport.ping()
+    def ping(self) -> bool:
+        """Send the transport's own ping. False: nothing was sent."""
+        return self._transport is not None and self._transport.ping()
 
     def acknowledged(self) -> int:
         """Bytes that the client has acknowledged since the beginning; 0: unknown."""

@@ -44,6 +44,8 @@ class SharedPush(OutcomeSink, Protocol):
 class SessionConnection(Protocol):
     """The connection that carries a session, as the session and its users see it (`gateway.sessions.connection`)."""
 
+    seen_at: float  # loop time at which the client was there, as far as the heartbeat knows
+
     @property
     def framing(self) -> Framing: ...
     def write(self, frame: bytes, session: "Session", sink: OutcomeSink) -> int: ...

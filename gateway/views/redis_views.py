@@ -1,9 +1,11 @@
 """Shell: the views in Redis (docs/design.md, "Views"), one script call for many sessions.
 
-`ws:client:<sid>` is a hash (user, files, node, codec, auth_type, connected_at in ms); `ws:user:clients:<uid>` and
-`ws:guid:clients:<guid>` are sorted sets of sids by when they were last seen, in ms. Whatever a gateway has written
-expires `ttl` after it was last refreshed: a hash by itself, a member of a set with the next write to that set, since
-another gateway may keep the set alive. Whoever reads a set leaves out what was not seen for `ttl`.
+`ws:client:<sid>` is a hash (user, files, node, codec, auth_type, connected_at and last_seen in ms);
+`ws:user:clients:<uid>` and `ws:guid:clients:<guid>` are sorted sets of sids by when their gateway last wrote them (ms).
+`last_seen` is what the heartbeat knows when a session's turn comes to be written: no write is made for it alone.
+Whatever a gateway has written expires `ttl` after it was last refreshed: a hash by itself, a member of a set with the
+next write to that set, since another gateway may keep the set alive. Whoever reads a set leaves out what was not
+written for `ttl`.
 """
 
 import asyncio
@@ -40,7 +42,7 @@ for _, one in ipairs(cmsgpack.unpack(ARGV[4])) do
     redis.call('ZREM', 'ws:user:clients:' .. user, sid)
   else
     redis.call('HSET', 'ws:client:' .. sid, 'user', user, 'files', one[6], 'node', node, 'codec', one[7],
-      'auth_type', one[8], 'connected_at', one[9])
+      'auth_type', one[8], 'connected_at', one[9], 'last_seen', one[10])
     redis.call('PEXPIRE', 'ws:client:' .. sid, ttl)
     seen('ws:user:clients:' .. user, sid)
     for _, guid in ipairs(one[4]) do seen('ws:guid:clients:' .. guid, sid) end
@@ -121,8 +123,10 @@ class RedisViews:
         return True
 
     async def _write(self, taken: list[Shown]) -> None:
-        now, ttl = round(time.time() * 1000), round(self._settings.ttl * 1000)
-        await self._write_script(keys=[], args=[now, ttl, self._node, _encode([_row(one) for one in taken])])
+        wall, ttl = time.time(), round(self._settings.ttl * 1000)
+        epoch = wall - time.monotonic()  # of the loop's clock, by which the heartbeat remembers
+        rows = _encode([_row(one, epoch) for one in taken])
+        await self._write_script(keys=[], args=[round(wall * 1000), ttl, self._node, rows])
 
     def _log_availability(self, away: bool, why: Exception | None = None) -> None:
         if away and not self._away:
@@ -132,10 +136,13 @@ class RedisViews:
         self._away = away
 
 
-def _row(one: Shown) -> tuple[object, ...]:
+def _row(one: Shown, epoch: float) -> tuple[object, ...]:
+    """`epoch`: what to add to the loop's time for seconds since the Unix epoch."""
     session = one.session
     row = (str(session.sid), session.user, one.gone, one.files, one.left)
     if one.gone:
         return row
     files = _json(one.files).decode()
-    return (*row, files, session.codec.name, session.identity.auth_type, str(session.connected_at))
+    connection = session.connection
+    seen = session.connected_at if connection is None else round((epoch + connection.seen_at) * 1000)
+    return (*row, files, session.codec.name, session.identity.auth_type, str(session.connected_at), str(seen))

@@ -81,8 +81,8 @@ class ClientTransport(Protocol):
         """Whether nothing is read from the client now, so that no sign of life can arrive."""
         ...
 
-    def ping(self) -> None:
-        """Send the protocol's own ping, unless earlier bytes wait still; any message or pong answers it."""
+    def ping(self) -> bool:
+        """Send the protocol's own ping, unless earlier bytes wait still (False); any message or pong answers it."""
         ...
 
     def close(self, code: int, reason: str) -> None:

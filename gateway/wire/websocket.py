@@ -165,9 +165,11 @@ class WebSocketTransport(asyncio.Protocol):
     def reading_paused(self) -> bool:
         return self._paused or self._upload_held
 
-    def ping(self) -> None:
-        if self._stage == _OPEN and not self._blocked:
-            self._write_control(_PING)
+    def ping(self) -> bool:
+        if self._stage != _OPEN or self._blocked:
+            return False
+        self._write_control(_PING)
+        return True
 
     def _write_control(self, frame: bytes) -> None:
         """Write a frame of this transport's own; the handler learns when the kernel does not take it."""
@@ -235,6 +237,7 @@ class WebSocketTransport(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._rules.unfinished.update(self, 0)
+        self._rules.on_end(self._address)
         handler = self._handler
         # A reference to this object must not keep the socket or the session alive, nor close a circle.
         del self._transport, self._handler, self._rules

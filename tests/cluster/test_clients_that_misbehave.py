@@ -32,6 +32,7 @@ async def one(cluster: Cluster) -> Cluster:
     cluster.write_config(
         heartbeat={"interval": 0.6, "timeout": 0.5},
         slow={"unsent_bytes": 200_000, "stalled_s": 3.0},
+        limits={"messages_per_second": 0, "bytes_per_second": 0},  # bounds that hold even for those within them
     )
     await cluster.start_gateway()
     await cluster.start_router()

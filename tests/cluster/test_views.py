@@ -38,6 +38,7 @@ async def test_a_session_is_shown_with_its_files_and_gone_when_it_leaves(viewed:
             await until(lambda: shows(redis, f"ws:guid:clients:{doc}", sid))
             shown = await redis.hgetall(f"ws:client:{sid}")
             assert int(shown.pop("connected_at")) > 1_700_000_000_000
+            assert int(shown.pop("last_seen")) > 1_700_000_000_000
             assert json.loads(shown.pop("files")) == [doc]
             assert shown == {"user": user, "node": viewed.gateways[0].node, "codec": "homing.json", "auth_type": "test"}
             assert await shows(redis, f"ws:user:clients:{user}", sid)

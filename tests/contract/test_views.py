@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from gateway.views.port import ViewSettings
 from gateway.views.redis_views import RedisViews
 from runtime.bus.settings import BusSection
 from tests.support.servers import Server, start_redis
-from tests.support.wire import open_session
+from tests.support.wire import connection_of, open_session
 
 SETTINGS = ViewSettings(enabled=True, ttl=60.0, gather=0.01, batch=2)
 
@@ -82,11 +83,13 @@ async def until(true: Callable[[], Awaitable[object]]) -> None:
 
 async def test_a_session_is_a_hash_and_stands_in_the_sets_of_its_user_and_files(rig: Rig) -> None:
     ada, again = client("ada", "doc", "plan"), client("ada")
+    connection_of(ada).seen_at = time.monotonic() - 30
     for session in (ada, again, client("bob")):
         rig.views.changed(session)
     await until(lambda: rig.shown(again))
     shown = await rig.shown(ada)
     assert json.loads(shown.pop("files")) == ["doc", "plan"]
+    assert time.time() - 31 < int(shown.pop("last_seen")) / 1000 < time.time() - 29
     assert shown == {
         "user": "ada",
         "node": "node-1",

@@ -69,8 +69,9 @@ class SimulatedTransport:
     def acknowledged(self) -> int:
         return 0
 
-    def ping(self) -> None:
+    def ping(self) -> bool:
         """Heartbeats are longer than a run."""
+        return False
 
     def close(self, code: int, reason: str) -> None:
         if self._is_open:

@@ -27,6 +27,7 @@ from gateway.sessions.acks import Acks
 from gateway.sessions.budget import Budget
 from gateway.sessions.heartbeat import Heartbeat, HeartbeatSettings
 from gateway.sessions.index import Index
+from gateway.sessions.rates import LimitSettings, MessageRates
 from gateway.sessions.session import Session
 from gateway.sessions.timer import make_deadlines
 from gateway.token_expiry import TokenExpiry
@@ -134,13 +135,14 @@ class GatewayProcess:
         )
         expiry = TokenExpiry(5.0, self.loop, self.clocks.wall)
         heartbeat = Heartbeat(HeartbeatSettings(interval=1e6), self.counters, self.loop)
-        events = EventBackPressure(sink, self.tasks)
+        rates = MessageRates(LimitSettings(), 65_536, self.loop.time)
+        events = EventBackPressure(sink, self.tasks, rates)
         self.lifecycle = SessionLifecycle(self.sessions, self.index, sink, heartbeat, NO_VIEWS, self.counters)
         self.membership = FileMembership(self.sessions, sink, NO_VIEWS, MAX_FILES)
         traces = ClientTraces(OFF, self.name)
         commands = ClientCommands(
             *(ClientSettings(self.name, 25_000, 65_536), _verify, self.lifecycle, self.membership, self.acks, sink),
-            *(events, self.slow, expiry, traces, self.tasks, self.counters),
+            *(events, self.slow, rates, expiry, traces, self.tasks, self.counters),
         )
         self.admission = Admission(self.sessions, self.lease, events, self.lifecycle, traces, MAX_FILES, self.counters)
         self.authentication = Authentication(

@@ -23,6 +23,7 @@ from gateway.sessions.budget import Budget
 from gateway.sessions.connection import Connection
 from gateway.sessions.heartbeat import Heartbeat, HeartbeatSettings
 from gateway.sessions.index import Index
+from gateway.sessions.rates import LimitSettings, MessageRates
 from gateway.sessions.session import Session
 from gateway.sessions.timer import make_deadlines
 from gateway.token_expiry import TokenExpiry
@@ -109,15 +110,17 @@ class GatewayRig:
             self.counters,  # type: ignore[arg-type]
         )
         self.membership = FileMembership(self.registration, self.sink, NO_VIEWS, MAX_FILES)  # type: ignore[arg-type]
-        self.events = EventBackPressure(self.sink, self.tasks)  # type: ignore[arg-type]
+        self.rates = MessageRates(LimitSettings(), 65_536, self.clock.time)
+        self.events = EventBackPressure(self.sink, self.tasks, self.rates)  # type: ignore[arg-type]
         self.budget = Budget(unsent_bytes=10_000)
         self.slow = SlowConsumers(self.budget, self.deadlines, self.counters)
         self.wall = 1_000_000.0
         self.expiry = TokenExpiry(5.0, self.clock, lambda: self.wall + self.clock.now)
         traces = ClientTraces(OFF, "node-1")
+        self.acks = Acks()
         self.commands = ClientCommands(
-            *(ClientSettings("node-1", 25_000, 65_536), self.verify, self.lifecycle, self.membership, Acks()),
-            *(self.sink, self.events, self.slow, self.expiry, traces, self.tasks, self.counters),  # type: ignore[arg-type]
+            *(ClientSettings("node-1", 25_000, 65_536), self.verify, self.lifecycle, self.membership, self.acks),
+            *(self.sink, self.events, self.slow, self.rates, self.expiry, traces, self.tasks, self.counters),  # type: ignore[arg-type]
         )
         self.admission = Admission(
             *(self.registration, self.lease, self.events, self.lifecycle),  # type: ignore[arg-type]

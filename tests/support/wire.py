@@ -58,8 +58,9 @@ class RecordingTransport:
         self._unsent = 0
         self.handler.on_writable()
 
-    def ping(self) -> None:
+    def ping(self) -> bool:
         self.pings += 1
+        return True
 
     def close(self, code: int, reason: str) -> None:
         self.closing = self.closing or (code, reason)

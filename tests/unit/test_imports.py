@@ -83,6 +83,7 @@ SHELLS = {
     "gateway.door.proxied",
     "gateway.door.listener",
     "gateway.door.pages",
+    "gateway.door.socket_options",
     "gateway.door.websocket_endpoint",
     "gateway.draining",
     "runtime.events.buffered",

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from gateway.sessions.session import Session
 from tests.support.gateway import GatewayRig, received_by, send
 from tests.support.wire import connection_of, leave, transport_of
 
@@ -278,3 +279,68 @@ async def test_one_line_is_logged_for_each_close(rig: GatewayRig, caplog: pytest
     connection_of(session).on_close(4408, "slow")
     (line,) = [record for record in caplog.records if record.message == "connection closed"]
     assert (line.user, line.code, line.reason) == ("ada", 4408, "slow")
+
+
+async def test_row_52_a_flood_of_messages_is_answered_once_and_closed(rig: GatewayRig) -> None:
+    session = await rig.session()
+    for number in range(1000):
+        send(session, type="ping", id=number)
+    assert transport_of(session).closing is None
+    rig.clock.pass_seconds(0.002)  # one more by then
+    send(session, type="ping", id=1000)
+    send(session, type="event", event="e", data=1, id=1001)
+    last = received_by(session)[-1]
+    assert (last["type"], last["code"], last["retry_ms"]) == ("error", "rate", 5000)
+    assert received_by(session)[-2] == {"type": "pong", "id": 1000}
+    assert transport_of(session).closing == (4429, "rate")
+    assert rig.counters.rate_closed == 1
+    assert rig.sink.kinds() == ["connect"]
+
+
+async def test_row_52_a_bare_client_is_closed_without_a_word(rig: GatewayRig) -> None:
+    session = await rig.session(bare=True)
+    for _ in range(1001):
+        connection_of(session).on_message(True, b"x")
+    assert (transport_of(session).frames, transport_of(session).closing) == ([], (4429, "rate"))
+
+
+async def test_row_52_bytes_count_and_those_of_discarded_messages_too(rig: GatewayRig) -> None:
+    session, other = await rig.session("ada"), await rig.session("bob")
+    for _ in range(62):  # 62 x 65,000 bytes are 4 MB and a little
+        assert transport_of(session).closing is None
+        connection_of(session).on_message(True, b'"' + b"x" * 64_998 + b'"')
+        connection_of(session).bad_messages = 0
+    assert transport_of(session).closing == (4429, "rate")
+    connection_of(other).on_too_large(16_000_000)
+    assert received_by(other)[-1]["code"] == "too_large"
+    rig.clock.pass_seconds(3.9)
+    connection_of(other).on_too_large(16_000_000)
+    assert transport_of(other).closing == (4429, "rate")
+
+
+async def test_row_52_what_was_sent_while_nothing_was_read_is_no_flood(rig: GatewayRig) -> None:
+    session = await rig.session()
+    rig.sink.room.clear()
+    send(session, type="event", event="e", data=1, id=1)
+    rig.clock.pass_seconds(60)
+    rig.sink.room.set()
+    await rig.settle()
+    for _ in range(20_000):
+        send(session, type="event", event="e", data=1)
+    assert transport_of(session).closing is None
+    assert len(rig.sink.records) == 1 + 20_000
+
+
+async def test_row_52_an_ack_that_was_requested_does_not_count(rig: GatewayRig) -> None:
+    class Push:
+        def acked(self, session: Session, data: bytes, content_type: str) -> bool:
+            return True
+
+    session = await rig.session()
+    rig.acks.wait(7, Push())
+    for _ in range(2000):
+        send(session, type="ack", ack=7)
+    assert transport_of(session).closing is None
+    for _ in range(1001):
+        send(session, type="ack", ack=8)
+    assert transport_of(session).closing == (4429, "rate")

@@ -112,3 +112,14 @@ def test_compression_is_off_unless_it_is_configured():
     assert load(config.GatewayConfig, None, {}, ["gateway.compression.enabled=true"]).gateway.compression.enabled
     with pytest.raises(ConfigurationError, match=r"\[gateway.compression\] level: Expected `int` <= 9"):
         load(config.GatewayConfig, None, {}, ["gateway.compression.level=10"])
+
+
+@pytest.mark.parametrize("size", [-1, 1, 87, 32_768])
+def test_a_segment_that_the_kernel_does_not_take_is_refused_by_name(size):
+    with pytest.raises(ConfigurationError, match="max_segment"):
+        load(config.GatewayConfig, None, {}, [f"gateway.max_segment={size}"])
+
+
+@pytest.mark.parametrize("size", [0, 88, 1400])
+def test_a_segment_may_have_a_limit(size):
+    assert load(config.GatewayConfig, None, {}, [f"gateway.max_segment={size}"]).gateway.max_segment == size

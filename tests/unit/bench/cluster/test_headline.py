@@ -51,5 +51,13 @@ def test_each_condition_stops_the_run(clock, change, more, reason):
 
 def test_gateways_and_their_configuration():
     assert (headline.gateways_for(500_000), headline.gateways_for(18_000), headline.gateways_for(18_001)) == (28, 1, 2)
-    assert tomllib.loads(headline.settings(300))["gateway"]["heartbeat"] == {"interval": 300.0, "timeout": 150.0}
-    assert tomllib.loads(headline.settings(10))["gateway"]["heartbeat"] == {"interval": 10.0, "timeout": 10.0}
+    assert tomllib.loads(headline.settings(300))["gateway"]["heartbeat"] == {
+        "interval": 300.0,
+        "timeout": 150.0,
+        "growth": 1.0,
+    }
+    assert tomllib.loads(headline.settings(10))["gateway"]["heartbeat"] == {
+        "interval": 10.0,
+        "timeout": 10.0,
+        "growth": 1.0,
+    }

@@ -70,16 +70,17 @@ def test_an_ack_finds_its_push_by_number_while_it_waits() -> None:
         def __init__(self) -> None:
             self.acks: list[bytes] = []
 
-        def acked(self, session: Session, data: bytes, content_type: str) -> None:
+        def acked(self, session: Session, data: bytes, content_type: str) -> bool:
             self.acks.append(data)
+            return True
 
     acks, push = Acks(), Push()
     (session,) = sessions(1)
     first, second = acks.next(), acks.next()
     assert first != second
     acks.wait(first, push)
-    acks.acked(session, first, b"yes", "")
-    acks.acked(session, second, b"no", "")
+    assert acks.acked(session, first, b"yes", "")
+    assert not acks.acked(session, second, b"no", "")
     acks.forget(first)
     acks.forget(first)
     acks.acked(session, first, b"late", "")
