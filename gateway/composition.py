@@ -120,10 +120,10 @@ class ClientParts:
         tokens = access.tokens
         section, counted, views = base.settings.gateway, base.counters, base.views or NO_VIEWS
         self.expiry = TokenExpiry(base.settings.auth.leeway, asyncio.get_running_loop())
-        self.heartbeat = Heartbeat(section.heartbeat, counted, asyncio.get_running_loop())
+        rates = MessageRates(section.limits, section.max_message, time.monotonic)
+        self.heartbeat = Heartbeat(section.heartbeat, rates, counted, asyncio.get_running_loop())
         if section.heartbeat.outlasts_proxies():
             log.warning("heartbeats are rarer than proxies allow", extra={"seconds": section.heartbeat.longest()})
-        rates = MessageRates(section.limits, section.max_message, time.monotonic)
         self.events = EventBackPressure(base.sink, base.tasks, rates)
         self.lifecycle = SessionLifecycle(registry.sessions, base.index, base.sink, self.heartbeat, views, counted)
         self.membership = FileMembership(registry.sessions, base.sink, views, section.max_files)

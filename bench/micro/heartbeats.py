@@ -25,6 +25,7 @@ from gateway.door.websocket_endpoint import WebSocketEndpoint
 from gateway.sessions.budget import Budget
 from gateway.sessions.connection import Connection
 from gateway.sessions.heartbeat import PROVED, Heartbeat, HeartbeatSettings
+from gateway.sessions.rates import LimitSettings, MessageRates
 from gateway.wire.bare import Bare
 from gateway.wire.messages import MessageLimits
 from gateway.wire.unfinished import UnfinishedMessages
@@ -59,7 +60,8 @@ class PingedConnections:
 async def serve(pipe: Pipe, settings: HeartbeatSettings) -> None:
     """Sends its port over the pipe, then pings sent and CPU seconds for every True that it receives."""
     counted, loop = counters(names.GATEWAY), asyncio.get_running_loop()
-    heartbeat = Heartbeat(settings, counted, loop)
+    rates = MessageRates(LimitSettings(), 1_000_000, time.monotonic)
+    heartbeat = Heartbeat(settings, rates, counted, loop)
     uploads = UploadRules(MessageLimits(), UnfinishedMessages(UNFINISHED_BYTES), lambda _transport, _seconds: None)
     admission = PingedConnections(heartbeat)
     endpoint = WebSocketEndpoint(Origins(local=True), uploads, admission, accept_any_token, [Bare()])

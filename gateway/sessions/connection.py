@@ -73,7 +73,7 @@ class Connection:
         self.seen_at = 0.0  # loop time at which the client was there, as far as the heartbeat knows
         self.timer = 0  # the heartbeat's ticket
         self.bad_messages = 0  # in a row
-        self.bucket: Bucket | None = None  # what it may send now; None: it has sent nothing yet
+        self.bucket: Bucket | None = None  # what it may send now; None: it is full
         self._handler = handler
         self._budget = budget
         self._transport: ClientTransport | None = None  # None: not open yet, or gone

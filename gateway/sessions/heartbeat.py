@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.close_codes import NO_HEARTBEAT
 from gateway.sessions.connection import Connection
+from gateway.sessions.rates import MessageRates
 from gateway.sessions.timer import Clock, Timer
 from observability.counters import Counters
 from runtime.process.setting_types import Seconds
@@ -46,8 +47,9 @@ class HeartbeatSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 class Heartbeat:
     """Every open connection with a session is on its wheel."""
 
-    def __init__(self, settings: HeartbeatSettings, counters: Counters, loop: Clock) -> None:
+    def __init__(self, settings: HeartbeatSettings, rates: MessageRates, counters: Counters, loop: Clock) -> None:
         self._settings = settings
+        self._rates = rates
         self._counters = counters
         self._loop = loop
         self._timer = Timer[Connection](WIDTH, self._beat, loop)
@@ -85,6 +87,7 @@ class Heartbeat:
         settings = self._settings
         connection.pinged = False
         connection.seen_at = now - settings.timeout
+        self._rates.forget_if_full(connection)
         connection.answered_pings = min(PROVED, connection.answered_pings + 1)
         interval = settings.longest() if connection.answered_pings == PROVED else settings.interval
         self._schedule(connection, now + max(0.0, interval - settings.timeout))

@@ -2,7 +2,7 @@
 
 A token bucket for each: it fills at the rate, holds the burst, and every message takes one token and as many as it has
 bytes, inflated. So in t seconds a connection may send at most burst + rate x t, however it spreads them. The buckets
-are made with the first message: a connection that sends nothing costs one slot.
+are made with the first message, and given up at a heartbeat that finds them full: an idle connection costs one slot.
 
 Two things are not the client's fault and are not counted: an ack that the gateway has requested is given back, and
 while the gateway itself reads nothing (the event buffer is full) the buckets go on filling, past their burst.
@@ -45,7 +45,7 @@ class Bucket:
 class Sender(Protocol):
     """A connection, as far as it is limited."""
 
-    bucket: Bucket | None  # None: it has sent nothing yet
+    bucket: Bucket | None  # None: it may send all that a full one holds
 
 
 class MessageRates:
@@ -87,6 +87,18 @@ class MessageRates:
         """The message that was just counted was requested: its bytes count, it does not."""
         if sender.bucket is not None:
             sender.bucket.messages += 1
+
+    def forget_if_full(self, sender: Sender) -> None:
+        """A full bucket is as good as none, and costs more."""
+        bucket = sender.bucket
+        if bucket is None:
+            return
+        passed = self._clock() - bucket.at
+        if (
+            bucket.messages + passed * self._message_rate >= self._message_burst
+            and bucket.bytes + passed * self._byte_rate >= self._byte_burst
+        ):
+            sender.bucket = None
 
     def resume(self, sender: Sender) -> None:
         """Since its last message nothing was read from this connection: what it has sent meanwhile comes at once."""

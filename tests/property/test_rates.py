@@ -70,10 +70,23 @@ def test_zero_is_no_limit(steps: list[tuple[float, int, bool]]) -> None:
         assert rates.take(client, size)
 
 
+@given(st.integers(1, BURST), st.integers(0, BYTE_BURST), st.sampled_from([0.0, 0.5, 2.0, 3.0, 10.0]))
+def test_only_a_full_bucket_is_forgotten(messages: int, size: int, rest: float) -> None:
+    now = 0.0
+    rates, client = MessageRates(SETTINGS, 100, lambda: now), Client()
+    for _ in range(messages):
+        rates.take(client, size // messages)
+    now += rest
+    rates.forget_if_full(client)
+    full = messages <= RATE * rest and size // messages * messages <= BYTE_RATE * rest
+    assert (client.bucket is None) is full
+
+
 def test_who_has_sent_nothing_has_no_bucket() -> None:
     rates, client = MessageRates(SETTINGS, 100, lambda: 0.0), Client()
     rates.resume(client)
     rates.give_back(client)
+    rates.forget_if_full(client)
     assert client.bucket is None
 
 

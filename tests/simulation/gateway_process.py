@@ -134,8 +134,8 @@ class GatewayProcess:
             *(self.name, self.index, self.acks, dedup, self.slow, self.deadlines, self.counters, OFF),
         )
         expiry = TokenExpiry(5.0, self.loop, self.clocks.wall)
-        heartbeat = Heartbeat(HeartbeatSettings(interval=1e6), self.counters, self.loop)
         rates = MessageRates(LimitSettings(), 65_536, self.loop.time)
+        heartbeat = Heartbeat(HeartbeatSettings(interval=1e6), rates, self.counters, self.loop)
         events = EventBackPressure(sink, self.tasks, rates)
         self.lifecycle = SessionLifecycle(self.sessions, self.index, sink, heartbeat, NO_VIEWS, self.counters)
         self.membership = FileMembership(self.sessions, sink, NO_VIEWS, MAX_FILES)

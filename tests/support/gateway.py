@@ -100,7 +100,8 @@ class GatewayRig:
         self.loop = RegistrationLoop(registrar, self.index, self.barrier, self.counters, Pauses(boottime))
         self.registration = SessionRegistration(self.loop, self.index, self.barrier, self.counters)
         self.lease = FixedLease()
-        self.heartbeat = Heartbeat(HeartbeatSettings(interval=1e6), self.counters, self.clock)
+        self.rates = MessageRates(LimitSettings(), 65_536, self.clock.time)
+        self.heartbeat = Heartbeat(HeartbeatSettings(interval=1e6), self.rates, self.counters, self.clock)
         self.lifecycle = SessionLifecycle(
             self.registration,
             self.index,
@@ -110,7 +111,6 @@ class GatewayRig:
             self.counters,  # type: ignore[arg-type]
         )
         self.membership = FileMembership(self.registration, self.sink, NO_VIEWS, MAX_FILES)  # type: ignore[arg-type]
-        self.rates = MessageRates(LimitSettings(), 65_536, self.clock.time)
         self.events = EventBackPressure(self.sink, self.tasks, self.rates)  # type: ignore[arg-type]
         self.budget = Budget(unsent_bytes=10_000)
         self.slow = SlowConsumers(self.budget, self.deadlines, self.counters)

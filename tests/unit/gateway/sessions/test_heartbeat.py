@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.sessions.heartbeat import PROVED, WIDTH, Heartbeat, HeartbeatSettings
+from gateway.sessions.rates import LimitSettings, MessageRates
 from gateway.sessions.session import Session
 from gateway.wire.values import Message
 from observability import names
@@ -20,7 +21,8 @@ def clock() -> TurnedClock:
 def begin(
     clock: TurnedClock, interval: float = 25.0, timeout: float = 20.0, growth: float = 1.0, counted: Counters = COUNTERS
 ) -> tuple[Heartbeat, Session]:
-    heartbeat = Heartbeat(HeartbeatSettings(interval, timeout, growth), counted, clock)
+    rates = MessageRates(LimitSettings(), 1_000_000, clock.time)
+    heartbeat = Heartbeat(HeartbeatSettings(interval, timeout, growth), rates, counted, clock)
     session = open_session()
     heartbeat.begin(connection_of(session))
     return heartbeat, session
@@ -107,7 +109,8 @@ def test_row_54_a_proved_client_that_is_half_open_is_found_within_its_longer_int
 @pytest.mark.parametrize("growth", [1.0, 2.0, 4.0])
 def test_n_proved_connections_cost_n_pings_in_each_longer_interval(clock: TurnedClock, growth: float) -> None:
     counted = counters(names.GATEWAY)
-    heartbeat = Heartbeat(HeartbeatSettings(25.0, 20.0, growth), counted, clock)
+    rates = MessageRates(LimitSettings(), 1_000_000, clock.time)
+    heartbeat = Heartbeat(HeartbeatSettings(25.0, 20.0, growth), rates, counted, clock)
     sessions = [open_session(sid) for sid in range(1, 101)]
     for session in sessions:
         heartbeat.begin(connection_of(session))
@@ -143,3 +146,12 @@ def test_a_client_whose_bytes_wait_is_not_judged_here(clock: TurnedClock) -> Non
 @pytest.mark.parametrize(("settings", "outlasts"), [((25.0, 20.0, 2.0), False), ((25.0, 20.0, 2.4), True)])
 def test_intervals_that_a_proxy_does_not_allow_are_known(settings: tuple[float, ...], outlasts: bool) -> None:
     assert HeartbeatSettings(*settings).outlasts_proxies() is outlasts
+
+
+def test_an_idle_connection_has_no_bucket_again(clock: TurnedClock) -> None:
+    _, session = begin(clock)
+    connection = connection_of(session)
+    rates = MessageRates(LimitSettings(), 1_000_000, clock.time)
+    assert rates.take(connection, 100)
+    answer_for(clock, 46, session)
+    assert connection.bucket is None
