@@ -93,6 +93,7 @@ class WorkerGroup:
         self._serve = serve
         self._on_ready = on_ready
         self._was_ready = False
+        self._received: list[int] = []  # signals that are not handled yet
         self._stops = 0  # stop signals so far
         self._failed = 0  # the exit code of a worker that did not start
         self._selector = selectors.DefaultSelector()
@@ -110,6 +111,7 @@ class WorkerGroup:
         while any(worker.pid for worker in self._workers) or not self._stops:
             for key, _ in self._selector.select(self._until_due()):
                 os.read(self._wake, 4096) if key.data is None else self._read(key.data)
+            self._handle_signals()
             self._reap()
             self._start_due()
         restore()
@@ -120,10 +122,10 @@ class WorkerGroup:
     def _catch_signals(self) -> Callable[[], None]:
         """The result gives them back to whom they belonged."""
         before = {number: signal.getsignal(number) for number in SIGNALS}
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop())
-        signal.signal(signal.SIGHUP, lambda *_: self._send(signal.SIGHUP))
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for (
+            number
+        ) in SIGNALS:  # they only wake the loop: one that comes in the midst of a fork finds a worker without pid
+            signal.signal(number, lambda received, _frame: self._received.append(received))
         woken = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
 
         def restore() -> None:
@@ -135,6 +137,14 @@ class WorkerGroup:
             self._selector.close()
 
         return restore
+
+    def _handle_signals(self) -> None:
+        while self._received:
+            match self._received.pop(0):
+                case signal.SIGTERM | signal.SIGINT:
+                    self._stop()
+                case signal.SIGHUP:
+                    self._send(signal.SIGHUP)
 
     def _stop(self) -> None:
         """The sockets are closed here, too: when its worker has closed one, connections to it are refused at once."""
@@ -157,9 +167,11 @@ class WorkerGroup:
         sys.stdout.flush()
         sys.stderr.flush()
         parent = os.getpid()
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the child must not get one by the parent's handlers
         pid = os.fork()
         if pid == 0:
             self._become(worker, parent, inside)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         os.close(inside)
         os.set_blocking(output, False)
         worker.pid, worker.started, worker.ready = pid, time.monotonic(), None
@@ -184,6 +196,7 @@ class WorkerGroup:
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         if sys.platform == "linux":  # when the parent dies, its workers drain
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
@@ -227,7 +240,8 @@ class WorkerGroup:
             while worker.output >= 0:  # its ready line may wait here, and nobody else has the pipe
                 self._read(worker)
         if self._stops:
-            self._failed = self._failed or (1 if code else 0)
+            stopped = code == 0 or (code == -signal.SIGTERM and self._stops == 1)  # before it could catch the signal
+            self._failed = self._failed or (0 if stopped else 1)
             return
         if worker.ready is None and worker.due == 0.0:  # the first one, before it was ready: it would never be
             self._failed = code if code > 0 else 1
