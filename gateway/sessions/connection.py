@@ -129,6 +129,10 @@ class Connection:
         """Bytes that the client has acknowledged since the beginning; 0: unknown."""
         return self._transport.acknowledged() if self._transport is not None else 0
 
+    def is_lost(self) -> bool:
+        """Whether the kernel has ended the connection already."""
+        return self._transport is not None and self._transport.is_lost()
+
     def unsent(self) -> int:
         """Bytes that are still in this process's buffers."""
         return self._transport.unsent() if self._transport is not None else 0

@@ -70,17 +70,28 @@ class Heartbeat:
         if not connection.is_open:
             return
         if connection.reading_paused or connection.unwritten is not None:  # the latter: `SlowConsumers` judges it
-            connection.awaits_pong = connection.pinged = False
-            self._schedule(connection, now + self._settings.interval)
+            self._on_unjudged(connection, now)
         elif connection.awaits_pong:
-            self._counters.heartbeat_closed += 1
-            connection.close(NO_HEARTBEAT)
+            self._close(connection)
         elif connection.pinged:
             self._on_answered(connection, now)
         else:
             connection.awaits_pong = connection.pinged = True
             self._counters.pings_sent += connection.ping()
             self._schedule(connection, now + self._settings.timeout)
+
+    def _on_unjudged(self, connection: Connection, now: float) -> None:
+        """No sign of life can be seen. A ping would be answered into a buffer that nobody reads; the kernel's keepalive
+        costs nothing there (`gateway.door.socket_options`), but its verdict must be looked up."""
+        connection.awaits_pong = connection.pinged = False
+        if connection.is_lost():
+            self._close(connection)
+        else:
+            self._schedule(connection, now + self._settings.interval)
+
+    def _close(self, connection: Connection) -> None:
+        self._counters.heartbeat_closed += 1
+        connection.close(NO_HEARTBEAT)
 
     def _on_answered(self, connection: Connection, now: float) -> None:
         """Something has come since the ping, whenever it was: the client was there when the ping was sent, or later."""

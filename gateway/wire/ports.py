@@ -76,6 +76,11 @@ class ClientTransport(Protocol):
         not tell. Costs a system call: for deadlines, not for every write."""
         ...
 
+    def is_lost(self) -> bool:
+        """Whether the kernel has ended the connection (a reset, or a peer that is half-open), which the loop does not
+        notice while nothing is read or written. Costs a system call."""
+        ...
+
     @property
     def reading_paused(self) -> bool:
         """Whether nothing is read from the client now, so that no sign of life can arrive."""

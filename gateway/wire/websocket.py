@@ -40,6 +40,7 @@ MAX_CONTROLS = 20  # pings and pongs a second; past it the connection ends (docs
 MESSAGES_PER_ITERATION = 64
 BYTES_PER_ITERATION = 16 * 1024  # that may be many small frames; a large message's payload is taken whole
 BYTES_PER_SECOND = 4096  # of an unfinished message, each of which gives it one second more
+TCP_CLOSE = bytes([7])  # Linux' state of a connection that has ended (tcpi_state)
 BYTES_ACKED = 120  # where the kernel's struct tcp_info has tcpi_bytes_acked, an unsigned 64-bit number
 
 _logger = logging.getLogger(__name__)
@@ -154,12 +155,19 @@ class WebSocketTransport(asyncio.Protocol):
             self._transport.write(answer)
 
     def acknowledged(self) -> int:
+        info = self._tcp_info(BYTES_ACKED + 8)
+        return int(struct.unpack_from("Q", info, BYTES_ACKED)[0]) if len(info) >= BYTES_ACKED + 8 else 0
+
+    def is_lost(self) -> bool:
+        return self._tcp_info(1) == TCP_CLOSE
+
+    def _tcp_info(self, size: int) -> bytes:
+        """The first bytes of the kernel's struct tcp_info; empty: it does not tell."""
         sock: socket.socket | None = self._transport.get_extra_info("socket") if self._stage != _GONE else None
         try:
-            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, BYTES_ACKED + 8) if sock is not None else b""
+            return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size) if sock is not None else b""
         except (OSError, AttributeError):  # closed meanwhile, or not Linux
-            info = b""
-        return int(struct.unpack_from("Q", info, BYTES_ACKED)[0]) if len(info) >= BYTES_ACKED + 8 else 0
+            return b""
 
     @property
     def reading_paused(self) -> bool:

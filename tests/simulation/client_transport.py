@@ -69,6 +69,9 @@ class SimulatedTransport:
     def acknowledged(self) -> int:
         return 0
 
+    def is_lost(self) -> bool:
+        return False
+
     def ping(self) -> bool:
         """Heartbeats are longer than a run."""
         return False

@@ -30,6 +30,7 @@ class RecordingTransport:
         self.pings = 0
         self.closing: tuple[int, str] | None = None
         self.reading = True
+        self.lost = False  # by the kernel, unnoticed
         self.acked = 0  # bytes that the client's side has acknowledged
         self._unsent = 0
 
@@ -48,6 +49,9 @@ class RecordingTransport:
 
     def acknowledged(self) -> int:
         return self.acked
+
+    def is_lost(self) -> bool:
+        return self.lost
 
     @property
     def reading_paused(self) -> bool:

@@ -155,3 +155,14 @@ def test_an_idle_connection_has_no_bucket_again(clock: TurnedClock) -> None:
     assert rates.take(connection, 100)
     answer_for(clock, 46, session)
     assert connection.bucket is None
+
+
+def test_a_client_that_we_do_not_read_from_is_closed_when_the_kernel_has_lost_it(clock: TurnedClock) -> None:
+    _, session = begin(clock)
+    transport = transport_of(session)
+    connection_of(session).pause_reading()
+    clock.pass_seconds(100)
+    assert (transport.pings, transport.closing) == (0, None)
+    transport.lost = True
+    clock.pass_seconds(26)
+    assert transport.closing == (4408, "heartbeat")
