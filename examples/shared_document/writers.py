@@ -8,6 +8,7 @@ import aiohttp
 from client import Client
 from traces import Patch
 
+EDITS_PER_SECOND = 400  # of one writer at most: gateways allow a connection 500 messages a second
 PUSH_TIMEOUT = 15.0  # seconds without any push before a writer gives up
 
 Checkpoint = Callable[
@@ -73,7 +74,9 @@ async def write(
 
     `sent` receives the time of each edit.
     """
+    began, interval = time.monotonic(), 1 / (EDITS_PER_SECOND * len(writers))
     for number, edit in enumerate(edits):
+        await asyncio.sleep(max(0.0, began + number * interval - time.monotonic()))
         await checkpoint(number)
         writer = writers[number % len(writers)]
         await writer.wait_received(number - in_flight + 1)
