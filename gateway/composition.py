@@ -210,4 +210,5 @@ def _routes(base: Base, admission: Authentication, access: Access) -> Routes:
         paths[section.echo_path] = EchoEndpoint(base.uploads.schedule_after)
     if developer is None:
         return Routes(paths)
-    return Routes(paths, ((is_page, DevelopmentPages(developer, settings.gateway.dev_router)),))
+    pages = DevelopmentPages(developer, settings.gateway.dev_router, "http" if access.certificates is None else "https")
+    return Routes(paths, ((is_page, pages),))

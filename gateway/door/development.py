@@ -33,10 +33,11 @@ def is_page(path: str) -> bool:
     return path in FILES or path == TOKEN or _match_call(path) is not None
 
 
-def check_page(head: Head) -> Refusal | None:
-    """Why this request is refused; None: it may be served."""
+def check_page(head: Head, scheme: str = "http") -> Refusal | None:
+    """Why this request is refused; None: it may be served. `scheme`: of the listener, http or https."""
     host = head.headers.get("host", "")
-    if not _match_local_host(host) or head.headers.get("origin", f"http://{host}") != f"http://{host}":
+    own = f"{scheme}://{host}"
+    if not _match_local_host(host) or head.headers.get("origin", own) != own:
         return _FOREIGN
     if _match_call(head.path):
         return None if head.method == "POST" else _POST_ONLY

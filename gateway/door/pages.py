@@ -30,9 +30,11 @@ log = logging.getLogger(__name__)
 class DevelopmentPages:
     """Serves what `--dev` adds to the client port (a `gateway.door.ports.PathHandler`)."""
 
-    def __init__(self, issuer: Issuer, router: str) -> None:
-        """`issuer` signs the tokens; `router`: host:port of a router's HTTP address, "" for none."""
+    def __init__(self, issuer: Issuer, router: str, scheme: str = "http") -> None:
+        """`issuer` signs the tokens; `router`: host:port of a router's HTTP address, "" for none; `scheme`: of the
+        listener, http or https."""
         self._issuer = issuer
+        self._scheme = scheme
         self._router = router
         self._files = {path: ((STATIC / name).read_bytes(), kind) for path, (name, kind) in FILES.items()}
         self._server = web.Server(self._serve, access_log=None)
@@ -40,7 +42,7 @@ class DevelopmentPages:
 
     def serve(self, request: PendingRequest, head: Head, behind: bytes) -> None:
         """Refuse the request, or answer it on its transport and close that."""
-        refusal = check_page(head)
+        refusal = check_page(head, self._scheme)
         if refusal is not None:
             request.refuse(refusal)
             return

@@ -17,6 +17,14 @@ from homing.command import address_types, options
     help="This gateway, instead of one from DIR/cluster.json.",
 )
 @click.option(
+    "--ca",
+    type=options.PathParam(dir_okay=False),
+    envvar="HOMING_CA",
+    show_envvar=True,
+    metavar="FILE",
+    help="PEM file of who signs the gateways' certificates (wss://); for those of DIR/cluster.json it is known.",
+)
+@click.option(
     "--token", type=options.TOKEN, metavar="TOKEN", help="This token, instead of one signed with the run-dir's key."
 )
 @click.option(
@@ -28,7 +36,13 @@ from homing.command import address_types, options
 @options.run_dir
 @options.as_json
 def listen(
-    user: str, files: tuple[str, ...], url: str | None, token: str | None, ca: Path | None, run_dir: Path, as_json: bool
+    user: str,
+    files: tuple[str, ...],
+    url: str | None,
+    ca: Path | None,
+    token: str | None,
+    run_dir: Path,
+    as_json: bool,
 ) -> None:
     """Connect as a client (homing.json), join files, print each message; reconnect when the connection is lost.
 
@@ -36,7 +50,7 @@ def listen(
     Examples:
       homing listen --user ada --file notes
       homing listen --user ada --json | jq .data
-      homing listen --user ada --url wss://localhost:8400/ws --ca ca.pem
+      homing listen --user ada --url wss://example.org/ws --ca ca.pem
     """
     import asyncio
     import contextlib
@@ -44,6 +58,6 @@ def listen(
     from homing.command.listening_client import ListeningClient, trusting
     from homing.command.output import run_while_read
 
-    client = ListeningClient(user, files, url, token, run_dir, as_json, trusting(ca))
+    client = ListeningClient(user, files, url, token, run_dir, as_json, ca)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run_while_read(client.run()))

@@ -15,6 +15,7 @@ from homing.cluster.errors import CommandError
 from homing.command.output import OutputError, print_line
 from homing.command.printable import printable_json
 from homing.command.reconnect import DONE, ReconnectBackoff, ReconnectDecision, after_close, after_refusal
+from homing.command.trust import client_context, refusal
 
 try:
     import aiohttp
@@ -47,16 +48,17 @@ class ListeningClient:
         token: str | None,
         run_dir: Path,
         as_json: bool,
-        tls: ssl.SSLContext | None = None,
+        ca: Path | None = None,
     ) -> None:
-        """`tls`: whom to trust at a wss:// address; None: the system's authorities."""
+        """`ca`: a PEM file of who signs the gateways' certificates."""
         self._user = user
         self._files = files
         self.url = url
         self._token = token
         self._run_dir = run_dir
         self._as_json = as_json
-        self._tls = tls
+        self._ca = ca
+        self._connected_once = False
         self._rotation = 0
         self._seen: dict[str, None] = {}  # push ids, the oldest first
 
@@ -64,7 +66,7 @@ class ListeningClient:
         """Run until the server ends the session normally. CommandError: a close code forbids reconnecting, or the
         output cannot be written."""
         backoff = ReconnectBackoff()
-        self._choose_url()  # a missing cluster or key is an error now; later the cluster may be restarting
+        self._context(self._choose_url())  # a missing file is an error now; later the cluster may be restarting
         self._fresh_token()
         async with aiohttp.ClientSession() as http:
             while True:
@@ -93,9 +95,11 @@ class ListeningClient:
                 max_msg_size=MAX_MESSAGE_BYTES,
                 ssl=self._tls or True,
                 timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
+                ssl=self._context(address),
             ) as socket:
                 if socket.protocol != PROTOCOL:
                     raise NoGateway(f"{address} does not speak {PROTOCOL}; is it a gateway's /ws?")
+                self._connected_once = True
                 leaving = asyncio.create_task(_leave(old)) if old is not None else None
                 moving: asyncio.Task[tuple[ReconnectDecision, str]] | None = None
                 while (message := await socket.receive()).type in MESSAGES:
@@ -114,13 +118,14 @@ class ListeningClient:
         except aiohttp.ClientConnectorCertificateError as error:
             raise untrusted(address, error.certificate_error) from None
         except aiohttp.WSServerHandshakeError as error:
-            return self._without_bad_token(after_refusal(error.status)), f"{address} answered {error.status}"
+            hint = "; a port that speaks TLS has a wss:// address" * (error.status == 400 and address.startswith("ws:"))
+            return self._without_bad_token(after_refusal(error.status)), f"{address} answered {error.status}{hint}"
+        except aiohttp.ClientConnectorCertificateError as error:
+            return self._after_bad_certificate(error.certificate_error), address
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             if isinstance(error, aiohttp.InvalidURL):
                 raise _no_address(address) from None
-            number = getattr(error, "errno", None)
-            reason = os.strerror(number) if number else str(error) or "no answer in time"
-            return ReconnectDecision(True, 0.0, f"cannot connect ({reason})"), address
+            return ReconnectDecision(True, 0.0, f"cannot connect ({_reason(error)})"), address
         except ValueError:  # of the URL's parts
             raise _no_address(address) from None
         except CommandError as error:  # of the run-dir, which `homing up` may be making anew
@@ -140,6 +145,17 @@ class ListeningClient:
         if self._token is not None and decision.token_refused:
             return ReconnectDecision(False, 0.0, decision.reason)
         return decision
+
+    def _after_bad_certificate(self, error: Exception) -> ReconnectDecision:
+        """A reconnect may meet a certificate that is being replaced; a first connect has the wrong settings."""
+        why = refusal(error) if isinstance(error, ssl.SSLCertVerificationError) else str(error)
+        return ReconnectDecision(self._connected_once, 0.0, why)
+
+    def _context(self, address: str) -> ssl.SSLContext | bool:
+        """How to judge this gateway's certificate; files are read anew, since they may have been replaced."""
+        if not address.startswith("wss:"):
+            return True
+        return client_context(self._ca, None if self.url else self._run_dir)
 
     def _choose_url(self) -> str:
         """The URL to connect to: --url, else the cluster's gateways in turn."""
@@ -210,6 +226,15 @@ def untrusted(address: str, error: Exception) -> CommandError:
 async def _leave(old: aiohttp.ClientWebSocketResponse) -> None:
     await sleep(OVERLAP)
     await old.close()
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no connection. An error of OpenSSL has a number of its own, which is not the system's."""
+    origin = getattr(error, "os_error", error)
+    if isinstance(origin, ssl.SSLError):
+        return f"TLS: {(origin.reason or str(origin)).replace('_', ' ').lower()}"
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error) or "no answer in time"
 
 
 def _no_address(url: str) -> CommandError:

@@ -68,7 +68,8 @@ def check_configuration(tables: Sequence[tuple[str, Mapping[str, Any]]], environ
 
 
 def check_keys(tables: Sequence[tuple[str, Mapping[str, Any]]], environ: Mapping[str, str]) -> None:
-    """Judge the keys and certificates of a right configuration, and who may get a development token, as a gateway will.
+    """Judge the files of a right configuration (keys, certificates), and who may get a development token, as a gateway
+    will.
 
     Arguments and errors as for `check_configuration`.
     """

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 
 import jwt
 import pytest
@@ -12,6 +13,7 @@ from homing.cluster import cluster_file, devtoken
 from homing.cluster.errors import CommandError
 from homing.command import listening_client
 from homing.command.listening_client import ListeningClient
+from tests.support.certificates import Authority
 
 HELLO = {"type": "hello", "session": "7", "user": "ada", "node": "g", "registered": True}
 
@@ -58,17 +60,17 @@ async def gateway(tmp_path, monkeypatch):
 
     runners = []
 
-    async def start(*scripts, **options):
+    async def start(*scripts, tls=None, **options):
         stub = StubGateway(*scripts, **options)
         application = web.Application()
         application.router.add_get("/ws", stub.answer)
         runner = web.AppRunner(application)
         runners.append(runner)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await site.start()
         port = site._server.sockets[0].getsockname()[1]
-        stub.url = f"ws://127.0.0.1:{port}/ws"
+        stub.url = f"{'wss' if tls else 'ws'}://127.0.0.1:{port}/ws"
         entry = cluster_file.GatewayEntry("g", stub.url, 1)
         cluster_file.write(
             tmp_path, cluster_file.ClusterFile(etcd=[], redis="", gateways=[entry], routers=[], servers={})
@@ -84,8 +86,14 @@ async def gateway(tmp_path, monkeypatch):
         await runner.cleanup()
 
 
-def make_client(tmp_path, *, files=(), url=None, token=None, as_json=False):
-    return ListeningClient("ada", files, url, token, tmp_path, as_json)
+def make_client(tmp_path, *, files=(), url=None, token=None, as_json=False, ca=None):
+    return ListeningClient("ada", files, url, token, tmp_path, as_json, ca)
+
+
+def server_context(pair):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair)
+    return context
 
 
 async def test_the_client_joins_prints_and_ends_on_a_normal_close(gateway, tmp_path, capsys):
@@ -211,3 +219,47 @@ async def test_with_json_they_are_passed_through(gateway, tmp_path, capsys):
     await gateway(1000, messages=['{"type":\n"event", "data": "\u009b31m"}', *ODD])
     await make_client(tmp_path, as_json=True).run()
     assert capsys.readouterr().out.splitlines()[1:] == ['{"type": "event", "data": "\\u009b31m"}', *ODD]
+
+
+async def test_over_tls_the_client_trusts_the_authority_that_is_named_and_reconnects(gateway, tmp_path):
+    authority = Authority(tmp_path)
+    stub = await gateway(1012, 1000, tls=server_context(authority.issue("localhost")))
+    await make_client(tmp_path, url=stub.url, ca=tmp_path / "ca.pem").run()
+    assert stub.delays == [0.25]
+
+
+async def test_a_certificate_that_is_not_trusted_ends_the_first_connect_with_the_cure(gateway, tmp_path):
+    stub = await gateway(1000, tls=server_context(Authority(tmp_path).issue("localhost")))
+    with pytest.raises(CommandError, match=r"certificate is not trusted .* --ca FILE, or in HOMING_CA; not reconnect"):
+        await make_client(tmp_path, url=stub.url).run()
+
+
+async def test_a_certificate_that_is_being_replaced_is_waited_for(gateway, tmp_path, capsys, monkeypatch):
+    authority = Authority(tmp_path)
+    stub = await gateway(1012, 1000, tls=server_context(authority.issue("localhost")))
+    own, other = (tmp_path / "ca.pem").read_bytes(), tmp_path / "other"
+    other.mkdir()
+    Authority(other)
+
+    async def replace(seconds):
+        stub.delays.append(seconds)
+        (tmp_path / "ca.pem").write_bytes(own if len(stub.delays) == 2 else (other / "ca.pem").read_bytes())
+
+    monkeypatch.setattr(listening_client, "sleep", replace)
+    await make_client(tmp_path, url=stub.url, ca=tmp_path / "ca.pem").run()
+    assert len(stub.delays) == 2
+    assert "its certificate is not trusted" in capsys.readouterr().err
+
+
+async def test_tls_to_a_port_that_has_none_says_so(gateway, tmp_path, capsys, monkeypatch):
+    stub = await gateway()
+    Authority(tmp_path)
+    client = make_client(tmp_path, url=stub.url.replace("ws:", "wss:"), ca=tmp_path / "ca.pem")
+
+    async def stop(_seconds):
+        raise CommandError("stop")
+
+    monkeypatch.setattr(listening_client, "sleep", stop)
+    with pytest.raises(CommandError, match="stop"):
+        await client.run()
+    assert "cannot connect (TLS: " in capsys.readouterr().err

@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+DAY = dt.timedelta(days=1)
+
 
 class Pair(NamedTuple):
     cert: str
@@ -27,13 +29,13 @@ class Authority:
         self._certificate = builder.sign(self._key, hashes.SHA256())
         self.ca = self._write("ca.pem", self._certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, address: str = "127.0.0.1") -> Pair:
-        """A certificate for this DNS name and address, good for servers and clients."""
+    def issue(self, name: str, *, address: str = "127.0.0.1", ends: dt.timedelta = DAY) -> Pair:
+        """A certificate for this DNS name and address, good for servers and clients; `ends`: from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address(address))]
         usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         certificate = (
-            self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key)
+            self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key, ends)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
             .sign(self._key, hashes.SHA256())
@@ -44,7 +46,9 @@ class Authority:
         public = certificate.public_bytes(serialization.Encoding.PEM)
         return Pair(self._write(f"{name}.pem", public), self._write(f"{name}.key", secret))
 
-    def _builder(self, name: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    def _builder(
+        self, name: x509.Name, key: ec.EllipticCurvePrivateKey, ends: dt.timedelta = DAY
+    ) -> x509.CertificateBuilder:
         now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
@@ -53,7 +57,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(days=1))
+            .not_valid_after(now + ends)
         )
 
     def _write(self, name: str, content: bytes) -> str:

@@ -29,6 +29,11 @@ def test_its_own_origin_on_this_machine_may(host):
     assert check_page(head("GET", "/dev/token", host=host)) is None
 
 
+def test_its_own_origin_over_tls_is_https():
+    assert check_page(head(origin="https://127.0.0.1:8400"), "https") is None
+    assert check_page(head(origin="http://127.0.0.1:8400"), "https") is not None
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -17,6 +17,10 @@ def test_the_pages_second_user_connects_to_the_second_gateway():
     assert page_address(three) == "http://127.0.0.1:5/?second=127.0.0.1:6"
 
 
+def test_the_page_of_a_gateway_with_tls():
+    assert page_address(cluster("wss://localhost:5/ws")) == "https://localhost:5/"
+
+
 def test_the_page_is_named_only_when_it_is_served():
     assert "\n  http://127.0.0.1:5/   a page to try it\n" in ready_text(Path(".homing"), cluster("ws://127.0.0.1:5/ws"))
     without = ready_text(Path("a b"))
