@@ -27,12 +27,6 @@ from homing.command import address_types, options
 @click.option(
     "--token", type=options.TOKEN, metavar="TOKEN", help="This token, instead of one signed with the run-dir's key."
 )
-@click.option(
-    "--ca",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="PEM file of who has signed the gateway's certificate; without it the system's authorities are trusted.",
-)
 @options.run_dir
 @options.as_json
 def listen(
@@ -55,7 +49,7 @@ def listen(
     import asyncio
     import contextlib
 
-    from homing.command.listening_client import ListeningClient, trusting
+    from homing.command.listening_client import ListeningClient
     from homing.command.output import run_while_read
 
     client = ListeningClient(user, files, url, token, run_dir, as_json, ca)

@@ -93,7 +93,6 @@ class ListeningClient:
                 protocols=[PROTOCOL],
                 headers={"Authorization": f"Bearer {self._fresh_token()}"},
                 max_msg_size=MAX_MESSAGE_BYTES,
-                ssl=self._tls or True,
                 timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
                 ssl=self._context(address),
             ) as socket:
@@ -115,8 +114,6 @@ class ListeningClient:
                 return self._without_bad_token(after_close(socket.close_code, reason or "")), address
         except (OutputError, NoGateway):
             raise
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise untrusted(address, error.certificate_error) from None
         except aiohttp.WSServerHandshakeError as error:
             hint = "; a port that speaks TLS has a wss:// address" * (error.status == 400 and address.startswith("ws:"))
             return self._without_bad_token(after_refusal(error.status)), f"{address} answered {error.status}{hint}"
@@ -199,28 +196,6 @@ class ListeningClient:
 
     def _print_status(self, line: str) -> None:
         print_line(line, err=True)
-
-
-def trusting(ca: Path | None) -> ssl.SSLContext | None:
-    """Who is trusted: the authorities in a PEM file. None: without a file. CommandError: there are none in it."""
-    if ca is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=ca)
-    except ssl.SSLError:
-        raise CommandError(f"--ca {ca}: the file holds no certificate in PEM") from None
-
-
-def untrusted(address: str, error: Exception) -> CommandError:
-    """The error for a certificate that is not accepted, with the cure. No later attempt would end otherwise."""
-    why = getattr(error, "verify_message", "") or str(error)
-    if "mismatch" in why:
-        cure = "connect by a name that its certificate has"
-    elif "expired" in why:
-        cure = "renew it"
-    else:
-        cure = "name the PEM file of who has signed it, with --ca FILE"
-    return CommandError(f"{address}: the gateway's certificate is not accepted: {why}; {cure}")
 
 
 async def _leave(old: aiohttp.ClientWebSocketResponse) -> None:
