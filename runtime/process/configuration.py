@@ -36,7 +36,7 @@ from runtime.process.setting_values import TomlError, read_toml, read_value, sho
 __all__ = ["ConfigurationError", "load"]
 
 PREFIX = "HOMING_"
-NOT_SETTINGS = frozenset({"HOMING_DEBUG"})
+NOT_SETTINGS = frozenset({"HOMING_CA", "HOMING_DEBUG"})
 """Variables of the command `homing` (homing/command/root.py), which its services inherit."""
 
 is_service_link = re.compile(
