@@ -120,3 +120,23 @@ async def test_a_client_that_floods_small_messages_holds_up_nobody(one: Cluster)
         assert flood.close_code is None  # not cut: nothing of it is wrong
         flood.transport.abort()
     assert max(waits) < 0.5
+
+
+async def test_row_52_a_client_over_its_rate_is_closed_and_may_return(cluster: Cluster) -> None:
+    cluster.write_config(limits={"messages_burst": 20, "messages_per_second": 1, "connections_per_address": 2})
+    gateway = await cluster.start_gateway("--max-segment", "1200", "--set", "gateway.heartbeat.growth=3")
+    await cluster.start_router()
+    async with connect(cluster, gateway, "flood") as flood, connect(cluster, gateway, "quiet") as quiet:
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(f"{gateway.url}?token={cluster.token('third')}")
+        assert (refused.value.response.status_code, refused.value.response.headers["Retry-After"]) == (429, "5")
+        for _ in range(25):
+            await flood.connection.send('{"type":"ping"}')
+        with contextlib.suppress(websockets.ConnectionClosed):
+            while True:
+                await flood.receive()
+        assert (flood.connection.close_code, flood.connection.close_reason) == (4429, "rate")
+        async with connect(cluster, gateway, "flood") as again:
+            assert (await again.ask(type="ping"))["type"] == "pong"
+        assert (await quiet.ask(type="ping"))["type"] == "pong"
+    assert "heartbeats are rarer than proxies allow" in gateway.log.read_text()
