@@ -28,6 +28,8 @@ EXEMPT = {
     "router/__main__.py": "a process's entry point: tests/cluster runs it",
     "router/adapters.py": "chooses between adapters of servers: tests/cluster runs it with each",
     "router/process.py": "a router's composition, start, signals and end: tests/cluster runs it",
+    "runtime/process/worker_service.py": "half of it runs in forked children, which are not measured; tests/unit does",
+    "runtime/process/workers.py": "half of it runs in forked children, which are not measured; tests/unit does",
 }
 """Files that only tests of whole processes can run, each with its reason. They are reported without a bound."""
 
