@@ -1,6 +1,7 @@
 """`python -m gateway`, `homing gateway`: the command line of one gateway."""
 
 import os
+import secrets
 import sys
 from pathlib import Path
 
@@ -57,20 +58,21 @@ def command(file: Path | None, assignments: tuple[str, ...], dev: bool, **flags:
     shared, own = {"listen": section.listen}, {"node_listen": section.node_listen, "admin": section.admin}
 
     def serve(worker: Worker) -> int:
-        return _serve(_of_worker(settings, worker), access)
+        return _serve(_of_worker(settings, worker), access, worker=True)
 
     return run_workers(count, "gateway", shared, own, section.hosts, serve)
 
 
 def _of_worker(settings: config.GatewayConfig, worker: Worker) -> config.GatewayConfig:
-    """The settings of one of several workers: each is a node of its own."""
+    """The settings of one of several workers: each is a node of its own. Its name is new each time that it is started,
+    since the lease of one that was killed holds the old name for some seconds."""
     section = settings.gateway
-    name = f"{section.node_id}-{worker.number}" if section.node_id else ""
+    name = f"{section.node_id}-{worker.number}-{secrets.token_hex(2)}" if section.node_id else ""
     mine = msgspec.structs.replace(section, node_id=name, **worker.addresses)
     return msgspec.structs.replace(settings, gateway=mine)
 
 
-def _serve(settings: config.GatewayConfig, access: Access) -> int:
+def _serve(settings: config.GatewayConfig, access: Access, worker: bool = False) -> int:
     async def main(stop: StopSignal) -> None:
         try:
             await GatewayProcess(settings, access).run(stop)
@@ -81,7 +83,7 @@ def _serve(settings: config.GatewayConfig, access: Access) -> int:
         except* DestinationError as error:
             raise StartupError(str(error.exceptions[0])) from None
 
-    return run(main)
+    return run(main, worker)
 
 
 def _setting(flag: str) -> str:

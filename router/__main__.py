@@ -46,7 +46,7 @@ def command(file: Path | None, assignments: tuple[str, ...], **flags: str | int 
     shared, own = {"grpc": section.grpc, "http": section.http}, {"admin": section.admin}
 
     def serve(worker: Worker) -> int:
-        return _serve(_of_worker(settings, worker))
+        return _serve(_of_worker(settings, worker), worker=True)
 
     return run_workers(count, "router", shared, own, section.hosts, serve)
 
@@ -58,7 +58,7 @@ def _of_worker(settings: RouterConfig, worker: Worker) -> RouterConfig:
     return msgspec.structs.replace(settings, router=msgspec.structs.replace(section, id=name, **worker.addresses))
 
 
-def _serve(settings: RouterConfig) -> int:
+def _serve(settings: RouterConfig, worker: bool = False) -> int:
     async def main(stop: StopSignal) -> None:
         try:
             await RouterProcess(settings).run(stop)
@@ -69,7 +69,7 @@ def _serve(settings: RouterConfig) -> int:
         except* DestinationError as error:
             raise StartupError(str(error.exceptions[0])) from None
 
-    return run(main)
+    return run(main, worker)
 
 
 def main(arguments: list[str]) -> int:

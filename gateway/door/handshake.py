@@ -20,7 +20,7 @@ from gateway.door.routes import Routes
 from gateway.door.values import Refusal
 from gateway.identity.identity import Identity
 from gateway.tls.records import ALERT, HANDSHAKE_RECORD
-from runtime.process.addresses import join_address
+from runtime.process.addresses import peer_address
 
 LINGER_SECONDS = 1.0  # for a refused client to read its answer
 
@@ -214,9 +214,3 @@ class PendingConnection(Protocol):
     def abort(self) -> None:
         """End now, without an answer."""
         ...
-
-
-def peer_address(transport: asyncio.BaseTransport) -> str:
-    """host:port of the transport's peer; "" when it was gone before it could be asked."""
-    address = transport.get_extra_info("peername")
-    return join_address(address[0], address[1]) if isinstance(address, tuple) and len(address) >= 2 else ""

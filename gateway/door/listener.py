@@ -11,7 +11,7 @@ import socket
 import time
 
 from gateway.door.answers import refused
-from gateway.door.handshake import HandshakeLimits, HandshakeProtocol, PendingConnection, peer_address
+from gateway.door.handshake import HandshakeLimits, HandshakeProtocol, PendingConnection
 from gateway.door.proxied import ProxiedConnection
 from gateway.door.proxies import NO_PROXIES, TrustedProxies
 from gateway.door.routes import Routes
@@ -20,6 +20,7 @@ from gateway.door.values import Refusal
 from gateway.tls.contexts import Certificates
 from gateway.tls.transport import TlsTransport
 from observability.counters import Counters
+from runtime.process.addresses import peer_address
 from runtime.process.background_tasks import BackgroundTasks
 from runtime.process.listening import create_listener
 
@@ -127,8 +128,9 @@ class ClientListener:
             identity = certificates.identity(certificate)
             return HandshakeProtocol(self._routes, self._limits, self.pending, began, address, identity)
 
-        buffers, context, seconds = certificates.buffers, certificates.context, self._limits.head_seconds
-        return TlsTransport(buffers, context, make_upper, _not_tls, seconds, self.pending)
+        seconds = max(0.0, began + self._limits.head_seconds - asyncio.get_running_loop().time())
+        buffers, context = certificates.buffers, certificates.context
+        return TlsTransport(buffers, context, make_upper, _not_tls, seconds, self.pending, address)
 
 
 def _not_tls() -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from gateway.door.proxy_header import BadProxyHeader, read_proxy_header
-from runtime.process.addresses import join_address
+from runtime.process.addresses import join_address, peer_address
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class ProxiedConnection(asyncio.Protocol):
         try:
             header = read_proxy_header(self._data)
         except BadProxyHeader as error:
-            log.warning("a trusted proxy was not understood: %s", error, extra={"peer": self._peer()})
+            log.warning("a trusted proxy was not understood: %s", error, extra={"peer": peer_address(self._transport)})
             self.abort()
             return
         if header is None:
@@ -54,9 +54,6 @@ class ProxiedConnection(asyncio.Protocol):
     def abort(self) -> None:
         """End now, without an answer: a proxy understands none."""
         self._transport.abort()
-
-    def _peer(self) -> object:
-        return self._transport.get_extra_info("peername")
 
     def _forget(self) -> None:
         self._timer.cancel()

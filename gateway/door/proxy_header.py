@@ -45,7 +45,7 @@ def _read_line(data: bytes) -> ProxyHeader | None:
         if len(data) >= MAX_LINE:
             raise BadProxyHeader("the line of the PROXY header does not end")
         return None
-    if data.startswith(_UNKNOWN):
+    if data[:end].startswith((_UNKNOWN + b" ", _UNKNOWN + b"\r")):
         return ProxyHeader(None, end)
     found = _match_line(data[:end])
     if found is None or int(found[2]) > 65535 or not _is_address(found[1].decode()):

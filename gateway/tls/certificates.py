@@ -39,7 +39,10 @@ def read_pair(setting: str, cert_file: str, key_file: str, now: dt.datetime) -> 
         begins = certificate.not_valid_before_utc
         raise ConfigurationError(f"{setting}.cert_file: {cert_file} is not valid before {begins:%Y-%m-%d %H:%M} UTC")
     if certificate.public_key().public_bytes(*PUBLIC) != key:
-        raise ConfigurationError(f"{setting}.key_file: {key_file} is not the key of {cert_file}")
+        raise ConfigurationError(
+            f"{setting}.key_file: {key_file} is not the key of {cert_file}, "
+            "in which the gateway's own certificate must stand first"
+        )
     return Pair(setting, cert_file, key_file, _dns_names(certificate), certificate.not_valid_after_utc)
 
 

@@ -12,16 +12,20 @@ import ssl
 from typing import NamedTuple
 
 RECORD = 16 * 1024  # bytes of plain text in one record at most (RFC 8446 §5.1)
+OVERHEAD = 16  # bytes from the wire for one of plain text: records of two bytes need twelve, a pong six
+MAX_EXCESS = 64 * 1024  # bytes beyond that
 HANDSHAKE_RECORD = 22  # a TLS connection's first byte (RFC 8446 §5.1)
 ALERT = bytes((21, 3, 1, 0, 2, 2, 40))  # fatal handshake_failure, for who speaks TLS to a port that does not (§6)
 
 
 class TlsError(Exception):
-    """The peer's bytes are no TLS that can be accepted. `alert`: what to send before the end, maybe nothing."""
+    """The peer's bytes are no TLS that can be accepted. `alert`: what to send before the end, maybe nothing. `plain`:
+    what came before the first bad record."""
 
-    def __init__(self, reason: str, alert: bytes) -> None:
+    def __init__(self, reason: str, alert: bytes = b"", plain: bytes = b"") -> None:
         super().__init__(reason)
         self.alert = alert
+        self.plain = plain
 
 
 class TlsBuffers:
@@ -43,18 +47,19 @@ class Received(NamedTuple):
 class TlsSession:
     """One connection's side of TLS. Not usable after a TlsError."""
 
-    __slots__ = ("_buffers", "_ssl", "established")
+    __slots__ = ("_buffers", "_excess", "_ssl", "established")
 
     def __init__(self, buffers: TlsBuffers, context: ssl.SSLContext) -> None:
         self._buffers = buffers
         self._ssl = context.wrap_bio(buffers.incoming, buffers.outgoing, server_side=True)
+        self._excess = 0  # bytes from the wire beyond OVERHEAD for each of plain text, since the handshake
         self.established = False  # the handshake is complete
 
     def receive(self, data: bytes) -> Received:
         """Take bytes from the wire, cut in any way. TlsError: the connection cannot go on."""
         incoming, outgoing = self._buffers.incoming, self._buffers.outgoing
         plain: list[bytes] = []
-        ended = False
+        ended, established = False, self.established
         try:
             for start in range(0, len(data), RECORD):
                 incoming.write(data[start : start + RECORD] if len(data) > RECORD else data)
@@ -62,12 +67,22 @@ class TlsSession:
                     ended = True
                     break
         except ssl.SSLError as error:
-            raise TlsError(_reason(error), outgoing.read()) from None
+            raise TlsError(_reason(error), outgoing.read(), b"".join(plain)) from None
         finally:
             if incoming.pending:
                 incoming.read()
         answer = outgoing.read() if outgoing.pending else b""
-        return Received(plain[0] if len(plain) == 1 else b"".join(plain), answer, ended)
+        whole = plain[0] if len(plain) == 1 else b"".join(plain)
+        if established:
+            self._count(len(data), len(whole))
+        return Received(whole, answer, ended)
+
+    def _count(self, wire: int, plain: int) -> None:
+        """Each record costs, and one that changes a key (RFC 8446 §4.6.3) brings nothing at all: who sends next to
+        nothing but overhead is not served."""
+        self._excess = max(0, self._excess + wire - OVERHEAD * plain)
+        if self._excess > MAX_EXCESS:
+            raise TlsError("too many records with next to no data in them")
 
     def _consume(self, plain: list[bytes]) -> bool:
         """Read records until OpenSSL has taken everything; an incomplete one is kept by itself. True: the last one was
@@ -87,12 +102,16 @@ class TlsSession:
 
     def send(self, plain: bytes) -> bytes:
         """Plain text as records. Only when established."""
-        if len(plain) <= RECORD:
-            self._ssl.write(plain)
-        else:
-            view = memoryview(plain)
-            for start in range(0, len(plain), RECORD):
-                self._ssl.write(view[start : start + RECORD])
+        try:
+            if len(plain) <= RECORD:
+                self._ssl.write(plain)
+            else:
+                view = memoryview(plain)
+                for start in range(0, len(plain), RECORD):
+                    self._ssl.write(view[start : start + RECORD])
+        except BaseException:
+            self._buffers.outgoing.read()  # or the next connection would send it
+            raise
         return self._buffers.outgoing.read()
 
     def close(self) -> bytes:

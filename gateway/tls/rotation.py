@@ -20,6 +20,7 @@ class CertificateRotation:
         """Until cancelled."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._requested.set)
+        self._certificates.reload_if_changed()  # a worker that replaces another has what its parent had read
         try:
             while True:
                 await self._wait()

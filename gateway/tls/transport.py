@@ -1,5 +1,8 @@
 """Shell: a transport that speaks TLS on another one. What is above it knows no difference.
 
+A client whose records hold little is read again only in the next iteration of the loop: each record costs microseconds,
+and a socket that is always readable would be read many times in a row.
+
 It is a protocol to the socket's transport, and a transport to the protocol above, which is made when the handshake is
 complete. There is no buffer between the two: a write is encrypted and given to the socket's transport at once, so what
 that says of the kernel (`pause_writing`, `get_write_buffer_size`) is as true as without TLS, and so is `WRITTEN`.
@@ -12,6 +15,10 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from gateway.tls.records import HANDSHAKE_RECORD, TlsBuffers, TlsError, TlsSession
+from runtime.process.addresses import peer_address
+
+SLICE = 16 * 1024  # bytes from the wire in one iteration of the loop
+SMALL = 1024  # bytes, of which less than a quarter is plain text: many small records
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +30,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     """One client's TLS. To the socket's transport it is an `asyncio.Protocol`."""
 
     __slots__ = (
-        *("_blocked", "_buffers", "_context", "_ending", "_lower"),
-        *("_make_upper", "_not_tls", "_pending", "_session", "_timer", "_upper"),
+        *("_address", "_blocked", "_buffers", "_context", "_continuing", "_ending", "_lower", "_make_upper"),
+        *("_not_tls", "_paused", "_pending", "_session", "_timer", "_unread", "_upper"),
     )
 
     def __init__(
@@ -35,9 +42,11 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         not_tls: Callable[[], bytes],
         seconds: float,
         pending: set[Any],
+        address: str = "",
     ) -> None:
         """`not_tls`: makes the answer to a client that speaks no TLS. `seconds`: for the handshake. `pending`: where
-        this is until then."""
+        this is until then. `address`: the client's host:port; "": that of the socket."""
+        self._address = address
         self._buffers = buffers
         self._context: ssl.SSLContext | None = context  # until the first bytes: who sends none costs no session
         self._session: TlsSession
@@ -48,6 +57,9 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._lower: asyncio.Transport
         self._ending = False  # close_notify is written, or nothing can be: what still arrives is dropped
         self._blocked = False  # the kernel has not taken everything
+        self._paused = False  # by what is above
+        self._unread = b""  # from the socket, not decrypted yet
+        self._continuing = False  # reading goes on in the next iteration of the loop
         self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(seconds, self._time_out)
 
     # From the socket (asyncio.Protocol) -----------------------------------------------------------------------------
@@ -61,9 +73,12 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             return
         if self._context is not None and not self._begin(self._context, data[0]):
             return
+        data, self._unread = data[:SLICE], data[SLICE:]
         try:
             plain, answer, ended = self._session.receive(data)
         except TlsError as error:
+            if error.plain and self._upper is not None:
+                self._upper.data_received(error.plain)
             self._end(error.alert, str(error))
             return
         if answer:
@@ -74,6 +89,24 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._upper.data_received(plain)
         if ended:
             self.close()
+        elif self._unread or (len(data) >= SMALL and len(plain) * 4 < len(data)):
+            self._continue_later()
+
+    def _continue_later(self) -> None:
+        """Read on in the next iteration of the loop, unless what is above has paused reading."""
+        if not self._continuing and not self._lower.is_closing():
+            self._continuing = True
+            self._lower.pause_reading()
+            asyncio.get_running_loop().call_soon(self._continue)
+
+    def _continue(self) -> None:
+        self._continuing = False
+        if self._paused or self._ending or self._lower.is_closing():
+            return
+        if self._unread:
+            self.data_received(self._unread)
+        if not self._continuing and not self._paused and not self._lower.is_closing():
+            self._lower.resume_reading()
 
     def eof_received(self) -> None:
         """Without close_notify the end may be anybody's: nothing more is read."""
@@ -119,7 +152,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
 
     def _time_out(self) -> None:
         self._timer = None
-        self._log("the handshake took too long")
+        if not self._ending:
+            self._log("the handshake took too long")
         self.abort()
 
     def _end(self, last: bytes, why: str) -> None:
@@ -134,7 +168,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._lower.close()
 
     def _log(self, why: str) -> None:
-        log.info("TLS ended: %s", why, extra={"peer": self._lower.get_extra_info("peername")})
+        log.info("TLS ended: %s", why, extra={"peer": self._address or peer_address(self._lower)})
 
     # For what is above (asyncio.Transport) --------------------------------------------------------------------------
 
@@ -175,10 +209,15 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         return self._upper
 
     def pause_reading(self) -> None:
+        self._paused = True
         self._lower.pause_reading()
 
     def resume_reading(self) -> None:
-        self._lower.resume_reading()
+        self._paused = False
+        if self._unread:
+            self._continue_later()
+        elif not self._continuing:
+            self._lower.resume_reading()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._lower.set_write_buffer_limits(high, low)

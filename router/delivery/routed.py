@@ -143,7 +143,7 @@ class Routed:
             stale = gone or (answer.verdict != node_pb2.DONE and is_stale(routed.push.target, answer))
             if stale and not leg.scatter and _is_overtaken(routed):
                 # Too late to be healed: a later push may have reached the sessions that this one has missed.
-                if answer.verdict != node_pb2.OLD_EPOCH:
+                if answer.verdict != node_pb2.OLD_EPOCH and (gone or not leg.known):  # else all were excepted
                     routed.report.add_unreachable(Leg(leg.incarnation, tuple(gone)))
             elif stale:
                 routed.denied += gone

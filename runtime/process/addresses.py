@@ -1,5 +1,6 @@
 """Shell: addresses as text, host:port, and the errors of a listener that has one."""
 
+import asyncio
 import os
 
 from runtime.process.lifecycle import SettingError, StartupError
@@ -17,6 +18,12 @@ def split_address(address: str, field: str) -> tuple[str, int]:
 def join_address(host: str, port: int) -> str:
     """host:port as one text; an IPv6 host gets brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def peer_address(transport: asyncio.BaseTransport) -> str:
+    """host:port of a transport's peer; "" when it was gone before it could be asked."""
+    address = transport.get_extra_info("peername")
+    return join_address(address[0], address[1]) if isinstance(address, tuple) and len(address) >= 2 else ""
 
 
 def listen_error(field: str, address: str, error: OSError) -> StartupError:

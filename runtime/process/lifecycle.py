@@ -37,10 +37,12 @@ class SettingError(StartupError):
 class StopSignal:
     """SIGTERM or SIGINT, as an event. After the first one, the signals have their default action again."""
 
-    def __init__(self) -> None:
+    def __init__(self, worker: bool = False) -> None:
+        """`worker`: only SIGTERM counts, and a second one changes nothing: its parent decides when to end it."""
+        self._worker = worker
         self._received = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        for number in SIGNALS:
+        for number in SIGNALS[:1] if worker else SIGNALS:
             self._loop.add_signal_handler(number, self._on_signal)
 
     async def wait(self) -> None:
@@ -63,16 +65,18 @@ class StopSignal:
 
     def _on_signal(self) -> None:
         self._received.set()
+        if self._worker:
+            return
         for number in SIGNALS:
             self._loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
 
 
-def run(main: Callable[[StopSignal], Coroutine[Any, Any, None]]) -> int:
-    """Run a service to its end. The result is the exit code."""
+def run(main: Callable[[StopSignal], Coroutine[Any, Any, None]], worker: bool = False) -> int:
+    """Run a service to its end. The result is the exit code. `worker`: it is one of several, with a parent."""
     _raise_file_limit()
     try:
-        _run_loop(main)
+        _run_loop(main, worker)
     except StartupError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -99,9 +103,9 @@ def run_command(command: click.Command, name: str, arguments: list[str]) -> int:
         return error.exit_code
 
 
-def _run_loop(main: Callable[[StopSignal], Coroutine[Any, Any, None]]) -> None:
+def _run_loop(main: Callable[[StopSignal], Coroutine[Any, Any, None]], worker: bool) -> None:
     async def body() -> None:
-        await main(StopSignal())
+        await main(StopSignal(worker))
 
     try:
         import uvloop

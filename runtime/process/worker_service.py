@@ -28,7 +28,7 @@ def run_workers(
     that. `serve`: a worker's whole life.
     """
     workers = [Worker(number) for number in range(count)]
-    administrator = Worker(count)
+    administrator = Worker(count, "the administration of all workers")
     try:
         open_shared(workers, section, shared)
         open_own(workers, section, own)
@@ -51,11 +51,14 @@ def _administer(administrator: Worker, workers: list[Worker], hosts: Collection[
         await stop.wait()
         await admin.close()
 
-    return run(main)
+    return run(main, worker=True)
 
 
 def _print_ready(workers: list[Worker], administrator: Worker) -> None:
     """The first worker's facts for the whole, with everybody's in `workers`."""
     lines = [worker.ready or {} for worker in workers]
     whole = {**lines[0], "admin": administrator.addresses[ADMIN], "pid": os.getpid(), "workers": lines}
-    print(json.dumps(whole), flush=True)
+    try:
+        print(json.dumps(whole), flush=True)
+    except OSError as error:
+        raise StartupError(f"stdout: cannot print the ready line: {error.strerror}") from None

@@ -5,8 +5,9 @@ The parent opens every listening socket, before it forks, and keeps it: those of
 is replaced by one that takes its sockets, and what waited in them goes to it. Forked workers also share what was read
 before, such as the keys of TLS tickets.
 
-The parent runs no event loop and no thread, so that it may fork at any time. It is ready when all workers are. Stop
-signals and SIGHUP go on to all workers.
+The parent runs no event loop and no thread, so that it may fork at any time. It is ready when all workers are. The
+first stop signal goes on to all workers, which then ignore others: a terminal and systemd signal them as well as their
+parent. The second one kills them. SIGHUP goes on to them, too; those that have no use for it ignore it.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runtime.process.addresses import join_address, listen_error, split_address
+from runtime.process.lifecycle import StartupError
 from runtime.process.listening import BACKLOG, take_lent
 
 PR_SET_PDEATHSIG = 1
@@ -39,15 +41,17 @@ Addresses = dict[str, str]
 class Worker:
     """One process of the service, and those that replace it."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, name: str = "") -> None:
+        """`name`: in the log; "": worker and the number."""
         self.number = number
+        self.name = name or f"worker {number}"
         self.sockets: dict[tuple[str, int], socket.socket] = {}
         self.addresses: Addresses = {}
         self.pid = 0  # 0: none runs
         self.ready: dict[str, Any] | None = None  # what its ready line says
         self.started = 0.0  # monotonic seconds
         self.due = 0.0  # when the next one starts, monotonic seconds
-        self.delay = FIRST_DELAY
+        self.delay = 0.0  # seconds before the last one was replaced
         self.output = -1  # the read end of its stdout
         self.line = b""  # of which the end has not come
 
@@ -62,6 +66,8 @@ def open_shared(workers: list[Worker], section: str, addresses: Mapping[str, str
     """Give each worker a socket on each of these addresses, by setting. StartupError: one cannot be listened on."""
     for setting, address in addresses.items():
         host, port = split_address(address, f"{section}.{setting}")
+        if port:  # of another service, which has workers too, the kernel would let both have it
+            _open(f"{section}.{setting}", address, host, port, share=False).close()
         for worker in workers:
             sock = _open(f"{section}.{setting}", address, host, port, share=len(workers) > 1)
             port = sock.getsockname()[1]
@@ -152,7 +158,7 @@ class WorkerGroup:
         for worker in self._workers:
             for sock in worker.sockets.values():
                 sock.close()
-        self._send(signal.SIGTERM)
+        self._send(signal.SIGTERM if self._stops == 1 else signal.SIGKILL)
 
     def _send(self, number: signal.Signals) -> None:
         for worker in self._workers:
@@ -195,7 +201,8 @@ class WorkerGroup:
     def _leave_parent(self, worker: Worker, parent: int, output: int) -> None:
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
+            ignored = number in (signal.SIGHUP, signal.SIGINT)
+            signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         if sys.platform == "linux":  # when the parent dies, its workers drain
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -225,7 +232,12 @@ class WorkerGroup:
                 worker.ready = json.loads(line)
         if not self._was_ready and all(one.ready is not None for one in self._workers):
             self._was_ready = True
-            self._on_ready()
+            try:
+                self._on_ready()
+            except StartupError as error:
+                print(error, file=sys.stderr)
+                self._failed = error.exit_code
+                self._stop()
 
     def _reap(self) -> None:
         for worker in self._workers:
@@ -248,9 +260,9 @@ class WorkerGroup:
             self._stop()
             return
         early = time.monotonic() - worker.started < STEADY
-        worker.delay = min(MAX_DELAY, worker.delay * 2) if early else FIRST_DELAY
+        worker.delay = min(MAX_DELAY, worker.delay * 2) if early and worker.delay else FIRST_DELAY
         worker.due = time.monotonic() + worker.delay
-        log.warning("worker %d has ended (%d); the next one starts in %.1f s", worker.number, code, worker.delay)
+        log.warning("%s has ended (%d); the next one starts in %.1f s", worker.name, code, worker.delay)
 
     def _start_due(self) -> None:
         now = time.monotonic()

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import ssl
+import sys
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 from homing.v1 import router_pb2_grpc
 from tests.support.calls import push
 from tests.support.certificates import Authority
-from tests.support.cluster import Client, Cluster, Service, connect
+from tests.support.cluster import ROOT, Client, Cluster, Service, connect
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -98,6 +100,84 @@ async def test_clients_are_moved_when_all_workers_drain(cluster: Cluster) -> Non
         assert await stopping == 0
     workers = [worker["pid"] for worker in gateway.facts["workers"]]
     assert not [pid for pid in workers if _lives(pid)]
+
+
+async def test_signals_that_reach_workers_as_well_as_their_parent_change_nothing(cluster: Cluster) -> None:
+    gateway = await cluster.start_gateway("--workers", "2", "--node-id", "fixed")
+    await cluster.start_router()
+    workers = [worker["pid"] for worker in gateway.facts["workers"]]
+    async with AsyncExitStack() as stack:
+        clients = await _connect_all(cluster, gateway, stack, 4)
+        for pid in (gateway.process.pid, *workers):
+            os.kill(pid, signal.SIGHUP)
+        assert dict((await cluster.router().Push(push(file="doc"))).report.counts) == {"WRITTEN": 4}
+        for client in clients:
+            assert (await client.receive())["type"] == "event"
+        for pid in workers:
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGINT)
+        for client in clients:
+            assert (await client.receive())["type"] == "reconnect"
+        stopping = asyncio.ensure_future(gateway.stop())
+        for client in clients:
+            await client.connection.close()
+        assert await stopping == 0
+
+
+async def test_a_second_signal_ends_all_at_once(cluster: Cluster) -> None:
+    gateway = await cluster.start_gateway("--workers", "2")
+    await cluster.start_router()
+    async with connect(cluster, gateway, "ada") as client:
+        gateway.signal(signal.SIGTERM)
+        assert (await client.receive())["type"] == "reconnect"
+        gateway.signal(signal.SIGTERM)
+        async with asyncio.timeout(1):
+            assert await gateway.process.wait() == 1
+
+
+async def test_a_replaced_worker_shows_the_newest_certificate(cluster: Cluster, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    files = tmp_path / "live.pem", tmp_path / "live.key"
+    for path, live in zip(authority.issue("first.test"), files, strict=True):
+        shutil.copyfile(path, live)
+    flags = ("--cert", str(files[0]), "--key", str(files[1]), "--set", "gateway.tls.check_seconds=3600")
+    gateway = await cluster.start_gateway("--workers", "2", *flags)
+    for path, live in zip(authority.issue("second.test"), files, strict=True):
+        shutil.copyfile(path, live)
+    os.kill(gateway.facts["workers"][0]["pid"], signal.SIGKILL)
+    await _wait_ready(gateway, False)
+    await _wait_ready(gateway, True)
+    port = int(gateway.url.rpartition(":")[2].partition("/")[0])
+    gateway.signal(signal.SIGHUP)
+    context = ssl.create_default_context(cafile=authority.ca)
+    async with asyncio.timeout(5):
+        while await asyncio.to_thread(_shown, context, port, 8) != {"second.test"}:
+            await asyncio.sleep(0.05)
+
+
+def _shown(context: ssl.SSLContext, port: int, times: int) -> set[str]:
+    """The names in the certificates that some connections see."""
+    names = set()
+    for _ in range(times):
+        plain = socket.create_connection(("127.0.0.1", port))
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+            subject = connection.getpeercert()["subject"]
+        names.add(dict(one for part in subject for one in part)["commonName"])
+    return names
+
+
+async def test_without_a_reader_the_service_says_why_it_ends(cluster: Cluster) -> None:
+    flags = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--node-listen", "127.0.0.1:0")
+    command = (sys.executable, "-m", "gateway", "--config", str(cluster.config), "--workers", "2", *flags)
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=writing, stderr=asyncio.subprocess.PIPE, cwd=ROOT, env={**os.environ}
+    )
+    os.close(writing)
+    _, error = await process.communicate()
+    assert process.returncode == 1
+    assert b"stdout: cannot print the ready line: Broken pipe" in error
 
 
 async def test_workers_drain_when_their_parent_is_killed(cluster: Cluster) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.tls.records import TlsBuffers, TlsError, TlsSession
+from gateway.tls.records import MAX_EXCESS, TlsBuffers, TlsError, TlsSession
 from tests.support.certificates import Authority
 
 
@@ -108,6 +108,55 @@ def test_no_bytes_are_an_internal_error_and_none_are_left(contexts, data):
     client.handshake(other)
     with contextlib.suppress(TlsError):
         assert other.receive(data).plain == b""
+    assert empty(buffers)
+
+
+@pytest.mark.parametrize(("size", "served"), [(1, False), (2, True), (100, True)])
+def test_records_with_next_to_nothing_in_them_are_not_served(contexts, size, served):
+    server, trusting = contexts
+    session, client = TlsSession(TlsBuffers(), server), Client(trusting)
+    client.handshake(session)
+    records = b"".join(client.write(b"x" * size) for _ in range(2 * MAX_EXCESS // 6))
+    found = b""
+    with contextlib.nullcontext() if served else pytest.raises(TlsError, match="next to no data"):
+        for start in range(0, len(records), 4096):
+            found += session.receive(records[start : start + 4096]).plain
+    assert not served or found == b"x" * size * (2 * MAX_EXCESS // 6)
+
+
+def test_a_client_that_says_little_for_long_is_served(contexts):
+    server, trusting = contexts
+    session, client = TlsSession(TlsBuffers(), server), Client(trusting)
+    client.handshake(session)
+    for _ in range(20_000):  # pongs
+        assert len(session.receive(client.write(b"x" * 6)).plain) == 6
+
+
+def test_what_came_before_a_bad_record_is_not_lost(contexts):
+    server, trusting = contexts
+    session, client = TlsSession(TlsBuffers(), server), Client(trusting)
+    client.handshake(session)
+    bad = bytearray(client.write(b"first") + client.write(b"second"))
+    bad[-1] ^= 1
+    with pytest.raises(TlsError) as caught:
+        session.receive(bytes(bad))
+    assert caught.value.plain == b"first"
+
+
+def test_a_write_that_fails_leaves_nothing_for_others(contexts):
+    class Broken:
+        def __init__(self, buffers: TlsBuffers) -> None:
+            self.buffers = buffers
+
+        def write(self, _data: bytes) -> None:
+            self.buffers.outgoing.write(b"half a record")
+            raise MemoryError
+
+    buffers = TlsBuffers()
+    session = TlsSession(buffers, contexts[0])
+    session._ssl = Broken(buffers)
+    with pytest.raises(MemoryError):
+        session.send(b"x")
     assert empty(buffers)
 
 
