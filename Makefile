@@ -145,9 +145,10 @@ h2spec: $(INSTALLED) .tools/bin/h2spec $(if $(filter grpc-go,$(SERVER)),.tools/b
 	$(BIN)/python -m bench.hostile.h2spec $(addprefix --server ,$(SERVER))
 
 # Conformance of the gateway's WebSocket: Autobahn's cases, all 517 with compression, against a gateway with an echo path
-# and bench/hostile/autobahn_expected.toml; minutes. ONLY="12.*" takes some; RECORD=1 writes the table to docs/interop.md.
+# and bench/hostile/autobahn_expected.toml; minutes. ONLY="12.*" takes some; RECORD=1 writes the table to docs/interop.md;
+# TLS=1 runs them over TLS.
 autobahn: $(INSTALLED) .tools/kosoku/bin/kosoku
-	$(BIN)/python -m bench.hostile.autobahn $(patsubst %,--only '%',$(ONLY)) $(if $(RECORD),--record)
+	$(BIN)/python -m bench.hostile.autobahn $(patsubst %,--only '%',$(ONLY)) $(if $(TLS),--tls) $(if $(RECORD),--record)
 
 # A port of the suite to Python 3, in an environment of its own.
 .tools/kosoku/bin/kosoku:

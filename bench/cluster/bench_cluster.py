@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,9 @@ TOKEN_TTL = 3600.0  # seconds
 class BenchCluster:
     """A running cluster, from the content of its cluster.json."""
 
-    def __init__(self, cluster: Mapping[str, Any], run_dir: Path) -> None:
+    def __init__(self, cluster: Mapping[str, Any], run_dir: Path, ca: str = "") -> None:
+        """`ca`: the PEM file of the gateways' certificate; "": clients speak no TLS."""
+        self.ca = ca
         self.urls = [str(gateway["url"]) for gateway in cluster["gateways"]]
         self.grpc = str(cluster["routers"][0]["grpc"])
         self.redis, self.kafka = str(cluster["redis"]), str(cluster.get("kafka", ""))
@@ -44,6 +47,11 @@ class BenchCluster:
         self.run_dir = run_dir
         self._logs = run_dir / "logs"
         self.key = devtoken.read_key(run_dir)
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """What clients trust; None: they speak no TLS."""
+        return ssl.create_default_context(cafile=self.ca) if self.ca else None
 
     def token(self, user: str, *files: str) -> str:
         """A client's token."""
@@ -73,14 +81,16 @@ class BenchCluster:
 
 
 @contextlib.contextmanager
-def start_cluster(gateways: int, *arguments: str, settings: str = "") -> Iterator[BenchCluster]:
-    """`homing up` in a directory of its own, stopped at the end. `settings`: the text of a homing.toml.
+def start_cluster(gateways: int, *arguments: str, settings: str = "", tls: bool = False) -> Iterator[BenchCluster]:
+    """`homing up` in a directory of its own, stopped at the end. `settings`: the text of a homing.toml. `tls`: gateways
+    have a certificate of their own making.
 
     CommandError: the cluster did not start.
     """
     with tempfile.TemporaryDirectory(prefix="homing-bench-") as folder:
         run_dir, config = Path(folder) / "run", Path(folder) / "homing.toml"
-        config.write_text(settings + HIGH_LIMITS)
+        ca, secure = _certificate(Path(folder)) if tls else ("", "")
+        config.write_text(settings + HIGH_LIMITS + secure)
         command = [sys.executable, "-P", "-m", "homing", "up", "--ports", "random", "--run-dir", str(run_dir), "--json"]
         log = Path(folder) / "up.log"
         with log.open("wb") as stderr:
@@ -96,11 +106,19 @@ def start_cluster(gateways: int, *arguments: str, settings: str = "") -> Iterato
             line = up.stdout.readline()
             if not line:
                 raise CommandError(f"`homing up` did not start:\n{log.read_text(errors='replace').rstrip()}")
-            yield BenchCluster(json.loads(line), run_dir)
+            yield BenchCluster(json.loads(line), run_dir, ca)
         finally:
             up.terminate()
             up.wait()
             up.stdout.close()
+
+
+def _certificate(folder: Path) -> tuple[str, str]:
+    """The file that clients trust, and the gateways' settings."""
+    from bench.micro.tls_pair import write_pair
+
+    ca, (cert, key) = write_pair(folder)
+    return ca, f"[gateway.tls]\ncert_file = {json.dumps(cert)}\nkey_file = {json.dumps(key)}\n"
 
 
 def warning_of(line: str) -> str:

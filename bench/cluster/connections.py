@@ -23,22 +23,32 @@ SETTLE_TIME = 10.0  # seconds between the large messages and the second reading 
 
 
 def connects(cluster: BenchCluster, clients: int) -> Figures:
-    """CPU per connect with its registration, at the highest rate."""
-    with cluster_clients(cluster, clients + WARM_UP_CLIENTS) as pool:
+    """CPU per connect with its registration, at the highest rate; over TLS with full handshakes and with resumed ones.
+    The baseline has no TLS."""
+    figures = _connects(cluster, clients, resume=False)
+    baseline_us = baseline_accept_us(clients)
+    figures |= {
+        "baseline_us": baseline_us,
+        "gateway_to_baseline": round(figures["cpu_us"]["gateways"] / baseline_us, 2),
+    }
+    if cluster.ca:
+        figures |= {f"resumed_{name}": value for name, value in _connects(cluster, clients, resume=True).items()}
+    return figures
+
+
+def _connects(cluster: BenchCluster, clients: int, resume: bool) -> Figures:
+    with cluster_clients(cluster, clients + WARM_UP_CLIENTS, resume=resume) as pool:
         pool.open_all(WARM_UP_CLIENTS, UNPACED_RATE, first=clients)
         before, started_at = cluster.cpu_seconds(), time.monotonic()
         pool.open_all(clients, UNPACED_RATE)
         seconds, after = time.monotonic() - started_at, cluster.cpu_seconds()
-        refused = sum(pool.counts().refused.values())
-    cpu_us = cpu_us_per_operation(before, after, clients)
-    baseline_us = baseline_accept_us(clients)
-    return {
+        counts = pool.counts()
+    figures: Figures = {
         "connects_per_s": round(clients / seconds),
-        "refused": refused,
-        "cpu_us": cpu_us,
-        "baseline_us": baseline_us,
-        "gateway_to_baseline": round(cpu_us["gateways"] / baseline_us, 2),
+        "refused": sum(counts.refused.values()),
+        "cpu_us": cpu_us_per_operation(before, after, clients),
     }
+    return {**figures, "handshakes": counts.resumed} if resume else figures
 
 
 def baseline_accept_us(clients: int) -> float:
@@ -59,7 +69,7 @@ def idle(cluster: BenchCluster, clients: int) -> Figures:
 
 async def _idle(cluster: BenchCluster, clients: int) -> Figures:
     empty = cluster.rss_bytes()
-    connected = await connect(clients, gateway_endpoints(cluster, file="all"))
+    connected = await connect(clients, gateway_endpoints(cluster, file="all"), tls=cluster.tls)
     await asyncio.sleep(2)
     at_rest = cluster.rss_bytes()
     await _exchange_large(cluster, connected)

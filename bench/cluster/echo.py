@@ -18,7 +18,7 @@ def echo(cluster: BenchCluster, seconds: float) -> dict[str, Any]:
 
 
 async def _echo(cluster: BenchCluster, seconds: float) -> dict[str, Any]:
-    (client,) = await connect(1, gateway_endpoints(cluster))
+    (client,) = await connect(1, gateway_endpoints(cluster), tls=cluster.tls)
     ping = b'{"type":"ping","id":1,"pad":"'
     frame = masked_text_frame(ping + b"x" * (PAYLOAD_BYTES - len(ping) - 2) + b'"}')
     before = cluster.cpu_seconds()

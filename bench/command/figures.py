@@ -42,7 +42,14 @@ def report_progress(line: str) -> None:
     click.echo(line, err=True)
 
 
-def run(scenarios: Scenarios, clients: int, gateways: int, as_json: bool, settings: str = "") -> None:
+def tls_option(function: F) -> F:
+    """--tls: clients speak TLS, with a certificate made for the run."""
+    return click.option("--tls", is_flag=True, help="Clients speak TLS.")(function)
+
+
+def run(
+    scenarios: Scenarios, clients: int, gateways: int, as_json: bool, settings: str = "", tls: bool = False
+) -> None:
     """Run each scenario on a cluster of its own, and print the figures."""
     from bench.cluster import limits
     from bench.cluster.bench_cluster import start_cluster
@@ -50,8 +57,8 @@ def run(scenarios: Scenarios, clients: int, gateways: int, as_json: bool, settin
     limits.check_file_limit(clients, gateways)
     figures = {}
     for name, scenario in scenarios.items():
-        report_progress(f"{name}: {clients} clients, {gateways} gateways ...")
-        with start_cluster(gateways, settings=settings) as cluster:
+        report_progress(f"{name}{', TLS' if tls else ''}: {clients} clients, {gateways} gateways ...")
+        with start_cluster(gateways, settings=settings, tls=tls) as cluster:
             figures[name] = {"clients": clients, "gateways": gateways, **scenario(cluster)}
     print_figures(figures, as_json)
 
@@ -75,9 +82,10 @@ def describe(name: str, figures: Figures) -> str:
     if figures.get("valid") is False:
         lines.append("  INVALID: the load generator fell behind, or something was lost")
     for key, value in figures.items():
-        if key.startswith("cpu_us"):
+        if key.startswith(("cpu_us", "resumed_cpu_us")):
             shares = ", ".join(f"{kind} {us}" for kind, us in value.items())
-            lines.append(f"  CPU us per {'connect' if key.endswith('connect') else 'operation'}: {shares}")
+            operation = "connect" if key.endswith("connect") else "operation"
+            lines.append(f"  CPU us per {operation}{', resumed' * key.startswith('resumed')}: {shares}")
         elif isinstance(value, dict):
             lines.append(f"  {key}: {', '.join(f'{kind} {item}' for kind, item in value.items()) or 'none'}")
         elif key not in ("clients", "gateways", "valid"):

@@ -2,35 +2,44 @@
 
 import click
 
-from bench.command.figures import Scenarios, report_progress, run, size_options
+from bench.command.figures import Scenarios, report_progress, run, size_options, tls_option
 from homing.command import options
 
 
 @click.command(short_help="Memory per connection.")
 @size_options(2000, 1, seconds=0)
-def idle(clients: int, gateways: int, as_json: bool) -> None:
+@tls_option
+def idle(clients: int, gateways: int, as_json: bool, tls: bool) -> None:
     """Memory per connection, at rest and after one message of 64 KiB in each direction."""
     from bench.cluster import connections
 
-    run({"idle": lambda cluster: connections.idle(cluster, clients)}, clients, gateways, as_json)
+    run({"idle": lambda cluster: connections.idle(cluster, clients)}, clients, gateways, as_json, tls=tls)
 
 
 @click.command(short_help="CPU per connect.")
 @size_options(3000, 1, seconds=0)
-def connect(clients: int, gateways: int, as_json: bool) -> None:
-    """CPU per connect with its registration, at the highest rate."""
+@tls_option
+def connect(clients: int, gateways: int, as_json: bool, tls: bool) -> None:
+    """CPU per connect with its registration, at the highest rate; with --tls full handshakes, then resumed ones."""
     from bench.cluster import connections
 
-    run({"connect": lambda cluster: connections.connects(cluster, clients)}, clients, gateways, as_json)
+    run({"connect": lambda cluster: connections.connects(cluster, clients)}, clients, gateways, as_json, tls=tls)
 
 
 @click.command(short_help="Pushes to one file.")
 @size_options(1000, 1, 20)
-def fanout(clients: int, gateways: int, rate: float, seconds: float, as_json: bool) -> None:
+@tls_option
+def fanout(clients: int, gateways: int, rate: float, seconds: float, as_json: bool, tls: bool) -> None:
     """Pushes to one file that all clients have joined."""
     from bench.cluster import fanout as scenario
 
-    run({"fanout": lambda cluster: scenario.fanout(cluster, clients, rate, seconds)}, clients, gateways, as_json)
+    run(
+        {"fanout": lambda cluster: scenario.fanout(cluster, clients, rate, seconds)},
+        clients,
+        gateways,
+        as_json,
+        tls=tls,
+    )
 
 
 @click.command(short_help="Pushes to one user each.")
@@ -49,11 +58,12 @@ def unicast(clients: int, gateways: int, rate: float, seconds: float, as_json: b
 
 @click.command(short_help="One ping at a time.")
 @size_options(1, 1)
-def echo(clients: int, gateways: int, seconds: float, as_json: bool) -> None:
+@tls_option
+def echo(clients: int, gateways: int, seconds: float, as_json: bool, tls: bool) -> None:
     """One client that sends one ping at a time."""
     from bench.cluster import echo as scenario
 
-    run({"echo": lambda cluster: scenario.echo(cluster, seconds)}, clients, gateways, as_json)
+    run({"echo": lambda cluster: scenario.echo(cluster, seconds)}, clients, gateways, as_json, tls=tls)
 
 
 @click.command(short_help="Pushes to users beside pushes to a large file.")
@@ -112,8 +122,9 @@ def mixed(viewers: int, file_rate: float, gateways: int, rate: float, seconds: f
     help="Connects a second before the storm.",
 )
 @click.option("--kill", is_flag=True, help="Kill a gateway; its clients reconnect to the others.")
+@tls_option
 @options.as_json
-def storm(users: int, gateways: int, rate: float, connect_rate: float, kill: bool, as_json: bool) -> None:
+def storm(users: int, gateways: int, rate: float, connect_rate: float, kill: bool, as_json: bool, tls: bool) -> None:
     """All connections are closed at once, or a gateway is killed: the time until all are reconnected, and the cost."""
     from bench.cluster import limits
     from bench.cluster import storm as scenario
@@ -124,7 +135,7 @@ def storm(users: int, gateways: int, rate: float, connect_rate: float, kill: boo
         "storm": lambda cluster: scenario.storm(cluster, users, connect_rate, rate, kill, report_progress)
     }
     limits.check_file_limit(users, gateways - kill)  # after a kill the other gateways have all clients
-    run(scenarios, users, gateways, as_json)
+    run(scenarios, users, gateways, as_json, tls=tls)
 
 
 SMALL = (idle, connect, fanout, unicast, echo, mixed, storm)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.cluster import article, connections, fanout, headline, limits, machine, mixed, storm, unicast
-from bench.cluster.bench_cluster import BenchCluster
+from bench.cluster import article, connections, echo, fanout, headline, limits, machine, mixed, storm, unicast
+from bench.cluster.bench_cluster import BenchCluster, start_cluster
 from bench.cluster.brokers import brokers
 from bench.cluster.load.client_pool import client_pool
 from tests.support.up import HOMING, Up, wait_gone
@@ -54,6 +54,16 @@ def test_unicast_in_a_closed_loop(cluster):
     figures = unicast.closed_loop(cluster, 10, 1.0, outstanding=50)
     assert figures["valid"]
     assert figures["pushes_per_s"] > 100
+
+
+def test_over_tls_handshakes_are_full_and_then_resumed():
+    with start_cluster(1, tls=True) as cluster:
+        figures = connections.connects(cluster, 20)
+        assert (figures["refused"], figures["resumed_refused"]) == (0, 0)
+        assert figures["resumed_handshakes"] >= 20
+        figures = fanout.fanout(cluster, 20, 10, 1.0)
+        assert figures["delivered"] == figures["expected"] == figures["received"] == 200
+        assert echo.echo(cluster, 0.5)["echoes"] > 20
 
 
 def test_fanout(cluster):

@@ -33,6 +33,7 @@ class ClientCounts:
         self.connected, self.lost = _sum(workers, "connected"), _sum(workers, "lost")
         self.pushes, self.acks = _sum(workers, "pushes"), _sum(workers, "acks")
         self.pings, self.unexpected = _sum(workers, "pings"), _sum(workers, "unexpected")
+        self.resumed = _sum(workers, "resumed")
         self.refused = _merge(workers, "refused")
         self.closes = _merge(workers, "closes")
         self.connects = histogram.empty()
@@ -153,9 +154,11 @@ def client_pool(
     protocol: str = "homing.json",
     files: Sequence[str] = (),
     file_members: int = 0,
+    ca: str = "",
+    resume: bool = False,
 ) -> Iterator[ClientPool]:
     """A pool with workers for `clients` clients. An empty key: the handshakes have no token. `file_members`: so many
-    users join a file of their own."""
+    users join a file of their own. `ca`: the file of the gateways' certificate, for TLS; `resume`: with resumption."""
     number = max(1, math.ceil(clients / min(CLIENTS_PER_WORKER, max_clients_per_process())))
     with contextlib.ExitStack() as stack:
         workers: list[WorkerProcess] = []
@@ -167,6 +170,8 @@ def client_pool(
                 "protocol": protocol,
                 "files": list(files),
                 "file_members": file_members,
+                "ca": ca,
+                "resume": resume,
             }
             workers.append(WorkerProcess("bench.cluster.load.client_worker", **settings))
             stack.callback(workers[-1].close)
@@ -175,10 +180,16 @@ def client_pool(
 
 @contextlib.contextmanager
 def cluster_clients(
-    cluster: BenchCluster, clients: int, protocol: str = "homing.json", file: str = "", name: str = "clients"
+    cluster: BenchCluster,
+    clients: int,
+    protocol: str = "homing.json",
+    file: str = "",
+    name: str = "clients",
+    resume: bool = False,
 ) -> Iterator[ClientPool]:
     """A pool of clients of this cluster; the CPU of its workers is measured as `name`."""
-    with client_pool(cluster.urls, cluster.key, clients, protocol, [file] if file else []) as pool:
+    files = [file] if file else []
+    with client_pool(cluster.urls, cluster.key, clients, protocol, files, ca=cluster.ca, resume=resume) as pool:
         cluster.add_processes(name, pool.pids)
         yield pool
 

@@ -3,7 +3,8 @@
 Raw non-blocking sockets and one epoll. A client is no object: its state is in arrays indexed by its socket's number,
 some 30 bytes, plus a buffer while a frame is incomplete. The parent sends commands, one JSON object per line on stdin,
 and receives the counts, one line per command; the end of stdin ends the process. The first line has the settings:
-`{"urls": [[host, port], ...], "key": HEX, "sources": [address, ...], "protocol": "homing.json" or "", "files": [...]}`.
+`{"urls": [[host, port], ...], "key": HEX, "sources": [address, ...], "protocol": "homing.json" or "", "files": [...]}`,
+over TLS also `ca`, the file of the gateways' certificate, and `resume`: whether sessions are resumed.
 
 User n is `user-n` and connects to urls[n % len(urls)]. Commands: `open` (connect the users `first` to `first + count`,
 `rate` a second), `churn` (`rate` clients a second disconnect, and waiting users connect instead), `drop` (close all
@@ -21,6 +22,7 @@ import random
 import resource
 import select
 import socket
+import ssl
 import time
 from array import array
 from collections import deque
@@ -37,11 +39,12 @@ from bench.cluster.load.client_frames import (
     split_response,
     text_payload_start,
 )
+from bench.cluster.load.client_tls import ClientTls, ClientTlsContext
 from bench.cluster.load.handshakes import Handshakes
 from bench.cluster.load.tally import KINDS, Tally
 from bench.cluster.load.worker_settings import read_settings
 
-FREE, CONNECTING, HANDSHAKE, HELLO, OPEN, CLOSING = range(6)  # states of a client
+FREE, CONNECTING, SECURING, HANDSHAKE, HELLO, OPEN, CLOSING = range(7)  # states of a client
 MAX_CONNECTING = 256  # concurrent connects: less than any listen backlog
 CONNECTS_PER_ITERATION = 32  # in one turn of the loop, so that reads are not delayed
 RETRY_DELAY = 1.0  # seconds until a refused client tries again
@@ -64,6 +67,8 @@ class ClientWorker:
         self._due = array("d", [0.0]) * size  # when the connect was due
         self._live_index = array("i", [0]) * size  # the client's index in `_live`
         self._live = array("i")
+        self._secure = ClientTlsContext(settings["ca"], settings["resume"]) if settings.get("ca") else None
+        self._tls: dict[int, ClientTls] = {}  # empty without TLS
         self._partial_frames: dict[int, bytes] = {}
         self._unsent: dict[int, bytes] = {}  # bytes that the kernel has not accepted
         self._queued: deque[int] = deque()  # users that are to connect
@@ -151,12 +156,35 @@ class ClientWorker:
             return
         if mask:
             self._epoll.modify(fd, READABLE)
+        if self._secure is None:
+            self._request(fd)
+            return
+        self._state[fd] = SECURING
+        tls = self._tls[fd] = ClientTls(self._secure, self._handshakes.address(self._user[fd]))
+        self._write_bytes(fd, tls.begin())
+
+    def _request(self, fd: int) -> None:
         self._state[fd] = HANDSHAKE
         self._write(fd, self._handshakes.request(self._user[fd]))
 
+    def _decrypted(self, fd: int, data: bytes) -> bytes:
+        """The plain text in bytes from the wire; the client may be lost after that."""
+        tls = self._tls[fd]
+        try:
+            plain, answer = tls.receive(data)
+        except ssl.SSLError as error:
+            self._on_lost(fd, f"TLS: {error.reason}")
+            return b""
+        if answer:
+            self._write_bytes(fd, answer)
+        if tls.established and self._state[fd] == SECURING:
+            self._tally.resumed += tls.resumed
+            self._request(fd)
+        return plain
+
     def _on_event(self, fd: int, mask: int) -> None:
         if mask & WRITABLE:
-            self._write(fd, self._unsent.pop(fd, b""))
+            self._write_bytes(fd, self._unsent.pop(fd, b""))
             if fd not in self._unsent:
                 self._epoll.modify(fd, READABLE)
         try:
@@ -168,6 +196,8 @@ class ClientWorker:
             return
         if not data:
             self._on_lost(fd, "eof")
+            return
+        if self._tls and not (data := self._decrypted(fd, data)):
             return
         if fd not in self._partial_frames and (start := text_payload_start(data)) and self._state[fd] != HANDSHAKE:
             self._on_message(fd, 1, data[start:])
@@ -218,6 +248,9 @@ class ClientWorker:
         self._live.append(fd)
 
     def _write(self, fd: int, data: bytes) -> None:
+        self._write_bytes(fd, self._tls[fd].send(data) if self._tls else data)
+
+    def _write_bytes(self, fd: int, data: bytes) -> None:
         if fd in self._unsent:
             self._unsent[fd] += data
             return
@@ -267,6 +300,7 @@ class ClientWorker:
         os.close(fd)  # epoll unregisters a closed socket
         self._state[fd] = FREE
         self._partial_frames.pop(fd, None)
+        self._tls.pop(fd, None)
         self._unsent.pop(fd, None)
 
     # Commands of the parent -------------------------------------------------------------------------------------------

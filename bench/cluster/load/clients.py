@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import ssl
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -74,15 +75,18 @@ class LoadClient(asyncio.Protocol):
             await self._ready
 
 
-async def connect(count: int, endpoint: Endpoint, ready_marker: bytes = b'"hello"') -> list[LoadClient]:
-    """Connect `count` clients, some of them concurrently. ConnectionError: a client was refused or lost."""
+async def connect(
+    count: int, endpoint: Endpoint, ready_marker: bytes = b'"hello"', tls: ssl.SSLContext | None = None
+) -> list[LoadClient]:
+    """Connect `count` clients, some of them concurrently. ConnectionError: a client was refused or lost. `tls`: what
+    they trust; None: they speak no TLS."""
     slots = asyncio.Semaphore(MAX_CONNECTING)
     loop = asyncio.get_running_loop()
 
     async def connect_one(index: int) -> LoadClient:
         host, port, request = endpoint(index)
         async with slots:
-            _, client = await loop.create_connection(lambda: LoadClient(ready_marker), host, port)
+            _, client = await loop.create_connection(lambda: LoadClient(ready_marker), host, port, ssl=tls)
             client.send(request)
             await client.wait_ready()
         return client

@@ -30,6 +30,7 @@ class Tally:
         self.latencies = [histogram.empty() for _ in range(KINDS)]
         self.connects = histogram.empty()
         self.pushes = self.acks = self.pings = self.connected = self.lost = 0
+        self.resumed = 0  # TLS handshakes that resumed a session
         self.unexpected = 0  # messages that are no push
         self.refused: Counter[str] = Counter()
         self.closes: Counter[str] = Counter()
@@ -72,6 +73,7 @@ class Tally:
             "pings": self.pings,
             "connected": self.connected,
             "lost": self.lost,
+            "resumed": self.resumed,
             "unexpected": self.unexpected,
             "refused": dict(self.refused),
             "closes": dict(self.closes),

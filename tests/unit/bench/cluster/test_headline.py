@@ -21,7 +21,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 
 
 def counts(live: int, **more: Any) -> ClientCounts:
-    totals = dict.fromkeys(("waiting", "pushes", "acks", "pings", "lost", "unexpected"), 0) | {"connected": live}
+    totals = dict.fromkeys(("waiting", "pushes", "acks", "pings", "lost", "resumed", "unexpected"), 0) | {
+        "connected": live
+    }
     totals |= {"live": live, "refused": {}, "closes": {}, "connects": [], "latencies": [histogram.empty()] * 4}
     return ClientCounts([totals | more])
 
