@@ -25,14 +25,17 @@ async def main(address: str, ca: str) -> None:
     """Relay until killed."""
     host, _, port = address.rpartition(":")
     context = ssl.create_default_context(cafile=ca)
+    running: set[asyncio.Task[None] | None] = set()  # the server itself keeps no hold of them
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        running.add(asyncio.current_task())
         try:
             upstream = await asyncio.open_connection(host, int(port), ssl=context)
         except OSError:
             writer.close()
             return
         await asyncio.gather(pump(reader, upstream[1]), pump(upstream[0], writer))
+        running.discard(asyncio.current_task())
 
     server = await asyncio.start_server(relay, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)

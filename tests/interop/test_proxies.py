@@ -76,7 +76,10 @@ class Front:
 
 
 @asynccontextmanager
-async def running(setup: Setup, cluster: Cluster, folder: Path, idle: str = "75s") -> AsyncIterator[Front]:
+async def running(
+    setup: Setup, cluster: Cluster, folder: Path, idle: str = "75s", checked: bool = False
+) -> AsyncIterator[Front]:
+    """`checked`: HAProxy in front of two gateways, which it asks whether they are ready."""
     program = shutil.which(setup.program)
     assert program is not None, f"no {setup.program}: `make proxies` installs it"
     authority = Authority(folder)
@@ -91,6 +94,13 @@ async def running(setup: Setup, cluster: Cluster, folder: Path, idle: str = "75s
     text = text.replace("127.0.0.1:8400", gateway.url.split("/")[2])
     text = re.sub(r"/etc/\w+/site.pem", both(pair, folder), text).replace("/etc/nginx/site.key", pair.key)
     text = text.replace("send-proxy-v2", "send-proxy" if setup.version_1 else "send-proxy-v2")
+    if checked:
+        lines = "    timeout check 3s\n    option httpchk\n"
+        lines += "    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost\n"
+        for number, one in enumerate((gateway, await cluster.start_gateway())):
+            admin = one.facts["admin"].rpartition(":")[2]
+            lines += f"    server g{number} {one.url.split('/')[2]} check port {admin} inter 300ms fall 2 rise 1\n"
+        text = re.sub(r"    server gateway-1 .*\n", lines, text)
     if setup.program == "nginx":
         text = text.replace("modules/", "/usr/lib/nginx/modules/")
         text = f"daemon off; pid {folder}/nginx.pid; error_log stderr;\n" + text
@@ -172,3 +182,25 @@ async def test_a_used_connection_may_be_upgraded(setup: Setup, cluster: Cluster,
         writer.write(f"GET /ws?token={cluster.token('ada')} HTTP/1.1\r\n{host}{upgrade}{key}\r\n".encode())
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
         writer.close()
+
+
+async def test_clients_of_a_gateway_that_drains_move_to_another_behind_the_balancer(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    setup = next(one for one in SETUPS if one.snippet == "haproxy-http.cfg")
+    async with running(setup, cluster, tmp_path, checked=True) as front:
+        query = f"?token={cluster.token('ada')}"
+        async with front.connect(query) as old:
+            node = json.loads(await old.recv())["node"]
+            leaving = next(one for one in cluster.gateways if one.node == node)
+            stopping = asyncio.create_task(leaving.stop())
+            moved = json.loads(await asyncio.wait_for(old.recv(), 5))
+            assert moved["type"] == "reconnect"
+            await asyncio.sleep(moved["after_ms"] / 1000 / 2)
+            async with front.connect(query) as new:
+                assert json.loads(await new.recv())["node"] != node
+                await old.close()
+                report = (await cluster.router().Push(push(user="ada"))).report
+                assert dict(report.counts) == {"WRITTEN": 1}
+                assert json.loads(await new.recv())["type"] == "event"
+            assert await stopping == 0
