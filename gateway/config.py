@@ -40,7 +40,7 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     admin: str = "127.0.0.1:8402"  # Address of /livez, /readyz and /metrics. Not for the public.
     hosts: tuple[str, ...] = ()  # Names of the admin listener in Host headers, beside addresses and localhost.
     # Processes behind the one port for clients, each a node of its own with free ports for routers and administration;
-    # `admin` then speaks for all. 0: one for each processor.
+    # `admin` then speaks for all, and `node_id` gets a number and a random part. 0: one for each processor.
     workers: Workers = 1
     advertise: str = ""  # The host by which clients and routers reach this gateway; "": the host of its listeners.
     node_id: str = ""  # The node's id, unique in the cluster; "": the host name and a random part.
