@@ -8,6 +8,10 @@ The guards are also read once a second by itself, which shows three faults. A wa
 a second, and nothing else either, is *silent*. A revision below one that was seen, or another `layout` key, means that
 the store's history was *replaced*, by a restore or a wipe. And a store that cannot be read makes every answer that
 needs it a guess.
+
+A restored store may grow beyond the table's revision before anybody looks. The watch breaks with each restore, so when
+it is opened again, the nodes are read as they were at the table's revision: in another history they are others, for a
+node that a restore takes registrations from begins a new incarnation.
 """
 
 import asyncio
@@ -15,9 +19,9 @@ from asyncio import Future
 from collections.abc import Callable
 from contextlib import suppress
 
-from registry.keys import Keys
+from registry.keys import Keys, MalformedKey, NodeKey, parse_key
 from registry.routes import RouteTable
-from registry.store import Changes, Entry, Store, StoreUnavailable
+from registry.store import Changes, Entry, FutureRevision, Snapshot, Store, StoreUnavailable
 
 READ_TIMEOUT = 2.0  # seconds
 CHECK_INTERVAL = 1.0  # seconds between two reads of the guards, when nothing else needs one
@@ -96,6 +100,25 @@ class CatchUp:
     def on_watch(self) -> None:
         """A watch begins at the table's revision."""
         self._behind, self._shown_at = None, self._clock()
+
+    async def on_open(self) -> None:
+        """The store has opened the watch. HistoryReplaced: its history is not the table's. Compacted: it is gone."""
+        revision, known = self._table.revision, self._table.epochs()
+        try:
+            nodes = await self._store.get_prefix(self._keys.nodes, keys_only=True, revision=revision)
+        except FutureRevision as error:
+            raise HistoryReplaced(f"etcd was restored or wiped: {error}") from None
+        if self._epochs(nodes) != known:
+            raise HistoryReplaced(f"etcd was restored: at revision {revision} it has other nodes than it had")
+
+    def _epochs(self, nodes: Snapshot) -> dict[str, int]:
+        found = {}
+        for entry in nodes.entries:
+            with suppress(MalformedKey):
+                key = parse_key(entry.key, len(self._keys.prefix))
+                if isinstance(key, NodeKey):
+                    found[key.node] = entry.create_revision
+        return found
 
     def on_shown(self, changes: Changes) -> None:
         """The watch has shown this, and the table has it."""

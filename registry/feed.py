@@ -154,7 +154,8 @@ class StoreRouteFeed:
         self._interrupted = asyncio.get_running_loop().create_future()
         self._catch_up.on_watch()
         try:
-            async with aclosing(self._store.watch_prefix(self._keys.prefix, self.table.revision + 1)) as watch:
+            watching = self._store.watch_prefix(self._keys.prefix, self.table.revision + 1, self._catch_up.on_open)
+            async with aclosing(watching) as watch:
                 await run_until_first_error(lambda: self._apply(watch), self._wait_interrupted)
         except WatchSilent as silent:
             self.watches_reopened += 1

@@ -51,6 +51,10 @@ class Keys:
     def node(self, node: str) -> str:
         return f"{self.prefix}nodes/{encode_name(node)}"
 
+    @property
+    def nodes(self) -> str:
+        return f"{self.prefix}nodes/"
+
     def machine(self, machine: int) -> str:
         return f"{self.prefix}machines/{machine}"
 

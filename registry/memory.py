@@ -17,13 +17,16 @@ from registry.store import (
     CreateRevisionEquals,
     Delete,
     Entry,
+    FutureRevision,
     Get,
     LeaseNotFound,
+    OnOpen,
     Operation,
     Put,
     Snapshot,
     StoreRefused,
     TransactionResult,
+    ignore_open,
 )
 
 MAX_OPERATIONS = 128
@@ -49,6 +52,7 @@ class MemoryStore:
         self._revision = 1
         self._compacted = 0
         self._history: list[Change] = []  # in revision order, without those before `_compacted`
+        self._before: dict[tuple[str, int], Entry] = {}  # what a change has replaced, by its key and revision
         self._leases: dict[int, _MemoryLease] = {}
         self._last_lease = 0
         self._watchers: set[_Watcher] = set()
@@ -63,10 +67,26 @@ class MemoryStore:
         self.expire()
         return self._entries.get(key)
 
-    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Snapshot:
+    async def get_prefix(self, prefix: str, *, keys_only: bool = False, revision: int = 0) -> Snapshot:
         self.expire()
-        found = sorted((e for e in self._entries.values() if e.key.startswith(prefix)), key=lambda e: e.key)
-        return Snapshot(self._revision, [e._replace(value=b"") for e in found] if keys_only else found)
+        entries = self._entries_at(revision) if revision else self._entries
+        found = sorted((e for e in entries.values() if e.key.startswith(prefix)), key=lambda e: e.key)
+        shown = [e._replace(value=b"") for e in found] if keys_only else found
+        return Snapshot(revision or self._revision, shown)
+
+    def _entries_at(self, revision: int) -> dict[str, Entry]:
+        if revision > self._revision:
+            raise FutureRevision(f"revision {revision} is after {self._revision}")
+        if revision < self._compacted:
+            raise Compacted(self._compacted)
+        entries = dict(self._entries)
+        for change in reversed(self._since(revision)):
+            before = self._before.get((change.entry.key, change.entry.mod_revision))
+            if before is None:
+                del entries[change.entry.key]
+            else:
+                entries[before.key] = before
+        return entries
 
     async def read_pages(self, prefix: str) -> AsyncGenerator[Snapshot, None]:
         yield await self.get_prefix(prefix)
@@ -103,10 +123,13 @@ class MemoryStore:
             raise LeaseNotFound(f"lease {lease:x} is over")
         granted.deadline = self._clock() + granted.ttl
 
-    async def watch_prefix(self, prefix: str, start: int) -> AsyncGenerator[Changes, None]:
+    async def watch_prefix(
+        self, prefix: str, start: int, on_open: OnOpen = ignore_open
+    ) -> AsyncGenerator[Changes, None]:
         watcher = _Watcher()
         self._watchers.add(watcher)
         try:
+            await on_open()
             reached = start - 1
             while True:
                 if reached + 1 < self._compacted:
@@ -138,6 +161,7 @@ class MemoryStore:
         """Drop the history before `revision`: a watch may start there or later."""
         self._compacted = max(self._compacted, min(revision, self._revision))
         self._history = [c for c in self._history if c.entry.mod_revision >= self._compacted]
+        self._before = {at: entry for at, entry in self._before.items() if at[1] >= self._compacted}
 
     def report_progress(self) -> None:
         """Yield progress on every running watch, as etcd does from time to time."""
@@ -192,11 +216,14 @@ class MemoryStore:
         if put.lease:
             self._leases[put.lease].keys.add(put.key)
         created = revision if old is None else old.create_revision
+        if old is not None:
+            self._before[put.key, revision] = old
         entry = self._entries[put.key] = Entry(put.key, put.value, created, revision, put.lease)
         return Change(entry, False)
 
     def _delete(self, delete: Delete, revision: int) -> Change:
-        self._unlease(self._entries.pop(delete.key))
+        old = self._before[delete.key, revision] = self._entries.pop(delete.key)
+        self._unlease(old)
         return Change(Entry(delete.key, b"", 0, revision), True)
 
     def _unlease(self, entry: Entry | None) -> None:

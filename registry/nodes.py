@@ -32,12 +32,13 @@ class TableChange(NamedTuple):
 class NodeTable:
     """The living nodes. `take_change` after each watch message or snapshot."""
 
-    __slots__ = ("_batches", "_before", "_changed_batches", "_current", "lingering", "malformed", "present")
+    __slots__ = ("_batches", "_before", "_changed_batches", "_current", "epochs", "lingering", "malformed", "present")
 
     def __init__(self) -> None:
         self.present: dict[Incarnation, Node] = {}
         self.lingering: set[Incarnation] = set()
         self.malformed = 0  # values that could not be decoded, since the start
+        self.epochs: dict[str, int] = {}  # of every node key, also one whose value is malformed, by node id
         self._current: dict[str, Incarnation] = {}  # by node id
         self._batches: dict[str, int] = {}  # by node id
         self._changed_batches: set[str] = set()  # node ids
@@ -57,17 +58,20 @@ class NodeTable:
         if node is None:
             self.malformed += 1
             self.delete_node(name)
+            self.epochs[name] = epoch
             return
         incarnation = Incarnation(name, epoch)
         if self._current.get(name) != incarnation:
             self.delete_node(name)
         self._record_before(incarnation)
+        self.epochs[name] = epoch
         self._current[name] = incarnation
         self.present[incarnation] = node
         self._changed_batches.add(name)
 
     def delete_node(self, name: str) -> None:
         """The node's key is gone."""
+        self.epochs.pop(name, None)
         incarnation = self._current.pop(name, None)
         if incarnation is not None:
             self._record_before(incarnation)
@@ -88,7 +92,7 @@ class NodeTable:
     def load(self, nodes: Iterable[tuple[str, int, bytes]], batches: Mapping[str, bytes]) -> None:
         """Replace everything by a snapshot. `nodes`: node id, epoch, value; `batches`: guard values by node id."""
         loaded = {name: (epoch, value) for name, epoch, value in nodes}
-        for name in self._current.keys() - loaded.keys():
+        for name in self.epochs.keys() - loaded.keys():
             self.delete_node(name)
         for name, (epoch, value) in loaded.items():
             self.put_node(name, epoch, value)

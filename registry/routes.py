@@ -63,6 +63,10 @@ class RouteTable:
         """The nodes whose key exists, by their incarnation. A view: valid until the next change."""
         return self._nodes.present
 
+    def epochs(self) -> dict[str, int]:
+        """The create-revision of every node's key, by node id, at the table's revision."""
+        return dict(self._nodes.epochs)
+
     def present(self, incarnation: Incarnation) -> bool:
         """Whether the node's key exists with this epoch."""
         return incarnation in self._nodes.present

@@ -5,7 +5,7 @@ suite (`tests/contract/test_store.py`) runs over both. Keys are ASCII: users and
 `registry.keys`.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -110,6 +110,17 @@ class Compacted(StoreError):
         self.revision = revision
 
 
+class FutureRevision(StoreError):
+    """The requested revision does not exist yet. If it was seen before, the store has another history now."""
+
+
+OnOpen = Callable[[], Awaitable[None]]
+
+
+async def ignore_open() -> None:
+    """For a watch whose opening concerns nobody."""
+
+
 class Store(Protocol):
     """A linearizable key-value store with leases, transactions and a watch without gaps.
 
@@ -122,8 +133,11 @@ class Store(Protocol):
         """One key, linearizable."""
         ...
 
-    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Snapshot:
-        """Every key below the prefix, at one revision, in key order. Read in pages, so any size works."""
+    async def get_prefix(self, prefix: str, *, keys_only: bool = False, revision: int = 0) -> Snapshot:
+        """Every key below the prefix, at one revision, in key order. Read in pages, so any size works.
+
+        `revision`: as it was then; 0: now. Compacted, FutureRevision: only if a revision is given.
+        """
         ...
 
     def read_pages(self, prefix: str) -> AsyncGenerator[Snapshot, None]:
@@ -155,13 +169,16 @@ class Store(Protocol):
         """Renew a lease once. Returns when the store has answered. LeaseNotFound: the lease is over."""
         ...
 
-    def watch_prefix(self, prefix: str, start: int) -> AsyncGenerator[Changes, None]:
+    def watch_prefix(self, prefix: str, start: int, on_open: OnOpen = ignore_open) -> AsyncGenerator[Changes, None]:
         """Every change below the prefix from revision `start` on, in order, each exactly once, for ever.
 
         A lost connection or member makes no gap. Compacted: the history from `start` is gone. Changes without a change
         report progress, in order. Progress cannot be requested: etcd before 3.4.25 and 3.5.8 answers such a request
         ahead of events that it has not sent yet (etcd-io/etcd#15220), so the answer would prove nothing.
         `registry.feed` instead waits for a change that the watch must show. Close the generator after use.
+
+        `on_open`: awaited each time that the store has opened the watch, before anything from that opening is yielded.
+        StoreUnavailable of it opens the watch again; any other exception ends it.
         """
         ...
 

@@ -1,8 +1,9 @@
 """Shell: the sweeper: one elected router deletes the keys of ended incarnations (docs/design.md, "Sweeping").
 
 It deletes an incarnation's keys only once the incarnation has been over for `sweep_after`, in small paced transactions,
-each of which compares that this router is still the leader. Deleting is safe by itself: an incarnation's keys carry its
-epoch, an epoch never returns, and the table never runs ahead of the store, so what has ended in the table has ended.
+each of which compares that this router is still the leader, and that the node's key is as the table has it. Deleting is
+safe by itself: an incarnation's keys carry its epoch, an epoch never returns, and the table never runs ahead of the
+store, so what has ended in the table has ended; unless the store was restored, and the table does not know it yet.
 The sessions of a transaction are first told to `on_lost`, unless another incarnation goes on with them; so when this
 router dies midway, the next leader tells those that are left, and at most one transaction's twice.
 """
@@ -21,6 +22,8 @@ from registry.routes import RouteTable
 from registry.store import (
     CreateRevisionEquals,
     Delete,
+    Entry,
+    Get,
     LeaseNotFound,
     Put,
     Store,
@@ -149,9 +152,20 @@ class Sweeper:
             await self._on_lost([route for _, route in swept if route is not None])
             deletes = [Delete(key) for key, _ in swept]
             still_leader = CreateRevisionEquals(self._keys.sweeper, leadership.revision)
-            outcome = await self._store.transaction([still_leader], deletes)
+            outcome = await self._store.transaction(
+                [still_leader, self._ended(incarnation)], deletes, [Get(self._keys.sweeper)]
+            )
             if not outcome.succeeded:
-                raise _LeadershipLost(f"{self._keys.sweeper} is another router's")
+                self._check_leader(outcome.reads[0], leadership)
+                return  # the table is behind
             self.keys_deleted += len(deletes)
             await asyncio.sleep(PAUSE)
         log.info("Swept %d keys of %s", len(keys), incarnation)
+
+    def _ended(self, incarnation: Incarnation) -> CreateRevisionEquals:
+        """True while the store has the node's key as the table has it."""
+        return CreateRevisionEquals(self._keys.node(incarnation.node), self._table.epochs().get(incarnation.node, 0))
+
+    def _check_leader(self, found: Sequence[Entry], leadership: _Leadership) -> None:
+        if not found or found[0].create_revision != leadership.revision:
+            raise _LeadershipLost(f"{self._keys.sweeper} is another router's")

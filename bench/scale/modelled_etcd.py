@@ -19,10 +19,12 @@ from registry.store import (
     CreateRevisionEquals,
     Delete,
     Entry,
+    OnOpen,
     Operation,
     Put,
     Snapshot,
     TransactionResult,
+    ignore_open,
 )
 
 HEADER = pb.ResponseHeader(cluster_id=2**63, member_id=2**63, revision=100_000, raft_term=2)
@@ -102,10 +104,10 @@ class ModelledStore:
         self._count_read(pb.RangeRequest(key=key.encode()), [] if entry is None else [entry])
         return entry
 
-    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Snapshot:
+    async def get_prefix(self, prefix: str, *, keys_only: bool = False, revision: int = 0) -> Snapshot:
         """See the port."""
         await self._etcd.read()
-        snapshot = await self._store.get_prefix(prefix, keys_only=keys_only)
+        snapshot = await self._store.get_prefix(prefix, keys_only=keys_only, revision=revision)
         name = prefix.encode()
         request = pb.RangeRequest(key=name, range_end=name, limit=10_000, keys_only=keys_only)
         self._count_read(request, snapshot.entries)
@@ -155,9 +157,11 @@ class ModelledStore:
         await self._etcd.renew()
         await self._store.keep_alive(lease)
 
-    async def watch_prefix(self, prefix: str, start: int) -> AsyncGenerator[Changes, None]:
+    async def watch_prefix(
+        self, prefix: str, start: int, on_open: OnOpen = ignore_open
+    ) -> AsyncGenerator[Changes, None]:
         """See the port. Each revision is a message of its own, as of an etcd whose watcher is not behind."""
-        async for shown in self._store.watch_prefix(prefix, start):
+        async for shown in self._store.watch_prefix(prefix, start, on_open):
             await self._etcd.wait_watch()
             for revision, changes in groupby(shown.changes, lambda change: change.entry.mod_revision):
                 message = list(changes)

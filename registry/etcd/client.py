@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError, Message
 
 from registry.etcd.availability import Availability
 from registry.etcd.v1 import etcd_pb2 as pb
-from registry.store import Compacted, LeaseNotFound, StoreError, StoreRefused, StoreUnavailable
+from registry.store import Compacted, FutureRevision, LeaseNotFound, StoreError, StoreRefused, StoreUnavailable
 from runtime.grpc_wire.call import Call, StreamHandler
 from runtime.grpc_wire.channel import Address, Channel, Tls, unary_call
 from runtime.grpc_wire.header_blocks import HeaderFields
@@ -174,6 +174,8 @@ class EtcdClient:
             return LeaseNotFound(f"etcd at {self.address}: {message}")
         if status == OUT_OF_RANGE and "compacted" in message:
             return Compacted(0)
+        if status == OUT_OF_RANGE and "future revision" in message:
+            return FutureRevision(f"etcd at {self.address}: {message}")
         if status in _UNAVAILABLE:
             return self._unavailable(message or name)
         if status == RESOURCE_EXHAUSTED:

@@ -13,11 +13,13 @@ from registry.store import (
     CreateRevisionEquals,
     Delete,
     Entry,
+    OnOpen,
     Operation,
     Put,
     Snapshot,
     StoreUnavailable,
     TransactionResult,
+    ignore_open,
 )
 
 PAGE_SIZE = 10_000  # keys in one response of a prefix read: about 2 MB. etcd counts all that follow for each response
@@ -36,7 +38,9 @@ class EtcdStore:
         response = await self._client.call(RANGE, pb.RangeRequest(key=key.encode()), pb.RangeResponse, retry=True)
         return _entry(response.kvs[0]) if response.kvs else None
 
-    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Snapshot:
+    async def get_prefix(self, prefix: str, *, keys_only: bool = False, revision: int = 0) -> Snapshot:
+        if revision:
+            return await self._read_all(prefix, keys_only, revision)
         for _ in range(SNAPSHOT_ATTEMPTS):
             try:
                 return await self._read_all(prefix, keys_only)
@@ -44,16 +48,17 @@ class EtcdStore:
                 continue
         raise StoreUnavailable(f"etcd at {self._client.address} compacts faster than {prefix} can be read")
 
-    async def _read_all(self, prefix: str, keys_only: bool) -> Snapshot:
+    async def _read_all(self, prefix: str, keys_only: bool, revision: int = 0) -> Snapshot:
         entries: list[Entry] = []
-        revision = 0
-        async for page in self.read_pages(prefix, keys_only=keys_only):
+        async for page in self.read_pages(prefix, keys_only=keys_only, revision=revision):
             revision = page.revision
             entries += page.entries
         return Snapshot(revision, entries)
 
-    async def read_pages(self, prefix: str, *, keys_only: bool = False) -> AsyncGenerator[Snapshot, None]:
-        first, end, revision = _first_key(prefix), _end_key(prefix), 0
+    async def read_pages(
+        self, prefix: str, *, keys_only: bool = False, revision: int = 0
+    ) -> AsyncGenerator[Snapshot, None]:
+        first, end = _first_key(prefix), _end_key(prefix)
         while True:
             request = pb.RangeRequest(key=first, range_end=end, limit=PAGE_SIZE, revision=revision, keys_only=keys_only)
             response = await self._client.call(RANGE, request, pb.RangeResponse, retry=True)
@@ -92,8 +97,8 @@ class EtcdStore:
     async def keep_alive(self, lease: int) -> None:
         await self._leases.keep_alive(lease)
 
-    def watch_prefix(self, prefix: str, start: int) -> AsyncGenerator[Changes, None]:
-        return watch_prefix(self._client, _first_key(prefix), _end_key(prefix), start)
+    def watch_prefix(self, prefix: str, start: int, on_open: OnOpen = ignore_open) -> AsyncGenerator[Changes, None]:
+        return watch_prefix(self._client, _first_key(prefix), _end_key(prefix), start, on_open)
 
     async def compact(self, revision: int) -> None:
         """Drop the history before `revision`. Not in the port: for tests and tools, since etcd compacts by itself."""

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator
 from registry.etcd.client import WATCH, EtcdClient
 from registry.etcd.stream import EtcdStream, open_stream
 from registry.etcd.v1 import etcd_pb2 as pb
-from registry.store import Change, Changes, Compacted, Entry, StoreRefused, StoreUnavailable
+from registry.store import Change, Changes, Compacted, Entry, OnOpen, StoreRefused, StoreUnavailable, ignore_open
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +26,9 @@ _Watch = EtcdStream[pb.WatchRequest, pb.WatchResponse]
 
 
 async def watch_prefix(
-    client: EtcdClient, start_key: bytes, end_key: bytes, start: int
+    client: EtcdClient, start_key: bytes, end_key: bytes, start: int, on_open: OnOpen = ignore_open
 ) -> AsyncGenerator[Changes, None]:
-    """Every change in [start_key, end_key) from revision `start` on, for ever. Compacted: the history is gone."""
+    """See `registry.store.Store.watch_prefix`; the keys are those in [start_key, end_key)."""
     resume = start
     pause = FIRST_PAUSE
     while True:
@@ -36,6 +36,7 @@ async def watch_prefix(
         try:
             stream = await _open(client, start_key, end_key, resume)
             client.availability.answered()
+            await on_open()
             pause = FIRST_PAUSE
             while (changes := await _read(stream, client)) is not None:
                 resume = changes.revision + 1

@@ -446,6 +446,25 @@ async def test_the_sweeper_tells_each_lost_session_before_it_deletes_the_key(rig
     assert len(told) <= 250 + DELETES, "one transaction's at most twice"
 
 
+async def test_the_sweeper_deletes_nothing_while_its_table_is_behind_on_the_node(rig: RegistryRig) -> None:
+    watched, written = FaultyStore(rig.store()), FaultyStore(rig.store())
+    feed = await rig.feed(watched)
+    dead = await rig.member("n")
+    await dead.register_session("u", 1, INFO)
+    await until(lambda: feed.table.session(1) is not None)
+    await dead.end()
+    await until(lambda: feed.table.lingering() == [dead.incarnation])
+    watched.watch_gate.clear()
+    await rig.member("n")  # an incarnation that the table does not show
+    feed.table.end(dead.incarnation)
+    sweeper = rig.sweeper("r1", feed, written)
+    await until(lambda: len(written.transactions) >= 4)  # the election, and three attempts
+    assert (sweeper.keys_deleted, sweeper.is_leader) == (0, True)
+    watched.watch_gate.set()
+    await until(lambda: not feed.table.ended())
+    assert sweeper.keys_deleted == 1
+
+
 async def test_the_sweeper_removes_the_keys_of_a_dead_incarnation_only(rig: RegistryRig) -> None:
     feed = await rig.feed()
     dead, alive, other = await rig.member("dead"), await rig.member("alive"), await rig.member("other")

@@ -15,6 +15,7 @@ from registry.store import (
     Compacted,
     CreateRevisionEquals,
     Delete,
+    FutureRevision,
     Get,
     LeaseNotFound,
     Put,
@@ -85,6 +86,54 @@ async def test_a_prefix_read_is_sorted_and_sees_only_the_prefix(store: Store, at
     bare = await store.get_prefix(at, keys_only=True)
     assert [(e.key, e.value) for e in bare.entries] == [(at + "a", b""), (at + "b", b"")]
     assert bare.entries[0].create_revision == reading.entries[0].create_revision
+
+
+async def test_a_prefix_read_shows_it_as_it_was_at_a_revision(store: Store, at: str) -> None:
+    await store.transaction([], [Put(at + "a", b"1"), Put(at + "b", b"1")])
+    then = await put(store, at + "a", b"2")
+    await store.transaction([], [Put(at + "a", b"3"), Delete(at + "b"), Put(at + "c", b"1")])
+    await put(store, at + "a", b"4")
+    reading = await store.get_prefix(at, revision=then)
+    assert (reading.revision, [(e.key, e.value) for e in reading.entries]) == (
+        then,
+        [(at + "a", b"2"), (at + "b", b"1")],
+    )
+    assert reading.entries[0].mod_revision == then
+
+
+async def test_a_prefix_read_at_a_revision_to_come_or_that_is_compacted_is_refused(
+    store: MemoryStore | EtcdStore, at: str
+) -> None:
+    first = await put(store, at + "a")
+    now = await put(store, at + "a")
+    with pytest.raises(FutureRevision):
+        await store.get_prefix(at, revision=now + 1)
+    compacted = store.compact(now)
+    if compacted is not None:
+        await compacted
+    with pytest.raises(Compacted):
+        await store.get_prefix(at, revision=first)
+    assert (await store.get_prefix(at, revision=now)).revision == now
+
+
+async def test_a_watch_says_when_it_is_open_before_it_shows_anything(store: Store, at: str) -> None:
+    start, seen = await put(store, at + "a"), []
+
+    async def on_open() -> None:
+        seen.append("open")
+
+    async with aclosing(store.watch_prefix(at, start, on_open)) as watch:
+        seen.append((await anext(watch)).revision)
+    assert seen == ["open", start]
+
+
+async def test_what_the_opening_raises_ends_the_watch(store: Store, at: str) -> None:
+    async def on_open() -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        async with aclosing(store.watch_prefix(at, await put(store, at + "a"), on_open)) as watch:
+            await anext(watch)
 
 
 async def test_a_prefix_read_of_more_than_a_page_is_complete(store: Store, at: str) -> None:

@@ -14,11 +14,13 @@ from registry.store import (
     Compacted,
     Compare,
     Entry,
+    OnOpen,
     Operation,
     Snapshot,
     StoreError,
     StoreUnavailable,
     TransactionResult,
+    ignore_open,
 )
 from tests.simulation.loop import ProcessLoop
 from tests.simulation.network import Network
@@ -74,8 +76,8 @@ class StoreClient:
     async def get(self, key: str) -> Entry | None:
         return await self._call(lambda store: store.get(key))
 
-    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Snapshot:
-        return await self._call(lambda store: store.get_prefix(prefix, keys_only=keys_only))
+    async def get_prefix(self, prefix: str, *, keys_only: bool = False, revision: int = 0) -> Snapshot:
+        return await self._call(lambda store: store.get_prefix(prefix, keys_only=keys_only, revision=revision))
 
     async def read_pages(self, prefix: str) -> AsyncGenerator[Snapshot, None]:
         yield await self.get_prefix(prefix)
@@ -100,13 +102,16 @@ class StoreClient:
     async def close(self) -> None:
         """There is no connection to close."""
 
-    async def watch_prefix(self, prefix: str, start: int) -> AsyncGenerator[Changes, None]:
+    async def watch_prefix(
+        self, prefix: str, start: int, on_open: OnOpen = ignore_open
+    ) -> AsyncGenerator[Changes, None]:
         while True:
             watch = _Watch()
             self._watches.append(watch)
             try:
                 self._requests.send(self._open_watch, watch, prefix, start)
-                while (item := await watch.arrived.get()) is not None:
+                opened = await _opens(on_open)
+                while opened and (item := await watch.arrived.get()) is not None:
                     if isinstance(item, StoreError):
                         raise item
                     start = item.revision + 1
@@ -154,6 +159,14 @@ class StoreClient:
                 pipe.send(watch.put, changes)
         except Compacted as error:
             pipe.send(watch.put, error)
+
+
+async def _opens(on_open: OnOpen) -> bool:
+    try:
+        await on_open()
+    except StoreUnavailable:
+        return False
+    return True
 
 
 def _end_watch(watch: _Watch) -> None:

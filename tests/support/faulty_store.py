@@ -3,7 +3,18 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from registry.store import Changes, Compare, Entry, Operation, Snapshot, Store, StoreUnavailable, TransactionResult
+from registry.store import (
+    Changes,
+    Compare,
+    Entry,
+    OnOpen,
+    Operation,
+    Snapshot,
+    Store,
+    StoreUnavailable,
+    TransactionResult,
+    ignore_open,
+)
 
 
 class FaultyStore:
@@ -36,8 +47,10 @@ class FaultyStore:
         self.reads += 1
         return await self.inner.get(key)
 
-    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Snapshot:
+    async def get_prefix(self, prefix: str, *, keys_only: bool = False, revision: int = 0) -> Snapshot:
         self._check()
+        if revision:
+            return await self.inner.get_prefix(prefix, keys_only=keys_only, revision=revision)
         self.prefix_reads += 1
         reading = await self.inner.get_prefix(prefix, keys_only=keys_only)
         await self.read_gate.wait()
@@ -81,9 +94,11 @@ class FaultyStore:
         self._check()
         await self.inner.keep_alive(lease)
 
-    async def watch_prefix(self, prefix: str, start: int) -> AsyncGenerator[Changes, None]:
+    async def watch_prefix(
+        self, prefix: str, start: int, on_open: OnOpen = ignore_open
+    ) -> AsyncGenerator[Changes, None]:
         await self.watch_gate.wait()
-        async for changes in self.inner.watch_prefix(prefix, start):
+        async for changes in self.inner.watch_prefix(prefix, start, on_open):
             await self.watch_gate.wait()
             yield changes
 

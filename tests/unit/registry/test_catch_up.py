@@ -9,7 +9,7 @@ from registry import catch_up
 from registry.catch_up import CatchUp, HistoryReplaced, WatchSilent
 from registry.keys import Keys
 from registry.routes import RouteTable
-from registry.store import Change, Changes, Entry, Snapshot, StoreUnavailable
+from registry.store import Change, Changes, Entry, FutureRevision, Snapshot, StoreUnavailable
 
 KEYS = Keys("c")
 LAYOUT = Entry(KEYS.layout, b"one", 1, 1)
@@ -23,9 +23,12 @@ class Store:
         self.guard = 10
         self.layout: Entry | None = LAYOUT
         self.away = False
+        self.nodes: dict[str, int] = {}
         self.reads = 0
 
-    async def get_prefix(self, prefix: str, *, keys_only: bool = False) -> Snapshot:
+    async def get_prefix(self, prefix: str, *, keys_only: bool = False, revision: int = 0) -> Snapshot:
+        if prefix == KEYS.nodes:
+            return self.nodes_at(revision)
         self.reads += 1
         if self.away:
             raise StoreUnavailable("away")
@@ -33,6 +36,11 @@ class Store:
 
     async def get(self, key: str) -> Entry | None:
         return self.layout
+
+    def nodes_at(self, revision: int) -> Snapshot:
+        if self.revision < revision:
+            raise FutureRevision("not yet")
+        return Snapshot(revision, [Entry(key, b"", epoch, epoch) for key, epoch in self.nodes.items()])
 
 
 class Rig:
@@ -154,3 +162,29 @@ async def test_a_store_that_does_not_answer_makes_answers_guesses_until_it_does(
     rig.store.away = False
     assert await rig.catch_up.wait()
     assert not rig.catch_up.may_lack_routes
+
+
+def put_node(rig: Rig, epoch: int, value: bytes = b'{"node_address":"h:1"}') -> None:
+    rig.show(epoch, change := Change(Entry(KEYS.node("n"), value, epoch, epoch), False))
+    rig.table.apply(Changes(epoch, [change]))
+
+
+@pytest.mark.parametrize("value", [b'{"node_address":"h:1"}', b"not a node"], ids=["a node", "a malformed one"])
+async def test_a_watch_may_be_opened_again_while_the_nodes_of_its_revision_are_the_same(rig: Rig, value: bytes) -> None:
+    put_node(rig, 12, value)
+    rig.store.revision, rig.store.nodes = 12, {KEYS.node("n"): 12, KEYS.nodes + "%zz": 3}
+    await rig.catch_up.on_open()
+
+
+@pytest.mark.parametrize("nodes", [{}, {"n": 11}, {"n": 12, "m": 9}], ids=["none", "another epoch", "one more"])
+async def test_a_restore_that_has_grown_beyond_the_table_shows_in_other_nodes(rig: Rig, nodes: dict[str, int]) -> None:
+    put_node(rig, 12)
+    rig.store.revision, rig.store.nodes = 20, {KEYS.node(name): epoch for name, epoch in nodes.items()}
+    with pytest.raises(HistoryReplaced, match="at revision 12 it has other nodes"):
+        await rig.catch_up.on_open()
+
+
+async def test_a_revision_that_is_not_there_yet_is_of_another_history(rig: Rig) -> None:
+    put_node(rig, 12)
+    with pytest.raises(HistoryReplaced, match="not yet"):
+        await rig.catch_up.on_open()

@@ -95,6 +95,19 @@ async def test_a_watch_resumes_after_the_last_revision_that_was_yielded(made) ->
     assert [stream.cancelled for stream in rig.opened] == [1, 1]
 
 
+async def test_an_opening_that_cannot_be_checked_is_tried_again_and_shows_nothing(made) -> None:
+    rig = made(ScriptedStream(CREATED, change(7)), ScriptedStream(CREATED, change(8)))
+    unchecked = [StoreUnavailable("the read was lost")]
+
+    async def on_open() -> None:
+        if unchecked:
+            raise unchecked.pop()
+
+    async with aclosing(watch_prefix(rig.client, b"/", b"0", 5, on_open)) as changes:
+        assert (await anext(changes)).revision == 8
+    assert rig.starts() == [5, 5]
+
+
 async def test_a_server_that_cancels_the_watch_has_it_opened_again(made) -> None:
     rig = made(ScriptedStream(CREATED, change(7), canceled("server is going away")), ScriptedStream(CREATED, change(8)))
     assert [changes.revision for changes in await rig.read(2)] == [7, 8]
