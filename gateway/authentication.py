@@ -7,13 +7,14 @@ import logging
 import time
 
 from gateway.admission import Admission
-from gateway.close_codes import DRAINING, FORBIDDEN, INTERNAL_ERROR, NO_AUTH, UNAUTHORIZED
+from gateway.close_codes import DRAINING, FORBIDDEN, INTERNAL_ERROR, NO_AUTH, UNAUTHORIZED, CloseCode
 from gateway.door.values import Arrival, Refusal
 from gateway.identity.identity import Identity
 from gateway.identity.ports import Unauthorized, Verify
 from gateway.lifecycle import SessionLifecycle
 from gateway.sessions.budget import Budget
 from gateway.sessions.connection import Connection, ConnectionHandler
+from gateway.sessions.session import Session
 from gateway.sessions.timer import Deadlines
 from gateway.wire.values import Auth, BadMessage, ErrorReply
 from runtime.process.background_tasks import BackgroundTasks
@@ -95,7 +96,7 @@ class LateAuthentication:
         if self._identifying:
             return
         try:
-            message = self._arrival.codec.read(text, payload)
+            message = self._arrival.codec.read(text, payload)  # type: ignore[attr-defined]  # codecs of this path can
             if not isinstance(message, Auth):
                 raise Unauthorized("the first message must be auth")
             identity = self._authentication.verify(message.token, time.time())
@@ -124,6 +125,9 @@ class LateAuthentication:
         facts = {"peer": self._arrival.address, "code": code, "reason": reason}
         log.info("connection closed before it was authenticated", extra=facts)
         self._authentication.stop_waiting(connection)
+
+    def disconnect(self, connection: Connection, session: Session, why: CloseCode, reason: str) -> None:
+        connection.close(why, reason)
 
     def request_reconnect(self, connection: Connection, *, close: bool) -> None:
         connection.close(DRAINING)

@@ -13,7 +13,7 @@ from gateway.access import Access
 from gateway.admission import Admission
 from gateway.authentication import Authentication
 from gateway.back_pressure import EventBackPressure, SlowConsumers
-from gateway.client_commands import ClientCommands, ClientSettings
+from gateway.client_commands import ClientCommands
 from gateway.delivery.bus_endpoint import BusEndpoint
 from gateway.delivery.dedup import Dedup
 from gateway.delivery.node_requests import NodeRequestHandler
@@ -21,6 +21,7 @@ from gateway.delivery.node_server import NodeServer
 from gateway.delivery.push_writer import PushWriter
 from gateway.delivery.router_endpoint import NoObserver, RouterEndpoint
 from gateway.delivery.router_streams import RouterStreams, set_lagging
+from gateway.door.address_limit import AddressLimit
 from gateway.door.admission import Origins
 from gateway.door.development import is_page
 from gateway.door.echo import EchoEndpoint
@@ -32,6 +33,9 @@ from gateway.door.routes import Routes
 from gateway.door.socket_options import SocketOptions
 from gateway.door.websocket_endpoint import NO_FRAMINGS, WebSocketEndpoint
 from gateway.draining import Drain
+from gateway.engineio.connections import EngineConnections
+from gateway.engineio.endpoint import EngineDoor, EngineEndpoint, EngineSettings
+from gateway.engineio.transport import EngineTransport
 from gateway.events.traces import ClientTraces
 from gateway.lifecycle import SessionLifecycle
 from gateway.membership import FileMembership
@@ -39,12 +43,15 @@ from gateway.registration.barrier import RouteAckBarrier
 from gateway.registration.lease_gate import LeaseGate
 from gateway.registration.loop import RegistrationLoop
 from gateway.registration.session_registration import SessionRegistration
+from gateway.session_commands import ClientSettings, SessionCommands
 from gateway.sessions.acks import Acks
 from gateway.sessions.heartbeat import Heartbeat
 from gateway.sessions.index import Index
 from gateway.sessions.rates import MessageRates
 from gateway.sessions.session import Session
 from gateway.sessions.timer import Timer, make_deadlines
+from gateway.socketio.admission import SocketIoAdmission
+from gateway.socketio.services import Services
 from gateway.token_expiry import TokenExpiry
 from gateway.views.port import NO_VIEWS
 from gateway.wire.bare import Bare
@@ -52,6 +59,8 @@ from gateway.wire.deflate import deflate_framings
 from gateway.wire.envelope_json import JsonEnvelope
 from gateway.wire.envelope_msgpack import MsgpackEnvelope
 from gateway.wire.messages import MessageLimits
+from gateway.wire.socketio import ROOT
+from gateway.wire.socketio_codec import default_codec
 from gateway.wire.unfinished import UnfinishedMessages
 from gateway.wire.uploads import Deadlined, UploadRules
 from homing.internal.v1 import node_pb2
@@ -90,7 +99,8 @@ class Base:
         self.dedup = Dedup(settings.gateway.dedup, self.counters)
         self.slow = SlowConsumers(settings.gateway.slow, self.deadlines, self.counters)
         self.writer = PushWriter(
-            self.node_id, self.index, self.acks, self.dedup, self.slow, self.deadlines, self.counters, self.tracer
+            *(self.node_id, self.index, self.acks, self.dedup, self.slow, self.deadlines, self.counters, self.tracer),
+            has_namespaces=settings.gateway.socketio.namespaces != (ROOT,),
         )
         self.sink = adapters.event_sink(settings, self.counters)
         self.bus_probe = adapters.bus_probe(settings)
@@ -128,41 +138,57 @@ class ClientParts:
         self.lifecycle = SessionLifecycle(registry.sessions, base.index, base.sink, self.heartbeat, views, counted)
         self.membership = FileMembership(registry.sessions, base.sink, views, section.max_files)
         traces = ClientTraces(base.tracer, base.node_id)
-        commands = ClientCommands(
+        sessions = SessionCommands(
             ClientSettings(base.node_id, round(section.heartbeat.longest() * 1000), section.max_message),
-            tokens.verify,
             self.lifecycle,
             self.membership,
-            base.acks,
             base.sink,
             self.events,
             base.slow,
-            rates,
             self.expiry,
             traces,
             base.tasks,
             counted,
         )
+        commands = ClientCommands(sessions, tokens.verify, base.acks, rates, counted)
         self.admission = Admission(
             registry.sessions, registry.lease, self.events, self.lifecycle, traces, section.max_files, counted
         )
         self.authentication = Authentication(
             self.admission, tokens.verify, commands, self.lifecycle, section.slow, base.deadlines, base.tasks
         )
-        routes = _routes(base, self.authentication, access)
+        services = Services(
+            frozenset(section.socketio.namespaces),
+            self.admission,
+            sessions,
+            tokens.verify,
+            base.acks,
+            rates,
+            base.deadlines,
+            base.tasks,
+            section.max_message,
+            set(),
+        )
+        self.engines = EngineConnections[EngineTransport]()
+        self.socketio = SocketIoAdmission(services, section.slow)
+        routes = _Routing(base, registry, access).routes(self.authentication, self.socketio, self.engines)
         limits = HandshakeLimits(max_pending=section.max_handshakes)
         options = SocketOptions(section.heartbeat.longest(), section.heartbeat.timeout, section.max_segment)
         self.listener = ClientListener(routes, limits, counted, access.certificates, access.proxies, options)
         self.drain = Drain(
             self.listener,
             self.admission,
-            self.authentication,
+            self._close_waiting,
             self.lifecycle,
             base.index,
             registry.loop,
             base.writer.finalize_all,
             section.drain,
         )
+
+    def _close_waiting(self) -> None:
+        self.authentication.close_waiting()
+        self.socketio.close_waiting()
 
 
 class RouterParts:
@@ -189,26 +215,56 @@ class RouterParts:
         self.server = NodeServer(endpoint)
 
 
-def _routes(base: Base, admission: Authentication, access: Access) -> Routes:
+class _Routing:
     """The ways in, by path."""
-    settings, developer = base.settings, access.developer
-    origins = Origins(frozenset(settings.auth.origins), settings.auth.local_origins or developer is not None)
-    section = settings.gateway
-    limits = MessageLimits(max_message=section.max_message, seconds=section.message_seconds)
-    uploads = UploadRules(limits, UnfinishedMessages(section.unfinished_bytes), base.uploads.schedule_after)
-    codecs = (Bare(), JsonEnvelope(), MsgpackEnvelope())
-    framings = deflate_framings(section.compression) if section.compression.enabled else NO_FRAMINGS
-    paths: dict[str, PathHandler] = {
-        config.CLIENT_PATH: WebSocketEndpoint(
-            *(origins, uploads, admission, access.tokens.verify, codecs, access.proxies),
-            framings=framings,
-            connections_per_address=section.limits.connections_per_address,
+
+    def __init__(self, base: Base, registry: RegistryParts, access: Access) -> None:
+        settings, section = base.settings, base.settings.gateway
+        local = settings.auth.local_origins or access.developer is not None
+        limits = MessageLimits(max_message=section.max_message, seconds=section.message_seconds)
+        self._base = base
+        self._registry = registry
+        self._access = access
+        self._origins = Origins(frozenset(settings.auth.origins), local)
+        self._uploads = UploadRules(limits, UnfinishedMessages(section.unfinished_bytes), base.uploads.schedule_after)
+        self._addresses = AddressLimit(section.limits.connections_per_address)
+
+    def routes(
+        self, authentication: Authentication, socketio: SocketIoAdmission, engines: EngineConnections[EngineTransport]
+    ) -> Routes:
+        """The table."""
+        base, section, access = self._base, self._base.settings.gateway, self._access
+        paths: dict[str, PathHandler] = {config.CLIENT_PATH: self._websockets(authentication)}
+        if section.socketio.enabled:
+            door = self._engine_door(engines)
+            paths |= dict.fromkeys(config.SOCKETIO_PATHS, EngineEndpoint(door, socketio, default_codec(ROOT)))
+            paths |= dict.fromkeys(config.ENGINEIO_PATHS, EngineEndpoint(door, authentication, Bare()))
+        if section.echo_path:
+            warning = "the echo for test suites is open to anyone: not for production"
+            log.warning(warning, extra={"path": section.echo_path})
+            paths[section.echo_path] = EchoEndpoint(base.uploads.schedule_after)
+        if access.developer is None:
+            return Routes(paths)
+        scheme = "http" if access.certificates is None else "https"
+        pages = DevelopmentPages(access.developer, section.dev_router, scheme)
+        return Routes(paths, ((is_page, pages),))
+
+    def _websockets(self, authentication: Authentication) -> WebSocketEndpoint:
+        compression, access = self._base.settings.gateway.compression, self._access
+        return WebSocketEndpoint(
+            *(self._origins, self._uploads, authentication, access.tokens.verify),
+            (Bare(), JsonEnvelope(), MsgpackEnvelope()),
+            access.proxies,
+            framings=deflate_framings(compression) if compression.enabled else NO_FRAMINGS,
+            addresses=self._addresses,
         )
-    }
-    if section.echo_path:
-        log.warning("the echo for test suites is open to anyone: not for production", extra={"path": section.echo_path})
-        paths[section.echo_path] = EchoEndpoint(base.uploads.schedule_after)
-    if developer is None:
-        return Routes(paths)
-    pages = DevelopmentPages(developer, settings.gateway.dev_router, "http" if access.certificates is None else "https")
-    return Routes(paths, ((is_page, pages),))
+
+    def _engine_door(self, engines: EngineConnections[EngineTransport]) -> EngineDoor:
+        section, registry, access = self._base.settings.gateway, self._registry, self._access
+        heartbeat = section.heartbeat
+        return EngineDoor(
+            *(self._origins, access.tokens.verify, access.proxies, self._addresses, self._uploads, engines),
+            EngineSettings(round(heartbeat.longest() * 1000), round(heartbeat.timeout * 1000), section.max_message),
+            self._base.deadlines,
+            lambda: registry.loop.registration.id_generator.next_id(time.time_ns() // 1_000_000),
+        )

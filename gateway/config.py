@@ -15,6 +15,7 @@ from gateway.identity.tokens import Issuer, Tokens
 from gateway.sessions.budget import Budget
 from gateway.sessions.heartbeat import HeartbeatSettings
 from gateway.sessions.rates import LimitSettings
+from gateway.socketio.settings import SocketIoSettings
 from gateway.tls.settings import TlsSection
 from gateway.views.port import ViewSettings
 from gateway.wire.deflate import CompressionSettings
@@ -28,6 +29,8 @@ from runtime.process.schema import FilePath
 from runtime.process.setting_types import Bytes, Count, MessageBytes, NonNegativeSeconds, Seconds, Workers
 
 CLIENT_PATH = "/ws"
+SOCKETIO_PATHS = ("/socket.io/", "/socket.io")
+ENGINEIO_PATHS = ("/engine.io/", "/engine.io")
 MIN_SEGMENT = 88  # bytes; Linux takes no less (TCP_MIN_MSS)
 SegmentBytes = Annotated[int, msgspec.Meta(ge=0, le=32_767)]  # TCP_MAXSEG
 
@@ -66,6 +69,7 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: TlsSection = TlsSection()
     proxies: ProxySettings = ProxySettings()
     compression: CompressionSettings = CompressionSettings()
+    socketio: SocketIoSettings = SocketIoSettings()
 
     def __post_init__(self) -> None:
         if 0 < self.max_segment < MIN_SEGMENT:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 
 from gateway.admission import Admission
-from gateway.authentication import Authentication
 from gateway.door.listener import ClientListener
 from gateway.lifecycle import SessionLifecycle
 from gateway.registration.loop import RegistrationLoop
@@ -30,18 +29,19 @@ class Drain:
         self,
         listener: ClientListener,
         admission: Admission,
-        authentication: Authentication,
+        close_waiting: Callable[[], None],
         lifecycle: SessionLifecycle,
         index: Index[Session],
         loop: RegistrationLoop,
         report: Callable[[], None],
         limit: float,
     ) -> None:
-        """`report`: reports every push that waits for outcomes. `limit`: seconds for all clients to be gone."""
+        """`close_waiting`: closes the clients that have no session yet.
+        `report`: reports every push that waits for outcomes. `limit`: seconds for all clients to be gone."""
         self._report = report
         self._listener = listener
         self._admission = admission
-        self._authentication = authentication
+        self._close_waiting = close_waiting
         self._lifecycle = lifecycle
         self._index = index
         self._loop = loop
@@ -55,7 +55,7 @@ class Drain:
         try:
             async with asyncio.timeout(self._limit):
                 self._listener.stop_listening()
-                self._authentication.close_waiting()
+                self._close_waiting()
                 await self._move_clients()
                 await request_reconnects(self._connections(), close=True)
                 await self._lifecycle.wait_no_sessions()

@@ -38,14 +38,16 @@ class SessionLifecycle:
         """The handshake is complete: attach the session, then publish its Connect and what it has joined."""
         session.attach(connection)
         self._counters.connections_opened += 1
-        self._heartbeat.begin(connection)
+        if not connection.seen_at:  # its first session
+            self._heartbeat.begin(connection)
         self._sink.publish_own(record.connected(session))
         for file in session.files:
             self._sink.publish_own(record.joined(session, file))
         self._views.changed(session)
 
     def end(self, session: Session, connection: Connection | None, code: int, reason: str) -> None:
-        """The session is over, also one that never connected, and one that its incarnation has closed before."""
+        """The session is over, also one that never connected, and one that its incarnation has closed before.
+        `connection`: None if it never had one, or if that goes on."""
         if session.stage is not Stage.CLOSED:
             session.close()
         self._registration.unregister(session)

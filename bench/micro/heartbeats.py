@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection as Pipe
 import uvloop
 
 from bench.micro.wire import HANDSHAKE, UNFINISHED_BYTES, accept_any_token
+from gateway.close_codes import CloseCode
 from gateway.door.admission import Origins
 from gateway.door.handshake import HandshakeLimits
 from gateway.door.listener import ClientListener
@@ -26,6 +27,7 @@ from gateway.sessions.budget import Budget
 from gateway.sessions.connection import Connection
 from gateway.sessions.heartbeat import PROVED, Heartbeat, HeartbeatSettings
 from gateway.sessions.rates import LimitSettings, MessageRates
+from gateway.sessions.session import Session
 from gateway.wire.bare import Bare
 from gateway.wire.messages import MessageLimits
 from gateway.wire.unfinished import UnfinishedMessages
@@ -54,6 +56,7 @@ class PingedConnections:
     def on_message(self, connection: Connection, text: bool, payload: bytes) -> None: ...
     def on_too_large(self, connection: Connection, size: int) -> None: ...
     def on_blocked(self, connection: Connection) -> None: ...
+    def disconnect(self, connection: Connection, session: Session, why: CloseCode, reason: str) -> None: ...
     def request_reconnect(self, connection: Connection, *, close: bool) -> None: ...
 
 

@@ -65,7 +65,7 @@ class NodeRequestHandler:
         reason = request.reason.encode()[:MAX_REASON].decode(errors="ignore") or "removed"
         for session in sessions:
             if session.connection is not None:
-                session.connection.close(why, reason)
+                session.connection.disconnect(session, why, reason)
         return len(sessions)
 
     def _reply(self, reply: node_pb2.Reply) -> int:
@@ -83,7 +83,10 @@ class NodeRequestHandler:
         rest = (session for session in joined if session.sid > request.after)
         for session in heapq.nsmallest(request.limit, rest, key=lambda session: session.sid):
             response.present.add(
-                session=session.sid, user=session.user, namespace="/", connected_at_ms=session.connected_at
+                session=session.sid,
+                user=session.user,
+                namespace=session.codec.namespace,
+                connected_at_ms=session.connected_at,
             )
 
 

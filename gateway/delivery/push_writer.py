@@ -41,7 +41,10 @@ class PushWriter:
         deadlines: Deadlines,
         counters: Counters,
         tracer: Tracer,
+        has_namespaces: bool = False,
     ) -> None:
+        """`has_namespaces`: sessions may be in other namespaces than "/"."""
+        self._has_namespaces = has_namespaces
         self._node = node
         self._dedup = dedup
         self._slow = slow
@@ -62,15 +65,22 @@ class PushWriter:
             case "sessions":
                 found = map(self._index.sessions.get, receivers.sessions.sids)
                 return [session for session in found if session is not None]
-            case _ if receivers.namespace not in ("", "/", "*"):
-                return ()
             case "user":
-                return self._index.user(receivers.user)
+                return self._in_namespace(self._index.user(receivers.user), receivers.namespace)
             case "file":
-                return self._index.file(receivers.file)
+                return self._in_namespace(self._index.file(receivers.file), receivers.namespace)
             case "everyone":
-                return self._index.sessions.values()
+                return self._in_namespace(self._index.sessions.values(), receivers.namespace)
         return ()
+
+    def _in_namespace(self, sessions: Collection[Session], namespace: str) -> Collection[Session]:
+        """Those of them that are in this namespace; "" is "/", "*" is all."""
+        chosen = namespace or "/"
+        if chosen == "*":
+            return sessions
+        if not self._has_namespaces:
+            return sessions if chosen == "/" else ()
+        return [session for session in sessions if session.codec.namespace == chosen]
 
     def trace(self, router: str, push: node_pb2.Push) -> DeliveryTrace | None:
         """The spans of this push here; None: it is not sampled."""

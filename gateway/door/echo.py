@@ -61,5 +61,8 @@ class EchoHandler:
     def on_writable(self) -> None:
         self._transport.resume_reading()
 
+    def on_reframed(self) -> None:
+        """A WebSocket is never upgraded."""
+
     def on_close(self, code: int, reason: str) -> None:
         del self._transport

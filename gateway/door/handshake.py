@@ -22,6 +22,7 @@ from gateway.identity.identity import Identity
 from gateway.tls.records import ALERT, HANDSHAKE_RECORD
 from runtime.process.addresses import peer_address
 
+KEEP_ALIVE_SECONDS = 75.0  # for the next request of a connection; proxies give up before (nginx: 60 s)
 LINGER_SECONDS = 1.0  # for a refused client to read its answer
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class HandshakeProtocol(asyncio.Protocol):
     __slots__ = (
         "_answering",
         "_began",
+        "_idle",
         "_is_head",
         "_limits",
         "_pending",
@@ -71,9 +73,12 @@ class HandshakeProtocol(asyncio.Protocol):
         began: float | None = None,
         address: str = "",
         certified: Identity | None = None,
+        idle: bool = False,
     ) -> None:
         """`pending`: where this is while it owns the transport. `began`: when the connection did, loop time; None: now.
-        `address`: the client's host:port; "": that of the transport. `certified`: who it is by its certificate."""
+        `address`: the client's host:port; "": that of the transport. `certified`: who it is by its certificate.
+        `idle`: an earlier request was answered, and the next one may come."""
+        self._idle = idle
         self.address = address
         self.certified = certified
         self._began = began
@@ -93,6 +98,13 @@ class HandshakeProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
         self.address = self.address or peer_address(transport)
+        if self._idle:
+            self._set_timer(KEEP_ALIVE_SECONDS, self._transport.close)
+            return
+        self._begin()
+
+    def _begin(self) -> None:
+        """The time for the head runs."""
         self._pending.add(self)
         now = asyncio.get_running_loop().time()
         since = now if self._began is None else self._began
@@ -101,6 +113,10 @@ class HandshakeProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._reader is None:
             return  # refused: what it still sends is dropped
+        if self._idle:
+            self._idle = False
+            self._stop_timer()
+            self._begin()
         if not self._received and data[0] == HANDSHAKE_RECORD:
             self._refuse_tls()
             return
@@ -166,6 +182,17 @@ class HandshakeProtocol(asyncio.Protocol):
             return None
         self._forget()
         return transport
+
+    def follow(self, transport: asyncio.Transport, behind: bytes) -> None:
+        """See the port."""
+        following = HandshakeProtocol(
+            self._routes, self._limits, self._pending, None, self.address, self.certified, idle=True
+        )
+        transport.set_protocol(following)
+        following.connection_made(transport)
+        transport.resume_reading()
+        if behind:
+            following.data_received(behind)
 
     def abort(self) -> None:
         """End now, without an answer."""

@@ -28,6 +28,10 @@ class PendingRequest(Protocol):
         """Give the transport away, its reading paused after `wait_for`. None: the client is gone, or was refused."""
         ...
 
+    def follow(self, transport: asyncio.Transport, behind: bytes) -> None:
+        """The request was answered on the transport that was released: read the next one. `behind`: its first bytes."""
+        ...
+
 
 class PathHandler(Protocol):
     """Serves one path, or several, of the client port."""

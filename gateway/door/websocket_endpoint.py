@@ -29,7 +29,7 @@ RETRY_SECONDS = 5  # for a client whose address has too many connections
 
 log = logging.getLogger(__name__)
 
-_TOO_MANY = Refusal(429, "rate", "too many connections from this address", (("Retry-After", str(RETRY_SECONDS)),))
+TOO_MANY = Refusal(429, "rate", "too many connections from this address", (("Retry-After", str(RETRY_SECONDS)),))
 _ADMISSION_FAILED = Refusal(500, "internal", "this gateway failed; it is not your fault")
 
 
@@ -46,11 +46,11 @@ class WebSocketEndpoint:
         proxies: TrustedProxies = NO_PROXIES,
         clock: Callable[[], float] = time.time,
         framings: Mapping[int, Framing] = NO_FRAMINGS,
-        connections_per_address: int = 0,
+        addresses: AddressLimit | None = None,
     ) -> None:
         """`codecs`: one per subprotocol that is spoken. `clock`: seconds since the Unix epoch, for tokens. `framings`:
-        those that compress, by window bits; none: nothing is compressed. `connections_per_address`: 0: no limit."""
-        self._addresses = AddressLimit(connections_per_address)
+        those that compress, by window bits; none: nothing is compressed. `addresses`: None: no limit."""
+        self._addresses = addresses or AddressLimit()
         uploads = uploads._replace(on_end=self._addresses.leave)
         self._origins = origins
         self._admission = admission
@@ -86,14 +86,14 @@ class WebSocketEndpoint:
         codec = self._codecs[handshake.subprotocol]
         address = self._proxies.forwarded(head, request.address)
         if not self._addresses.has_room(address):
-            return _TOO_MANY
+            return TOO_MANY
         now = self._clock()
         arrival = check_arrival(head, codec, self._origins, self._verify, address, now, request.certified)
         return arrival if isinstance(arrival, Refusal) else (handshake, arrival)
 
     async def _admit(self, request: PendingRequest, handshake: Handshake, arrival: Arrival, behind: bytes) -> None:
         if not self._addresses.enter(arrival.address):  # others came in since its head was checked
-            request.refuse(_TOO_MANY)
+            request.refuse(TOO_MANY)
             return
         is_open = False
         try:

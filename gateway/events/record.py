@@ -61,7 +61,7 @@ def _record(
         "X-Uid": session.user,
         "X-Event": kind,
         "X-Auth-Type": session.identity.auth_type,
-        "X-Namespace": "/",
+        "X-Namespace": session.codec.namespace,
         "X-Seq": str(session.seq),
     }
     if file:

@@ -189,7 +189,7 @@ class RegistrationLoop:
         commits: list[asyncio.Future[int]] = []
         for number, session in enumerate(list(self._index.sessions.values())):
             if session.sid in self._index.sessions:
-                info = SessionInfo("/", session.identity.auth_type, session.connected_at)
+                info = SessionInfo(session.codec.namespace, session.identity.auth_type, session.connected_at)
                 commits.append(fresh.register_session(session.user, session.sid, info))
                 commits.extend(fresh.register_file(file) for file in session.files)
             if number % SLICE == SLICE - 1:

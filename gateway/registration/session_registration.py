@@ -42,7 +42,7 @@ class SessionRegistration:
         """Register a new session with its first files; `session.registered` tells whether the registry has it."""
         registration = self.current
         self._index.add(session)
-        info = SessionInfo("/", session.identity.auth_type, session.connected_at)
+        info = SessionInfo(session.codec.namespace, session.identity.auth_type, session.connected_at)
         commits = [registration.register_session(session.user, session.sid, info)]
         for file in files:
             self._index.join(session, file)

@@ -40,6 +40,10 @@ class ConnectionHandler(Protocol):
         """The transport is gone, also one that never opened. Called exactly once, last."""
         ...
 
+    def disconnect(self, connection: "Connection", session: Session, why: CloseCode, reason: str) -> None:
+        """End one session of this connection at a backend's request, and the connection with its last."""
+        ...
+
     def request_reconnect(self, connection: "Connection", *, close: bool) -> None:
         """Tell the client to connect elsewhere. `close`: and close; otherwise only when the protocol cannot say so."""
         ...
@@ -142,6 +146,10 @@ class Connection:
         if self._transport is not None:
             self._transport.close(why.code, reason or why.reason)
 
+    def disconnect(self, session: Session, why: CloseCode, reason: str) -> None:
+        """End one session, at a backend's request."""
+        self._handler.disconnect(self, session, why, reason)
+
     def request_reconnect(self, *, close: bool) -> None:
         """Tell the client to connect elsewhere. `close`: and close; otherwise only when its protocol cannot say so, as
         who can opens the new connection first."""
@@ -188,6 +196,10 @@ class Connection:
     def on_blocked(self) -> None:
         if self.unwritten is None:
             self._become_blocked()
+
+    def on_reframed(self) -> None:
+        for session in self.sessions:
+            session.reencode()
 
     def on_writable(self) -> None:
         self._settle_unwritten(WRITTEN)

@@ -52,6 +52,7 @@ class SessionConnection(Protocol):
     def send(self, messages: Messages) -> bool: ...
     def unsent(self) -> int: ...
     def close(self, why: CloseCode, reason: str = "") -> None: ...
+    def disconnect(self, session: "Session", why: CloseCode, reason: str) -> None: ...
     def request_reconnect(self, *, close: bool) -> None: ...
 
 
@@ -110,6 +111,11 @@ class Session:
         self.stage = stage_after(self.stage, Move.DETACH)
         self.connection = self.encoding = None
         self.held = []
+
+    def reencode(self) -> None:
+        """The framing of its connection has changed."""
+        if self.connection is not None:
+            self.encoding = encoding_of(self.codec, self.connection.framing)
 
     def close(self) -> None:
         """The session is over: held pushes were not delivered, later ones find nobody."""

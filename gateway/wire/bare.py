@@ -16,6 +16,7 @@ class Bare:
     """The codec of a connection without a subprotocol: it receives pushes only."""
 
     name = ""
+    namespace = "/"
     acks = False
 
     def push(self, pushed: PushedMessage) -> Messages:

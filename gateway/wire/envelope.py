@@ -150,6 +150,7 @@ class EnvelopeFormat(Protocol):
 class Envelope:
     """One codec: everything but how its carrier turns bytes into these messages and back."""
 
+    namespace = "/"
     acks = True  # its clients can answer a push
 
     def __init__(self, format: EnvelopeFormat) -> None:

@@ -18,7 +18,8 @@ class Codec(Protocol):
     receives pushes only).
     """
 
-    name: str  # the subprotocol, "" for bare
+    name: str  # the subprotocol, or socket.io; "" for bare
+    namespace: str  # of Socket.IO; "/" for all others
     acks: bool  # whether its clients can answer a push
 
     def push(self, pushed: PushedMessage) -> Messages: ...
@@ -31,6 +32,10 @@ class Codec(Protocol):
     def pong(self, id: int | None) -> Messages: ...
     def reconnect(self, after_ms: int, reason: str) -> Messages: ...
     def __hash__(self) -> int: ...
+
+
+class MessageCodec(Codec, Protocol):
+    """A codec of which each message from the client is one whole thing."""
 
     def read(self, text: bool, payload: bytes) -> ClientMessage:
         """One whole message from the client; raises BadMessage."""
@@ -52,7 +57,7 @@ class ClientTransport(Protocol):
 
     @property
     def framing(self) -> Framing:
-        """How messages are framed on it; it never changes."""
+        """How messages are framed on it; when it changes the handler is told (`on_reframed`)."""
         ...
 
     @property
@@ -131,6 +136,10 @@ class TransportHandler(Protocol):
 
     def on_writable(self) -> None:
         """The kernel has everything sent so far (called only after a `send` that returned False, or `on_blocked`)."""
+        ...
+
+    def on_reframed(self) -> None:
+        """Messages are framed in another way from now on: the client has upgraded its transport."""
         ...
 
     def on_close(self, code: int, reason: str) -> None:

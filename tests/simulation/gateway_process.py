@@ -8,7 +8,7 @@ from typing import Any
 from gateway.admission import Admission
 from gateway.authentication import Authentication
 from gateway.back_pressure import EventBackPressure, SlowConsumers
-from gateway.client_commands import ClientCommands, ClientSettings
+from gateway.client_commands import ClientCommands
 from gateway.delivery.dedup import Dedup, DedupSettings
 from gateway.delivery.node_requests import NodeRequestHandler
 from gateway.delivery.node_server import RouterStreamHandler
@@ -23,6 +23,7 @@ from gateway.lifecycle import SessionLifecycle
 from gateway.membership import FileMembership
 from gateway.registration.lease_gate import LeaseGate
 from gateway.registration.loop import RegistrationLoop
+from gateway.session_commands import ClientSettings, SessionCommands
 from gateway.sessions.acks import Acks
 from gateway.sessions.budget import Budget
 from gateway.sessions.heartbeat import Heartbeat, HeartbeatSettings
@@ -140,17 +141,18 @@ class GatewayProcess:
         self.lifecycle = SessionLifecycle(self.sessions, self.index, sink, heartbeat, NO_VIEWS, self.counters)
         self.membership = FileMembership(self.sessions, sink, NO_VIEWS, MAX_FILES)
         traces = ClientTraces(OFF, self.name)
-        commands = ClientCommands(
-            *(ClientSettings(self.name, 25_000, 65_536), _verify, self.lifecycle, self.membership, self.acks, sink),
-            *(events, self.slow, rates, expiry, traces, self.tasks, self.counters),
+        sessions = SessionCommands(
+            *(ClientSettings(self.name, 25_000, 65_536), self.lifecycle, self.membership, sink, events),
+            *(self.slow, expiry, traces, self.tasks, self.counters),
         )
+        commands = ClientCommands(sessions, _verify, self.acks, rates, self.counters)
         self.admission = Admission(self.sessions, self.lease, events, self.lifecycle, traces, MAX_FILES, self.counters)
         self.authentication = Authentication(
             self.admission, _verify, commands, self.lifecycle, BUDGET, self.deadlines, self.tasks
         )
         listener: Any = self
         self.drain = Drain(
-            *(listener, self.admission, self.authentication, self.lifecycle),
+            *(listener, self.admission, self.authentication.close_waiting, self.lifecycle),
             *(self.index, self.registration_loop, self.writer.finalize_all, DRAIN_LIMIT),
         )
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from gateway.admission import Admission
 from gateway.authentication import Authentication
 from gateway.back_pressure import EventBackPressure, SlowConsumers
-from gateway.client_commands import ClientCommands, ClientSettings
+from gateway.client_commands import ClientCommands
 from gateway.door.values import Arrival
 from gateway.events.traces import ClientTraces
 from gateway.identity.identity import Identity
@@ -18,6 +18,7 @@ from gateway.membership import FileMembership
 from gateway.registration.barrier import RouteAckBarrier
 from gateway.registration.loop import RegistrationLoop
 from gateway.registration.session_registration import SessionRegistration
+from gateway.session_commands import ClientSettings, SessionCommands
 from gateway.sessions.acks import Acks
 from gateway.sessions.budget import Budget
 from gateway.sessions.connection import Connection
@@ -118,10 +119,11 @@ class GatewayRig:
         self.expiry = TokenExpiry(5.0, self.clock, lambda: self.wall + self.clock.now)
         traces = ClientTraces(OFF, "node-1")
         self.acks = Acks()
-        self.commands = ClientCommands(
-            *(ClientSettings("node-1", 25_000, 65_536), self.verify, self.lifecycle, self.membership, self.acks),
-            *(self.sink, self.events, self.slow, self.rates, self.expiry, traces, self.tasks, self.counters),  # type: ignore[arg-type]
+        self.sessions = SessionCommands(
+            *(ClientSettings("node-1", 25_000, 65_536), self.lifecycle, self.membership, self.sink, self.events),  # type: ignore[arg-type]
+            *(self.slow, self.expiry, traces, self.tasks, self.counters),  # type: ignore[arg-type]
         )
+        self.commands = ClientCommands(self.sessions, self.verify, self.acks, self.rates, self.counters)  # type: ignore[arg-type]
         self.admission = Admission(
             *(self.registration, self.lease, self.events, self.lifecycle),  # type: ignore[arg-type]
             *(traces, MAX_FILES, self.counters),

@@ -29,7 +29,9 @@ async def rig(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[GatewayRig]:
 
 def drain_of(rig: GatewayRig, limit: float = 60.0, report: Callable[[], None] = lambda: None) -> Drain:
     listener = ClientListener(Routes({}), HandshakeLimits(), counters(names.GATEWAY))
-    return Drain(listener, rig.admission, rig.authentication, rig.lifecycle, rig.index, rig.loop, report, limit)
+    return Drain(
+        listener, rig.admission, rig.authentication.close_waiting, rig.lifecycle, rig.index, rig.loop, report, limit
+    )
 
 
 async def closed(rig: GatewayRig, *users: str) -> None:

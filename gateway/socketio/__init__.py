@@ -1,0 +1,1 @@
+"""Socket.IO's clients: their namespaces as sessions, their packets as commands."""
