@@ -6,6 +6,7 @@ from gateway import config
 from gateway.door.proxies import TrustedProxies
 from gateway.identity.tokens import Issuer, Tokens
 from gateway.tls.contexts import Certificates
+from runtime.grpc_wire.shared_secret import SharedSecret, read_shared_secret
 from runtime.process.configuration import ConfigurationError
 
 
@@ -16,12 +17,14 @@ class Access(NamedTuple):
     developer: Issuer | None  # signs tokens for the page; None: no page
     certificates: Certificates | None  # None: clients speak plain HTTP
     proxies: TrustedProxies
+    secret: SharedSecret  # of the cluster's processes
 
 
 def read_access(settings: config.GatewayConfig) -> Access:
     """Read and judge everything. ConfigurationError names the setting, or the file, with its cure."""
+    secret = read_shared_secret(settings.registry.secret_file)
     developer = config.development_issuer(settings) if settings.gateway.dev else None
-    return Access(config.tokens(settings.auth), developer, _certificates(settings), _proxies(settings))
+    return Access(config.tokens(settings.auth), developer, _certificates(settings), _proxies(settings), secret)
 
 
 def _certificates(settings: config.GatewayConfig) -> Certificates | None:

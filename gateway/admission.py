@@ -99,6 +99,14 @@ class Admission:
             connected()
         return session
 
+    async def claim(self, session: Session, files: Sequence[str]) -> bool:
+        """Register a session that was another node's and is connected here. False: this node may not keep it."""
+        incarnation = self._registration.current
+        await self._registration.register(session, files)
+        lease = await self._lease.wait_lease_state()
+        over = incarnation.lease.fenced or self._registration.current is not incarnation
+        return self._open and not over and lease not in (LeaseState.LAPSED, LeaseState.FENCED)
+
     def _refuse(self, message: str, code: str = "unavailable") -> Refusal:
         self._counters.connections_refused += 1
         return Refusal(503, code, message, (("Retry-After", "1"),))

@@ -39,6 +39,14 @@ from gateway.engineio.transport import EngineTransport
 from gateway.events.traces import ClientTraces
 from gateway.lifecycle import SessionLifecycle
 from gateway.membership import FileMembership
+from gateway.nodes import acknowledgements, relays, take_over
+from gateway.nodes.acknowledgements import AckForwarder, AckHandler
+from gateway.nodes.channels import NodeChannels
+from gateway.nodes.hand_over import HandOverHandler, HandOvers
+from gateway.nodes.owners import OtherNodes
+from gateway.nodes.relay_server import RelayHandler
+from gateway.nodes.relays import Relays
+from gateway.nodes.take_over import TakeOvers
 from gateway.registration.barrier import RouteAckBarrier
 from gateway.registration.lease_gate import LeaseGate
 from gateway.registration.loop import RegistrationLoop
@@ -66,14 +74,20 @@ from gateway.wire.uploads import Deadlined, UploadRules
 from homing.internal.v1 import node_pb2
 from observability import names, span_export
 from observability.counters import counters
+from registry.lease_state import LeaseState
 from registry.model import Node
+from registry.node_directory import NodeDirectory
 from registry.registrar import StoreRegistrar, boottime
+from runtime.grpc_wire.server import MakeStreamHandler
 from runtime.process.background_tasks import BackgroundTasks
 from runtime.process.pauses import Pauses
 
 VERSION = "0.1.0"
 
 log = logging.getLogger(__name__)
+
+
+Engines = EngineConnections[EngineTransport]
 
 
 class Base:
@@ -95,7 +109,7 @@ class Base:
         self.deadlines = make_deadlines(loop)
         self.uploads = Timer[Deadlined](1.0, lambda transport, _now: transport.on_deadline(), loop)
         self.index = Index[Session]()
-        self.acks = Acks()
+        self.acks = Acks(self._machine)
         self.dedup = Dedup(settings.gateway.dedup, self.counters)
         self.slow = SlowConsumers(settings.gateway.slow, self.deadlines, self.counters)
         self.writer = PushWriter(
@@ -105,6 +119,10 @@ class Base:
         self.sink = adapters.event_sink(settings, self.counters)
         self.bus_probe = adapters.bus_probe(settings)
         self.views = adapters.views(settings, self.node_id)
+        self.machine: Callable[[], int] = lambda: 0  # of the current incarnation, as the registry's parts know it
+
+    def _machine(self) -> int:
+        return self.machine()
 
 
 class RegistryParts:
@@ -121,6 +139,8 @@ class RegistryParts:
         self.loop = RegistrationLoop(registrar, base.index, self.barrier, base.counters, self.pauses)
         self.lease = LeaseGate(self.loop, self.streams)
         self.sessions = SessionRegistration(self.loop, base.index, self.barrier, base.counters)
+        self.directory = NodeDirectory(self.store, settings.cluster)
+        base.machine = lambda: self.loop.registration.machine
 
 
 class ClientParts:
@@ -157,21 +177,35 @@ class ClientParts:
         self.authentication = Authentication(
             self.admission, tokens.verify, commands, self.lifecycle, section.slow, base.deadlines, base.tasks
         )
+        self.channels = NodeChannels(registry.directory, access.secret)
         services = Services(
             frozenset(section.socketio.namespaces),
             self.admission,
             sessions,
             tokens.verify,
-            base.acks,
+            AckForwarder(base.acks, self.channels, base.tasks),
             rates,
             base.deadlines,
             base.tasks,
             section.max_message,
             set(),
         )
-        self.engines = EngineConnections[EngineTransport]()
+        self.engines = Engines()
         self.socketio = SocketIoAdmission(services, section.slow)
-        routes = _Routing(base, registry, access).routes(self.authentication, self.socketio, self.engines)
+        owners = OtherNodes(self.channels, Relays(self.channels, base.tasks, counted))
+        routing = _Routing(base, registry, access)
+        routes = routing.routes(self.authentication, self.socketio, self.engines, owners)
+        owners.take_overs = TakeOvers(
+            *(self.engines, routing.addresses, services, commands, self.admission, sessions, base.dedup),
+            *(section.slow, base.deadlines, base.tasks, counted),
+        )
+        may_act = lambda: registry.lease.lease_state() is LeaseState.HELD  # noqa: E731
+        hand_overs = HandOvers(self.engines, sessions, base.dedup, base.deadlines, may_act)
+        self.node_methods: dict[str, MakeStreamHandler] = {
+            relays.PATH: lambda call: RelayHandler(self.engines, call),
+            take_over.PATH: lambda call: HandOverHandler(hand_overs, call),
+            acknowledgements.PATH: lambda call: AckHandler(base.acks, call),
+        }
         limits = HandshakeLimits(max_pending=section.max_handshakes)
         options = SocketOptions(section.heartbeat.longest(), section.heartbeat.timeout, section.max_segment)
         self.listener = ClientListener(routes, limits, counted, access.certificates, access.proxies, options)
@@ -195,7 +229,12 @@ class RouterParts:
     """What serves routers: the node port and, in broadcast mode, the bus."""
 
     def __init__(
-        self, base: Base, registry: RegistryParts, clients: ClientParts, stats: Callable[[], node_pb2.Stats]
+        self,
+        base: Base,
+        registry: RegistryParts,
+        clients: ClientParts,
+        access: Access,
+        stats: Callable[[], node_pb2.Stats],
     ) -> None:
         counted, writer = base.counters, base.writer
         subscriber = adapters.subscriber(base.settings)
@@ -212,7 +251,7 @@ class RouterParts:
             counted,
             self.bus or NoObserver(),
         )
-        self.server = NodeServer(endpoint)
+        self.server = NodeServer(endpoint, access.secret, clients.node_methods)
 
 
 class _Routing:
@@ -227,16 +266,20 @@ class _Routing:
         self._access = access
         self._origins = Origins(frozenset(settings.auth.origins), local)
         self._uploads = UploadRules(limits, UnfinishedMessages(section.unfinished_bytes), base.uploads.schedule_after)
-        self._addresses = AddressLimit(section.limits.connections_per_address)
+        self.addresses = AddressLimit(section.limits.connections_per_address)
 
     def routes(
-        self, authentication: Authentication, socketio: SocketIoAdmission, engines: EngineConnections[EngineTransport]
+        self,
+        authentication: Authentication,
+        socketio: SocketIoAdmission,
+        engines: Engines,
+        owners: OtherNodes,
     ) -> Routes:
         """The table."""
         base, section, access = self._base, self._base.settings.gateway, self._access
         paths: dict[str, PathHandler] = {config.CLIENT_PATH: self._websockets(authentication)}
         if section.socketio.enabled:
-            door = self._engine_door(engines)
+            door = self._engine_door(engines, owners)
             paths |= dict.fromkeys(config.SOCKETIO_PATHS, EngineEndpoint(door, socketio, default_codec(ROOT)))
             paths |= dict.fromkeys(config.ENGINEIO_PATHS, EngineEndpoint(door, authentication, Bare()))
         if section.echo_path:
@@ -256,15 +299,16 @@ class _Routing:
             (Bare(), JsonEnvelope(), MsgpackEnvelope()),
             access.proxies,
             framings=deflate_framings(compression) if compression.enabled else NO_FRAMINGS,
-            addresses=self._addresses,
+            addresses=self.addresses,
         )
 
-    def _engine_door(self, engines: EngineConnections[EngineTransport]) -> EngineDoor:
+    def _engine_door(self, engines: Engines, owners: OtherNodes) -> EngineDoor:
         section, registry, access = self._base.settings.gateway, self._registry, self._access
         heartbeat = section.heartbeat
         return EngineDoor(
-            *(self._origins, access.tokens.verify, access.proxies, self._addresses, self._uploads, engines),
+            *(self._origins, access.tokens.verify, access.proxies, self.addresses, self._uploads, engines),
             EngineSettings(round(heartbeat.longest() * 1000), round(heartbeat.timeout * 1000), section.max_message),
             self._base.deadlines,
             lambda: registry.loop.registration.id_generator.next_id(time.time_ns() // 1_000_000),
+            owners,
         )

@@ -60,6 +60,25 @@ class SessionLifecycle:
             self._sink.publish_own(record.disconnected(session, code, reason))
             self._views.gone(session)
 
+    def hand_over(self, connection: Connection) -> None:
+        """Another node serves the client from now on."""
+        self._heartbeat.end(connection)
+
+    def release(self, session: Session) -> None:
+        """Another node has the session, and tells of its end."""
+        if session.stage is not Stage.CLOSED:
+            session.close()
+        self._registration.unregister(session)
+        if not self._index.sessions:
+            self._emptied.set()
+
+    def resume(self, session: Session, connection: Connection) -> None:
+        """Attach a session that was connected on another node: its Connect was published there."""
+        session.attach(connection)
+        if not connection.seen_at:
+            self._heartbeat.begin(connection)
+        self._views.changed(session)
+
     async def wait_no_sessions(self) -> None:
         """Until the last session is over."""
         while self._index.sessions:

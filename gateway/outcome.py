@@ -13,3 +13,4 @@ DUPLICATE = Delivery.DUPLICATE
 EXPIRED = Delivery.EXPIRED
 QUEUED = Delivery.QUEUED
 UNREACHABLE = Delivery.UNREACHABLE  # by a fault of ours only: what became of it is unknown
+ABSENT = 0  # not an outcome: the session is another node's, which reports it

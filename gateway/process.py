@@ -33,7 +33,7 @@ class GatewayProcess:
         self._base = Base(settings)
         self._registry = RegistryParts(self._base, self._node)
         self._clients = ClientParts(self._base, self._registry, access)
-        self._routers = RouterParts(self._base, self._registry, self._clients, self._stats)
+        self._routers = RouterParts(self._base, self._registry, self._clients, access, self._stats)
         exposition = Exposition("homing_gateway", names.GATEWAY, self._base.counters, self._gauges())
         self._admin = AdminListener(self._readiness().check, exposition.scrape, settings.gateway.hosts)
 
@@ -83,7 +83,8 @@ class GatewayProcess:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._registry.loop.run())
             serving = [
-                group.create_task(part.run()) for part in (self._base.sink, self._base.bus_probe, self._registry.pauses)
+                group.create_task(part.run())
+                for part in (self._base.sink, self._base.bus_probe, self._registry.pauses, self._registry.directory)
             ]
             if self._routers.bus is not None:
                 serving.append(group.create_task(self._routers.bus.run()))
@@ -157,6 +158,7 @@ class GatewayProcess:
 
     async def _close(self) -> None:
         await self._clients.listener.close()
+        self._clients.channels.close()
         self._base.deadlines.close()
         self._base.uploads.close()
         self._clients.heartbeat.close()

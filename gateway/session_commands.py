@@ -74,6 +74,22 @@ class SessionCommands:
         facts = {"session": str(session.sid), "user": session.user, "code": code, "reason": reason}
         log.info("connection closed", extra=facts)
 
+    def hand_over(self, connection: Connection) -> None:
+        """The client is another node's from now on; its sessions stay here until `release`."""
+        self.forget(connection)
+        self._lifecycle.hand_over(connection)
+        for session in connection.sessions:
+            self._expiry.cancel(session)
+
+    def release(self, session: Session) -> None:
+        """The session is another node's: nothing comes for it here any more."""
+        self._lifecycle.release(session)
+
+    def resume(self, connection: Connection, session: Session) -> None:
+        """The session was another node's: this connection carries it from now on, and its client is not told."""
+        self._lifecycle.resume(session, connection)
+        self._expiry.start(session)
+
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""
         self._events.forget(connection)

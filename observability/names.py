@@ -36,6 +36,8 @@ GATEWAY = (
     Counter("bus_bytes", "bytes of these messages"),
     Counter("bus_dropped", "messages from the bus that were malformed, or came while too many waited"),
     Counter("bus_missed", "pushes that were published and never read from the bus"),
+    Counter("relayed", "polls and POSTs of Engine.IO clients that were relayed to the nodes that own them"),
+    Counter("taken_over", "connections that were taken over from other nodes by an upgrade to a WebSocket"),
     Counter("pings_sent", "heartbeat pings written to clients"),
     Counter("heartbeat_closed", "clients closed because they did not answer a ping"),
     Counter("rate_closed", "clients closed because they sent too many messages or bytes"),

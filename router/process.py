@@ -29,6 +29,7 @@ from router.lost_sessions import LostSessions
 from router.push_handler import PushHandler
 from router.readiness import RouterReadiness
 from runtime.bus.port import BusUnavailable
+from runtime.grpc_wire.shared_secret import read_shared_secret
 from runtime.process.admin import AdminListener
 from runtime.process.lifecycle import StartupError, StopSignal
 from runtime.process.ready import notify_ready
@@ -45,6 +46,7 @@ class RouterProcess:
         # The name in hellos and broadcasts is unique to this process: a router that restarts under its id is another.
         self._name = f"{self._id}.{secrets.token_hex(4)}" if settings.router.id else self._id
         self._counters = counters(names.ROUTER)
+        self._secret = read_shared_secret(settings.registry.secret_file)
         self._store = adapters.store(settings)
         self._feed = StoreRouteFeed(self._store, settings.registry, on_resync=self._count_resync)
         self._fencing = FencingQueries(self._feed)
@@ -94,6 +96,7 @@ class RouterProcess:
             *(self._name, incarnation, node.node_address, settings, batch, fencing, on_change, self._on_handled),
             unregistered=node.restoring,
             broadcasts=self._publisher is not None,
+            secret=self._secret,
         )
 
     def _count_resync(self) -> None:

@@ -23,6 +23,9 @@ from gateway.sessions.session import Session
 from observability.counters import Counters
 from runtime.process.setting_types import Bytes, Seconds
 
+KnownPush = tuple[str, str, int]
+"""A push that was written to a session: its caller, its push_id, and its age in ms."""
+
 RECORD_BYTES = 330  # of one push_id with one receiver, measured (tests/unit/gateway/delivery/test_dedup.py)
 SESSION_BYTES = 8  # of each receiver
 
@@ -55,7 +58,7 @@ class PushRecord:
             self.unknown += tuple(sid for sid in written if bad.get(sid) == UNREACHABLE)  # not what a repeat has found
             absent = frozenset(job.absent)
             written = [sid for sid in written if sid not in bad and sid not in absent]
-        self._add_written(written)
+        self.add_written(written)
         if not job.queued:
             self._remove_try(job)
 
@@ -68,14 +71,14 @@ class PushRecord:
         """A session that was reported QUEUED has its outcome now."""
         job.queued.discard(session)
         if outcome == WRITTEN:
-            self._add_written([session.sid])
+            self.add_written([session.sid])
         if not job.queued:
             self._remove_try(job)
         for follower in job.followers or ():
             follower.on_joined(session, outcome)
 
-    def _add_written(self, sids: list[int]) -> None:
-        """The smallest that holds them: most pushes have one receiver."""
+    def add_written(self, sids: list[int]) -> None:
+        """These sessions have it. The smallest that holds them: most pushes have one receiver."""
         if len(sids) == 1 and not self.written:
             self.written = (sids[0],)
         elif sids:
@@ -120,6 +123,29 @@ class Dedup:
         record.tries += (job,)
         if self.bytes > self._max_bytes:
             self._evict(now_ns)
+
+    def written_to(self, sid: int, since_ns: int, now_ns: int) -> list[KnownPush]:
+        """What was written to a session, of the pushes that came since then: the newest first."""
+        found: list[KnownPush] = []
+        for record in reversed(self._oldest_first):
+            if record.began_ns < since_ns:
+                break
+            if sid in record.written:
+                caller, push_id = record.key if isinstance(record.key, tuple) else ("", record.key)
+                found.append((str(caller), str(push_id), (now_ns - record.began_ns) // 1_000_000))
+        return found
+
+    def remember(self, sid: int, pushes: Sequence[KnownPush], now_ns: int) -> None:
+        """Another node has written these to a session that it gave to this one."""
+        for caller, push_id, _age_ms in pushes:
+            key = (caller, push_id) if caller else push_id
+            record = self._records.get(key)
+            if record is None:
+                record = self._records[key] = PushRecord(key, now_ns)
+                self._oldest_first.append(record)
+                self._grow(record, RECORD_BYTES)
+            record.add_written([sid])
+            self._grow(record, SESSION_BYTES)
 
     def window(self, now_ns: int) -> float:
         """Seconds for which pushes are remembered, as things are: less than configured while memory is short."""

@@ -1,5 +1,7 @@
 """Shell: serves the node port over gRPC (`runtime.grpc_wire`)."""
 
+from collections.abc import Mapping
+
 from google.protobuf.message import DecodeError
 
 from gateway.delivery.router_endpoint import RouterEndpoint, WrongIncarnation
@@ -8,20 +10,26 @@ from homing.internal.v1 import node_pb2
 from runtime.grpc_wire.call import Call
 from runtime.grpc_wire.flow import Http2Limits
 from runtime.grpc_wire.messages import MAX_MESSAGE_SIZE
-from runtime.grpc_wire.server import GrpcServer
+from runtime.grpc_wire.server import GrpcServer, MakeStreamHandler
+from runtime.grpc_wire.shared_secret import SharedSecret
 from runtime.grpc_wire.status import FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT, StreamEnded
 from runtime.grpc_wire.write_batcher import WriteBatcher
 
 PATH = "/homing.internal.v1.Node/Stream"
-LIMITS = Http2Limits(max_concurrent_streams=8)  # of one connection: a router opens one stream
+# Of one connection: a router opens one stream, another node one for each poll that it relays.
+LIMITS = Http2Limits(max_concurrent_streams=10_000)
 LINGER = 0.004  # seconds that an answer waits for others, if its caller has other pushes in flight
 
 
 class NodeServer:
     """The listening server of the node port."""
 
-    def __init__(self, endpoint: RouterEndpoint) -> None:
-        self._server = GrpcServer({PATH: lambda call: RouterStreamHandler(endpoint, call)}, LIMITS)
+    def __init__(
+        self, endpoint: RouterEndpoint, secret: SharedSecret, methods: Mapping[str, MakeStreamHandler]
+    ) -> None:
+        """`methods`: what other nodes may call."""
+        routers: dict[str, MakeStreamHandler] = {PATH: lambda call: RouterStreamHandler(endpoint, call)}
+        self._server = GrpcServer(secret.guard({**routers, **methods}), LIMITS)
 
     async def listen(self, host: str, port: int) -> int:
         """Open the port (0: a free one); the answer is its number. Raises OSError when it is in use."""

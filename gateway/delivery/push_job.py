@@ -11,7 +11,7 @@ from itertools import islice
 from operator import length_hint
 from typing import Protocol
 
-from gateway.outcome import ACKED, DROPPED_SLOW, DUPLICATE, EXPIRED, OFFLINE, QUEUED, UNREACHABLE, WRITTEN
+from gateway.outcome import ABSENT, ACKED, DROPPED_SLOW, DUPLICATE, EXPIRED, OFFLINE, QUEUED, UNREACHABLE, WRITTEN
 from gateway.sessions.session import Session
 from gateway.wire.encoding import Encoding
 from gateway.wire.values import PushedMessage
@@ -113,7 +113,10 @@ class PushJob:
     def settle(self, session: Session, outcome: int) -> None:
         if session in self.owing:
             self.owing.discard(session)
-            self._settled(session, outcome)
+            if outcome == ABSENT:
+                self.absent += (session.sid,)
+            else:
+                self._settled(session, outcome)
             self._answer_if_complete()
         elif session in self.queued and self.record is not None:
             self.record.on_settled(self, session, outcome)
@@ -127,6 +130,15 @@ class PushJob:
             self._record(session, ACKED, self.clock(), data, content_type)
             self._answer_if_complete()
         return awaited
+
+    def find_unacked(self, sid: int) -> Session | None:
+        """See `gateway.sessions.acks.Acked`."""
+        return next((session for session in (*self.unacked, *self.owing) if session.sid == sid), None)
+
+    @property
+    def push_id(self) -> str:
+        """The push's id."""
+        return self.push.push_id
 
     def is_expired(self) -> bool:
         """Whether its ttl has passed."""

@@ -50,7 +50,7 @@ class WebSocketEndpoint:
     ) -> None:
         """`codecs`: one per subprotocol that is spoken. `clock`: seconds since the Unix epoch, for tokens. `framings`:
         those that compress, by window bits; none: nothing is compressed. `addresses`: None: no limit."""
-        self._addresses = addresses or AddressLimit()
+        self._addresses = AddressLimit() if addresses is None else addresses
         uploads = uploads._replace(on_end=self._addresses.leave)
         self._origins = origins
         self._admission = admission

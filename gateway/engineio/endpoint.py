@@ -1,6 +1,5 @@
 """Shell: the way in at `/socket.io/` and `/engine.io/`: HTTP long-polling and WebSockets of Engine.IO connections."""
 
-import asyncio
 import logging
 import secrets
 import time
@@ -22,6 +21,7 @@ from gateway.engineio import answers
 from gateway.engineio.connections import EngineConnections
 from gateway.engineio.exchange import HttpExchange
 from gateway.engineio.ids import SECRET_BYTES, ConnectionId
+from gateway.engineio.owners import ConnectionOwners
 from gateway.engineio.polls import LocalPoll, post
 from gateway.engineio.requests import (
     BAD_REQUEST,
@@ -34,7 +34,7 @@ from gateway.engineio.requests import (
     judge,
 )
 from gateway.engineio.transport import EngineTransport
-from gateway.engineio.websocket import EngineWebSocket, LocalUpgrade, ProbingWebSocket
+from gateway.engineio.websocket import EngineWebSocket, LocalUpgrade, ProbingWebSocket, UpgradeTarget
 from gateway.identity.ports import Verify
 from gateway.sessions.timer import Deadlines
 from gateway.wire.engineio import OPEN
@@ -73,6 +73,7 @@ class EngineDoor(NamedTuple):
     settings: EngineSettings
     deadlines: Deadlines
     next_id: NextId
+    owners: ConnectionOwners
 
 
 class EngineEndpoint:
@@ -101,11 +102,12 @@ class EngineEndpoint:
         if isinstance(judged, EngineRequest) and judged.purpose is Purpose.UPGRADE:
             handshake = check_upgrade(head, ())
             judged = as_error(handshake) if isinstance(handshake, Refusal) else judged
+        if isinstance(judged, EngineRequest) and isinstance(handshake, Handshake):
+            upgrading = self._upgrade(request, head, behind, judged, handshake)
+            request.wait_for(self._tasks.start(upgrading))
+            return
         transport = request.release()
         if transport is None:
-            return
-        if isinstance(judged, EngineRequest) and isinstance(handshake, Handshake):
-            self._upgrade(request, transport, head, behind, judged, handshake)
             return
         exchange = HttpExchange(request, transport, head, behind, self._door.uploads)
         if isinstance(judged, EngineError):
@@ -125,7 +127,9 @@ class EngineEndpoint:
             exchange.read_body(lambda body: self._post(exchange, id, body))
             return
         engine = self._door.connections.find(judged.id)
-        if engine is None:
+        if engine is None and self._door.owners.knows(judged.id):
+            self._door.owners.relay_poll(exchange, judged.id)
+        elif engine is None:
             _refuse(exchange, UNKNOWN_ID)
         elif not engine.is_polling:
             _refuse(exchange, BAD_REQUEST)
@@ -134,29 +138,34 @@ class EngineEndpoint:
 
     def _post(self, exchange: HttpExchange, id: ConnectionId, body: bytes) -> None:
         engine = self._door.connections.find(id)
-        if engine is None:
+        if engine is None and self._door.owners.knows(id):
+            self._door.owners.relay_post(exchange, id, body)
+        elif engine is None:
             _refuse(exchange, UNKNOWN_ID)
         else:
             post(engine, body, lambda error: _answer_post(exchange, error))
 
-    def _upgrade(
-        self,
-        request: PendingRequest,
-        transport: asyncio.Transport,
-        head: Head,
-        behind: bytes,
-        judged: EngineRequest,
-        handshake: Handshake,
+    async def _upgrade(
+        self, request: PendingRequest, head: Head, behind: bytes, judged: EngineRequest, handshake: Handshake
     ) -> None:
         assert judged.id is not None
-        engine = self._door.connections.find(judged.id)
-        if engine is None or not engine.is_polling:
-            exchange = HttpExchange(request, transport, head, behind, self._door.uploads)
-            _refuse(exchange, UNKNOWN_ID if engine is None else BAD_REQUEST)
-            return
-        probing = ProbingWebSocket(LocalUpgrade(engine), self._door.deadlines)
-        transport.pause_reading()
-        self._opener.open(transport, probing, handshake, behind, request.address)
+        target = await self._find_upgrade(judged.id)
+        transport = request.release()
+        if transport is None:
+            if not isinstance(target, EngineError):
+                target.give_up()
+        elif isinstance(target, EngineError):
+            _refuse(HttpExchange(request, transport, head, behind, self._door.uploads), target)
+        else:
+            probing = ProbingWebSocket(target, self._door.deadlines)
+            self._opener.open(transport, probing, handshake, behind, request.address)
+
+    async def _find_upgrade(self, id: ConnectionId) -> UpgradeTarget | EngineError:
+        engine = self._door.connections.find(id)
+        if engine is not None:
+            return LocalUpgrade(engine) if engine.is_polling else BAD_REQUEST
+        found = await self._door.owners.find_upgrade(id) if self._door.owners.knows(id) else None
+        return found or UNKNOWN_ID
 
     # New connections ------------------------------------------------------------------------------------------------
 

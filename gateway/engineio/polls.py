@@ -13,6 +13,8 @@ class LocalPoll:
 
     __slots__ = ("_engine", "_exchange")
 
+    is_relayed = False
+
     def __init__(self, exchange: HttpExchange, engine: EngineTransport) -> None:
         self._exchange = exchange
         self._engine = engine

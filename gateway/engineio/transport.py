@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.close_codes import BAD_MESSAGES, CONNECTION_LOST, DONE, CloseCode
+from gateway.close_codes import BAD_MESSAGES, CONNECTION_LOST, DONE, INTERNAL_ERROR, CloseCode
 from gateway.engineio.ids import ConnectionId
 from gateway.sessions.timer import Deadlines
 from gateway.wire.engineio import (
@@ -44,6 +44,8 @@ class Poll(Protocol):
     """A client's GET that waits for packets. After `answer` returned False, `EngineTransport.on_poll_written` or
     `on_poll_lost` follows; `on_poll_lost` also when the client is gone while it waits."""
 
+    is_relayed: bool  # it waits at another node, so that its next one may overtake the news that it was answered
+
     def answer(self, payload: bytes) -> bool:
         """Answer it with this payload. True: the kernel has all of it."""
         ...
@@ -51,6 +53,12 @@ class Poll(Protocol):
     def refuse(self) -> None:
         """Answer it as a bad request."""
         ...
+
+
+class ProbedWebSocket(Protocol):
+    """A WebSocket that is tried out, here or on another node."""
+
+    def close(self, code: int, reason: str) -> None: ...
 
 
 Posted = Callable[[bool], None]
@@ -105,8 +113,13 @@ class EngineTransport:
         self._packets: list[Packet] = []  # of a POST, that are not delivered yet
         self._posted: Posted | None = None  # of that POST
         self._paused = False  # by the handler
-        self._probing: ClientTransport | None = None  # a WebSocket that is tried out
+        self._probing: ProbedWebSocket | None = None  # a WebSocket that is tried out
         self._websocket: ClientTransport | None = None  # carries it
+
+    @property
+    def handler(self) -> TransportHandler:
+        """Whom it tells what the client sends."""
+        return self._handler
 
     # For the handler (`gateway.wire.ports.ClientTransport`) ---------------------------------------------------------
 
@@ -187,7 +200,10 @@ class EngineTransport:
         return self._websocket is None and self._stage != _GONE
 
     def on_poll(self, poll: Poll) -> None:
-        """A GET has come. Two at once are refused, and end the connection (docs/promises.md, row 61)."""
+        """A GET has come. Two at once are refused, and end the connection (docs/promises.md, row 61). A client polls
+        again when it has the answer to its last poll."""
+        if self._poll is not None and self._answering and self._poll.is_relayed:
+            self.on_poll_written(self._poll)
         if self._poll is not None:
             poll.refuse()
             self.fail()
@@ -259,7 +275,7 @@ class EngineTransport:
         for _ in range(PACKETS_PER_ITERATION):
             if self._paused or not self._packets or self._stage != _OPEN:
                 break
-            self.on_packet(self._packets.pop())
+            self._deliver_one(self._packets.pop())
         if self._stage != _OPEN:
             self._drop_post()
         elif self._packets and not self._paused:
@@ -267,6 +283,13 @@ class EngineTransport:
         elif not self._packets and self._posted is not None:
             posted, self._posted = self._posted, None
             posted(True)
+
+    def _deliver_one(self, packet: Packet) -> None:
+        try:
+            self.on_packet(packet)
+        except Exception:
+            log.exception("on_message failed")
+            self.close(INTERNAL_ERROR.code, INTERNAL_ERROR.reason)
 
     def _drop_post(self) -> None:
         """The connection is over: what was posted and not delivered is dropped, the POST itself is answered."""
@@ -304,7 +327,7 @@ class EngineTransport:
         """A new connection begins on a WebSocket."""
         self._websocket, self.framing = websocket, framing
 
-    def begin_probe(self, websocket: ClientTransport) -> bool:
+    def begin_probe(self, websocket: ProbedWebSocket) -> bool:
         """A WebSocket is tried out: polls are answered at once, so that the client can stop polling. False: another
         one is tried, or carries it."""
         if self._probing is not None or self._websocket is not None or self._stage != _OPEN:
@@ -313,7 +336,7 @@ class EngineTransport:
         self._answer_noop()
         return True
 
-    def end_probe(self, websocket: ClientTransport | None) -> None:
+    def end_probe(self, websocket: ProbedWebSocket | None) -> None:
         """The WebSocket is gone, or was given up: everything is as before."""
         if websocket is not None and self._probing is websocket:
             self._probing = None
@@ -331,6 +354,19 @@ class EngineTransport:
         if not queue or websocket.send(reframe(queue, framing)):
             self._on_taken()
         return True
+
+    def is_probed_by(self, websocket: ProbedWebSocket) -> bool:
+        """Whether this WebSocket is the one that is tried out."""
+        return self._probing is websocket and self._stage == _OPEN
+
+    def hand_over(self) -> bytes:
+        """The connection goes on elsewhere: nothing more happens here, and its handler is not told. The answer: what
+        waits for a poll, as a payload."""
+        self._probing, self._stage = None, _GONE
+        self._answer_noop()
+        self._drop_post()
+        self._on_end(self)
+        return SEPARATOR.join(self._queue)
 
     def on_websocket_writable(self) -> None:
         """The WebSocket has handed over everything."""

@@ -86,6 +86,10 @@ class UpgradeTarget(Protocol):
         """It is gone without having been chosen."""
         ...
 
+    def give_up(self) -> None:
+        """There was no WebSocket after all."""
+        ...
+
 
 class LocalUpgrade:
     """The upgrade of a connection of this node (an UpgradeTarget)."""
@@ -108,6 +112,9 @@ class LocalUpgrade:
 
     def end_probe(self, probe: "ProbingWebSocket") -> None:
         self._engine.end_probe(probe.websocket)
+
+    def give_up(self) -> None:
+        """Nothing was begun."""
 
 
 class ProbingWebSocket:
@@ -138,6 +145,7 @@ class ProbingWebSocket:
     def switch_to(self, engine: EngineTransport) -> None:
         """It carries this connection from now on."""
         self._carrying = engine
+        self.websocket.resume_reading()
 
     # From the WebSocket (`gateway.wire.ports.TransportHandler`) -----------------------------------------------------
 
@@ -163,8 +171,6 @@ class ProbingWebSocket:
             self._chosen = True
             self.websocket.pause_reading()
             self._target.upgrade(self)
-            if self._carrying is not None:
-                self.websocket.resume_reading()
         else:
             self.refuse()
 
@@ -200,5 +206,5 @@ class ProbingWebSocket:
         self._chosen = True
         if carrying is not None:
             carrying.on_websocket_closed(self.websocket, code, reason)
-        elif self._probed:
+        else:
             self._target.end_probe(self)

@@ -93,6 +93,21 @@ class Connection:
         assert self._transport is not None, "only an open connection has a framing"
         return self._transport.framing
 
+    @property
+    def handler(self) -> ConnectionHandler:
+        """Who speaks the client's protocol."""
+        return self._handler
+
+    def adopt(self, transport: ClientTransport) -> None:
+        """The transport is open already, and was another node's."""
+        self._transport = transport
+
+    def hand_over(self) -> list[tuple[Session, OutcomeSink]]:
+        """The client is another node's from now on. The answer: whose pushes are not with the kernel."""
+        self._transport = None
+        unwritten, self.unwritten = self.unwritten, None
+        return unwritten or []
+
     def switch_to(self, handler: ConnectionHandler) -> None:
         """Another handler serves this client from now on."""
         self._handler = handler

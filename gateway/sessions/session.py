@@ -32,6 +32,9 @@ class SharedPush(OutcomeSink, Protocol):
 
     size: int  # bytes of its data
 
+    @property
+    def push_id(self) -> str: ...
+
     def is_expired(self) -> bool:
         """Whether its ttl has passed."""
         ...
@@ -44,8 +47,8 @@ class SharedPush(OutcomeSink, Protocol):
 class SessionConnection(Protocol):
     """The connection that carries a session, as the session and its users see it (`gateway.sessions.connection`)."""
 
-    seen_at: float  # loop time at which the client was there, as far as the heartbeat knows
-
+    @property
+    def seen_at(self) -> float: ...  # loop time at which the client was there, as far as the heartbeat knows
     @property
     def framing(self) -> Framing: ...
     def write(self, frame: bytes, session: "Session", sink: OutcomeSink) -> int: ...
@@ -114,8 +117,8 @@ class Session:
 
     def reencode(self) -> None:
         """The framing of its connection has changed."""
-        if self.connection is not None:
-            self.encoding = encoding_of(self.codec, self.connection.framing)
+        assert self.connection is not None, "only a connection that is attached is reframed"
+        self.encoding = encoding_of(self.codec, self.connection.framing)
 
     def close(self) -> None:
         """The session is over: held pushes were not delivered, later ones find nobody."""

@@ -1,6 +1,8 @@
 """One Socket.IO client: its namespaces, each a session, and what its packets do (a `ConnectionHandler`)."""
 
+import asyncio
 import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -58,16 +60,46 @@ class _Parser(NamedTuple):
 class SocketIoClient:
     """Handles one connection."""
 
-    __slots__ = ("_arrival", "_connecting", "_is_open", "_own", "_packets", "_parser", "_sessions")
+    __slots__ = ("_connecting", "_is_open", "_on_idle", "_own", "_packets", "_parser", "_sessions", "arrival")
 
     def __init__(self, own: Services, arrival: Arrival) -> None:
         self._own = own
-        self._arrival = arrival
+        self.arrival = arrival
         self._parser: _Parser | None = None  # not known before the first packet
         self._sessions: dict[str, Session] = {}  # by namespace
         self._connecting: set[str] = set()  # namespaces that are being admitted
         self._is_open = False
+        self._on_idle: Callable[[], None] | None = None
         self._packets = 0  # with attachments, begun
+
+    # Another node ---------------------------------------------------------------------------------------------------
+
+    @property
+    def uses_msgpack(self) -> bool:
+        """Whether its parser is the msgpack one."""
+        return self._parser is not None and self._parser.msgpack
+
+    def when_idle(self, then: Callable[[], None]) -> None:
+        """Call `then` when no namespace is being admitted: now, or later."""
+        if self._connecting:
+            self._on_idle = then
+        else:
+            then()
+
+    @classmethod
+    def taken(cls, own: Services, arrival: Arrival, msgpack: bool, sessions: Sequence[Session]) -> "SocketIoClient":
+        """The handler of a client that was another node's. It has no connection before `adopt`."""
+        client = cls(own, arrival)
+        if sessions:
+            client._parser = client._make_parser(msgpack)
+        client._sessions = {session.codec.namespace: session for session in sessions}
+        return client
+
+    def adopt(self, connection: Connection) -> None:
+        """The connection is open already."""
+        self._is_open = True
+        if not self._sessions:
+            self._await_namespace(connection)
 
     # The connection -------------------------------------------------------------------------------------------------
 
@@ -139,11 +171,11 @@ class SocketIoClient:
 
     def _reader(self, text: bool, payload: bytes) -> PacketReader:
         if self._parser is None:
-            if text and payload[:1].isdigit():
-                self._parser = _Parser(DefaultReader(self._own.max_message), False)
-            else:
-                self._parser = _Parser(MsgpackReader(), True)
+            self._parser = self._make_parser(not (text and payload[:1].isdigit()))
         return self._parser.reader
+
+    def _make_parser(self, msgpack: bool) -> _Parser:
+        return _Parser(MsgpackReader() if msgpack else DefaultReader(self._own.max_message), msgpack)
 
     def _await_attachments(self, connection: Connection) -> None:
         packets = self._packets
@@ -205,7 +237,7 @@ class SocketIoClient:
 
     def _check(self, connection: Connection, packet: Connect, codec: SocketIoCodec) -> None:
         try:
-            credentials = check_connect(packet, self._arrival, self._own.verify, time.time())
+            credentials = check_connect(packet, self.arrival, self._own.verify, time.time())
         except ConnectRefused as refused:
             self._own.sessions.reply(connection, codec.refused(refused.code, str(refused)))
             return
@@ -220,6 +252,9 @@ class SocketIoClient:
             raise
         finally:
             self._connecting.discard(codec.namespace)
+            if not self._connecting and self._on_idle is not None:
+                asyncio.get_running_loop().call_soon(self._on_idle)
+                self._on_idle = None
         if isinstance(admitted, Refusal):
             self._refuse(connection, codec, admitted)
         elif not self._is_open:  # the client left meanwhile
@@ -233,7 +268,7 @@ class SocketIoClient:
     async def _register(self, codec: SocketIoCodec, identity: Identity, files: tuple[str, ...]) -> Session | Refusal:
         admission = self._own.admission
         refusal = await admission.check(len(files))
-        arrival = msgspec.structs.replace(self._arrival, codec=codec)
+        arrival = msgspec.structs.replace(self.arrival, codec=codec)
         return refusal or await admission.admit(arrival, identity, files)
 
     def _refuse(self, connection: Connection, codec: SocketIoCodec, refusal: Refusal) -> None:

@@ -1,19 +1,25 @@
 """What the clients of Socket.IO share on a node, and the judgement of a CONNECT packet."""
 
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 from gateway.admission import Admission
 from gateway.door.values import Arrival
 from gateway.identity.identity import Identity
 from gateway.identity.ports import Unauthorized, Verify
 from gateway.session_commands import SessionCommands
-from gateway.sessions.acks import Acks
 from gateway.sessions.connection import Connection
 from gateway.sessions.rates import MessageRates
+from gateway.sessions.session import Session
 from gateway.sessions.timer import Deadlines
 from gateway.wire.envelope import MAX_FILE
 from gateway.wire.socketio import Connect
 from runtime.process.background_tasks import BackgroundTasks
+
+
+class AckTaker(Protocol):
+    """Who takes clients' acks (`gateway.sessions.acks.Acks`, or beside it the other nodes)."""
+
+    def acked(self, session: Session, ack: int, data: bytes, content_type: str) -> bool: ...
 
 
 class Services(NamedTuple):
@@ -23,7 +29,7 @@ class Services(NamedTuple):
     admission: Admission
     sessions: SessionCommands
     verify: Verify
-    acks: Acks
+    acks: AckTaker
     rates: MessageRates
     deadlines: Deadlines
     tasks: BackgroundTasks

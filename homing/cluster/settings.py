@@ -25,6 +25,7 @@ FILES = (
     ("registry", "etcd_ca"),
     ("registry", "etcd_cert"),
     ("registry", "etcd_key"),
+    ("registry", "secret_file"),
     ("auth", "issuers", "*", "key_file"),
     ("gateway", "tls", "cert_file"),
     ("gateway", "tls", "key_file"),

@@ -15,6 +15,9 @@ class RegistrySection(RegistrySettings, frozen=True, kw_only=True, forbid_unknow
     etcd_ca: FilePath = ""  # PEM file of the CA that has signed etcd's certificate; turns TLS on.
     etcd_cert: FilePath = ""  # PEM file of our client certificate; turns TLS on.
     etcd_key: FilePath = ""  # PEM file of our client certificate's key, if etcd_cert does not hold it.
+    # A file with a secret that all processes of the cluster share, at least 16 bytes: who calls a gateway's port for
+    # nodes must know it. Without one, whoever reaches that port may call.
+    secret_file: FilePath = ""
     etcd_server_name: str = ""  # The name in etcd's certificate; without one, the host that is dialled.
 
     def __post_init__(self) -> None:

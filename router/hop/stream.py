@@ -22,6 +22,7 @@ from registry.model import Incarnation
 from router.hop.port import OnAnswer, OnChange, OnHandled, OutgoingPush, ignore_handled
 from runtime.grpc_wire.call import Call
 from runtime.grpc_wire.client import dial
+from runtime.grpc_wire.shared_secret import NO_SECRET, SharedSecret
 from runtime.grpc_wire.status import INTERNAL, StreamEnded
 from runtime.grpc_wire.write_batcher import WriteBatcher
 from runtime.process.setting_types import Bytes, Count, Seconds
@@ -67,6 +68,7 @@ class StreamHop:
         *,
         unregistered: bool = False,
         broadcasts: bool = False,
+        secret: SharedSecret = NO_SECRET,
     ) -> None:
         """`router`: this process, as its hello names it. `address`: the node's, host:port. `unregistered`: what holds
         until the node says otherwise. `broadcasts`: whether pushes go over the bus.
@@ -76,6 +78,7 @@ class StreamHop:
         self.incarnation = incarnation
         self.unregistered = unregistered
         self._broadcasts = broadcasts
+        self._secret = secret
         self.stats: node_pb2.Stats | None = None
         self._stats_requested = False
         self._router = router
@@ -176,7 +179,7 @@ class StreamHop:
         call: Call | None = None
         try:
             async with asyncio.timeout(OPEN_TIMEOUT):
-                call = await dial(self._address, PATH, handler)
+                call = await dial(self._address, PATH, handler, metadata=self._secret.metadata())
                 call.send(self._hello().SerializeToString())
                 await handler.opened
             self._batcher.attach(call)

@@ -5,6 +5,7 @@ import asyncio
 from runtime.grpc_wire.call import Call, StreamHandler
 from runtime.grpc_wire.events import GoAwayReceived, HeadersReceived, Http2Event
 from runtime.grpc_wire.flow import Http2Limits
+from runtime.grpc_wire.header_blocks import HeaderFields
 from runtime.grpc_wire.http2_protocol import Http2Protocol
 from runtime.grpc_wire.status import (
     UNAVAILABLE,
@@ -43,7 +44,13 @@ class ClientProtocol(Http2Protocol):
             self.close("the stream is over")
 
 
-async def dial(address: str, path: str, handler: StreamHandler, limits: Http2Limits | None = None) -> Call:
+async def dial(
+    address: str,
+    path: str,
+    handler: StreamHandler,
+    limits: Http2Limits | None = None,
+    metadata: HeaderFields | None = None,
+) -> Call:
     """Connect to `address`, host:port, and open the stream `path`, which `handler` receives.
 
     OSError: no connection. A stream that the server refuses ends by `on_end`. `Call.cancel` closes the connection.
@@ -51,7 +58,7 @@ async def dial(address: str, path: str, handler: StreamHandler, limits: Http2Lim
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
     protocol = ClientProtocol(limits or Http2Limits())
-    stream = protocol.connection.open_stream(request_headers(path, address))
+    stream = protocol.connection.open_stream([*request_headers(path, address), *(metadata or ())])
     call = protocol.calls[stream] = Call(protocol, stream, client=True)
     call.handler = handler
     try:

@@ -18,6 +18,164 @@ DONE: Verdict
 NOT_MINE: Verdict
 OLD_EPOCH: Verdict
 
+class RelayRequest(_message.Message):
+    __slots__ = ("connection", "poll", "body")
+    CONNECTION_FIELD_NUMBER: _ClassVar[int]
+    POLL_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    connection: str
+    poll: bool
+    body: bytes
+    def __init__(self, connection: _Optional[str] = ..., poll: bool = ..., body: _Optional[bytes] = ...) -> None: ...
+
+class RelayAnswer(_message.Message):
+    __slots__ = ("payload", "status", "code", "message")
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    payload: bytes
+    status: int
+    code: int
+    message: str
+    def __init__(self, payload: _Optional[bytes] = ..., status: _Optional[int] = ..., code: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
+
+class TakeOverRequest(_message.Message):
+    __slots__ = ("step", "connection", "outcomes")
+    class Step(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STEP_UNSPECIFIED: _ClassVar[TakeOverRequest.Step]
+        BEGIN: _ClassVar[TakeOverRequest.Step]
+        PROBE: _ClassVar[TakeOverRequest.Step]
+        TAKE: _ClassVar[TakeOverRequest.Step]
+        REGISTERED: _ClassVar[TakeOverRequest.Step]
+    STEP_UNSPECIFIED: TakeOverRequest.Step
+    BEGIN: TakeOverRequest.Step
+    PROBE: TakeOverRequest.Step
+    TAKE: TakeOverRequest.Step
+    REGISTERED: TakeOverRequest.Step
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    CONNECTION_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    step: TakeOverRequest.Step
+    connection: str
+    outcomes: _containers.RepeatedCompositeFieldContainer[ForwardedOutcome]
+    def __init__(self, step: _Optional[_Union[TakeOverRequest.Step, str]] = ..., connection: _Optional[str] = ..., outcomes: _Optional[_Iterable[_Union[ForwardedOutcome, _Mapping]]] = ...) -> None: ...
+
+class TakeOverAnswer(_message.Message):
+    __slots__ = ("done", "taken", "forwarded")
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_FIELD_NUMBER: _ClassVar[int]
+    FORWARDED_FIELD_NUMBER: _ClassVar[int]
+    done: TakeOverRequest.Step
+    taken: TakenConnection
+    forwarded: _containers.RepeatedCompositeFieldContainer[Forwarded]
+    def __init__(self, done: _Optional[_Union[TakeOverRequest.Step, str]] = ..., taken: _Optional[_Union[TakenConnection, _Mapping]] = ..., forwarded: _Optional[_Iterable[_Union[Forwarded, _Mapping]]] = ...) -> None: ...
+
+class Forwarded(_message.Message):
+    __slots__ = ("number", "session", "push_id", "frame", "close_code", "close_reason")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    PUSH_ID_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_CODE_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_REASON_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    session: int
+    push_id: str
+    frame: bytes
+    close_code: int
+    close_reason: str
+    def __init__(self, number: _Optional[int] = ..., session: _Optional[int] = ..., push_id: _Optional[str] = ..., frame: _Optional[bytes] = ..., close_code: _Optional[int] = ..., close_reason: _Optional[str] = ...) -> None: ...
+
+class ForwardedOutcome(_message.Message):
+    __slots__ = ("number", "outcome")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    outcome: int
+    def __init__(self, number: _Optional[int] = ..., outcome: _Optional[int] = ...) -> None: ...
+
+class TakenConnection(_message.Message):
+    __slots__ = ("unsent", "protocol", "msgpack", "address", "traceparent", "files", "identity", "sessions")
+    UNSENT_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    MSGPACK_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    unsent: bytes
+    protocol: str
+    msgpack: bool
+    address: str
+    traceparent: str
+    files: _containers.RepeatedScalarFieldContainer[str]
+    identity: Identity
+    sessions: _containers.RepeatedCompositeFieldContainer[TakenSession]
+    def __init__(self, unsent: _Optional[bytes] = ..., protocol: _Optional[str] = ..., msgpack: bool = ..., address: _Optional[str] = ..., traceparent: _Optional[str] = ..., files: _Optional[_Iterable[str]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., sessions: _Optional[_Iterable[_Union[TakenSession, _Mapping]]] = ...) -> None: ...
+
+class Identity(_message.Message):
+    __slots__ = ("user", "files", "auth_type", "expires")
+    USER_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    AUTH_TYPE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_FIELD_NUMBER: _ClassVar[int]
+    user: str
+    files: _containers.RepeatedScalarFieldContainer[str]
+    auth_type: str
+    expires: float
+    def __init__(self, user: _Optional[str] = ..., files: _Optional[_Iterable[str]] = ..., auth_type: _Optional[str] = ..., expires: _Optional[float] = ...) -> None: ...
+
+class TakenSession(_message.Message):
+    __slots__ = ("session", "namespace", "identity", "connected_at_ms", "files", "backend_files", "seq", "traceparent", "written")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FILES_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_FIELD_NUMBER: _ClassVar[int]
+    session: int
+    namespace: str
+    identity: Identity
+    connected_at_ms: int
+    files: _containers.RepeatedScalarFieldContainer[str]
+    backend_files: _containers.RepeatedScalarFieldContainer[str]
+    seq: int
+    traceparent: str
+    written: _containers.RepeatedCompositeFieldContainer[WrittenPush]
+    def __init__(self, session: _Optional[int] = ..., namespace: _Optional[str] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., connected_at_ms: _Optional[int] = ..., files: _Optional[_Iterable[str]] = ..., backend_files: _Optional[_Iterable[str]] = ..., seq: _Optional[int] = ..., traceparent: _Optional[str] = ..., written: _Optional[_Iterable[_Union[WrittenPush, _Mapping]]] = ...) -> None: ...
+
+class WrittenPush(_message.Message):
+    __slots__ = ("caller", "push_id", "age_ms")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    PUSH_ID_FIELD_NUMBER: _ClassVar[int]
+    AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    caller: str
+    push_id: str
+    age_ms: int
+    def __init__(self, caller: _Optional[str] = ..., push_id: _Optional[str] = ..., age_ms: _Optional[int] = ...) -> None: ...
+
+class AckForward(_message.Message):
+    __slots__ = ("session", "ack", "data", "content_type")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    ACK_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    session: int
+    ack: int
+    data: bytes
+    content_type: str
+    def __init__(self, session: _Optional[int] = ..., ack: _Optional[int] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ...) -> None: ...
+
+class AckTaken(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class RouterMessage(_message.Message):
     __slots__ = ("hello", "pushes", "requests", "table_batch", "ping", "fencing", "sent_ns", "send_stats")
     HELLO_FIELD_NUMBER: _ClassVar[int]

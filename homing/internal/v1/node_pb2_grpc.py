@@ -39,6 +39,21 @@ class NodeStub(object):
                 request_serializer=homing_dot_internal_dot_v1_dot_node__pb2.RouterMessage.SerializeToString,
                 response_deserializer=homing_dot_internal_dot_v1_dot_node__pb2.NodeMessage.FromString,
                 _registered_method=True)
+        self.Relay = channel.stream_stream(
+                '/homing.internal.v1.Node/Relay',
+                request_serializer=homing_dot_internal_dot_v1_dot_node__pb2.RelayRequest.SerializeToString,
+                response_deserializer=homing_dot_internal_dot_v1_dot_node__pb2.RelayAnswer.FromString,
+                _registered_method=True)
+        self.TakeOver = channel.stream_stream(
+                '/homing.internal.v1.Node/TakeOver',
+                request_serializer=homing_dot_internal_dot_v1_dot_node__pb2.TakeOverRequest.SerializeToString,
+                response_deserializer=homing_dot_internal_dot_v1_dot_node__pb2.TakeOverAnswer.FromString,
+                _registered_method=True)
+        self.Acknowledge = channel.stream_stream(
+                '/homing.internal.v1.Node/Acknowledge',
+                request_serializer=homing_dot_internal_dot_v1_dot_node__pb2.AckForward.SerializeToString,
+                response_deserializer=homing_dot_internal_dot_v1_dot_node__pb2.AckTaken.FromString,
+                _registered_method=True)
 
 
 class NodeServicer(object):
@@ -50,6 +65,30 @@ class NodeServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Relay(self, request_iterator, context):
+        """Long-polling of a connection that another node owns, from the node where the request has arrived. A POST: one request,
+        one answer. A poll: the caller half-closes when the kernel has the answer for the client; a stream that ends in
+        another way says that it was lost.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TakeOver(self, request_iterator, context):
+        """The upgrade of a connection to a WebSocket on another node, which owns it from then on. The stream is open as long as
+        the old owner may still receive something for the client.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Acknowledge(self, request_iterator, context):
+        """A client's ack of a push that another node has written, before the client's connection was taken over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -57,6 +96,21 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.Stream,
                     request_deserializer=homing_dot_internal_dot_v1_dot_node__pb2.RouterMessage.FromString,
                     response_serializer=homing_dot_internal_dot_v1_dot_node__pb2.NodeMessage.SerializeToString,
+            ),
+            'Relay': grpc.stream_stream_rpc_method_handler(
+                    servicer.Relay,
+                    request_deserializer=homing_dot_internal_dot_v1_dot_node__pb2.RelayRequest.FromString,
+                    response_serializer=homing_dot_internal_dot_v1_dot_node__pb2.RelayAnswer.SerializeToString,
+            ),
+            'TakeOver': grpc.stream_stream_rpc_method_handler(
+                    servicer.TakeOver,
+                    request_deserializer=homing_dot_internal_dot_v1_dot_node__pb2.TakeOverRequest.FromString,
+                    response_serializer=homing_dot_internal_dot_v1_dot_node__pb2.TakeOverAnswer.SerializeToString,
+            ),
+            'Acknowledge': grpc.stream_stream_rpc_method_handler(
+                    servicer.Acknowledge,
+                    request_deserializer=homing_dot_internal_dot_v1_dot_node__pb2.AckForward.FromString,
+                    response_serializer=homing_dot_internal_dot_v1_dot_node__pb2.AckTaken.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -86,6 +140,87 @@ class Node(object):
             '/homing.internal.v1.Node/Stream',
             homing_dot_internal_dot_v1_dot_node__pb2.RouterMessage.SerializeToString,
             homing_dot_internal_dot_v1_dot_node__pb2.NodeMessage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Relay(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/homing.internal.v1.Node/Relay',
+            homing_dot_internal_dot_v1_dot_node__pb2.RelayRequest.SerializeToString,
+            homing_dot_internal_dot_v1_dot_node__pb2.RelayAnswer.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeOver(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/homing.internal.v1.Node/TakeOver',
+            homing_dot_internal_dot_v1_dot_node__pb2.TakeOverRequest.SerializeToString,
+            homing_dot_internal_dot_v1_dot_node__pb2.TakeOverAnswer.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Acknowledge(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/homing.internal.v1.Node/Acknowledge',
+            homing_dot_internal_dot_v1_dot_node__pb2.AckForward.SerializeToString,
+            homing_dot_internal_dot_v1_dot_node__pb2.AckTaken.FromString,
             options,
             channel_credentials,
             insecure,

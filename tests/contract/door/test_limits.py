@@ -14,6 +14,7 @@ import pytest
 import websockets
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
+from gateway.door.address_limit import AddressLimit
 from gateway.door.admission import Origins
 from gateway.door.handshake import HandshakeLimits
 from gateway.door.listener import ClientListener
@@ -70,7 +71,7 @@ async def serve(
         endpoint = WebSocketEndpoint(
             *(Origins(), uploads, rig.authentication, rig.verify, (Bare(), JsonEnvelope()), proxies),
             framings=deflate_framings(CompressionSettings()),
-            connections_per_address=per_address,
+            addresses=AddressLimit(per_address),
         )
         listener = ClientListener(Routes({"/ws": endpoint}), HandshakeLimits(), rig.counters, certificates, proxies)
         _, port = await listener.listen("127.0.0.1", 0)

@@ -241,3 +241,22 @@ def test_a_repeat_that_joined_before_the_report_waits_on_for_who_is_queued() -> 
     transport_of(two).drain()  # which the repeat was not for
     transport_of(one).drain()
     assert rig.outcomes()[1:] == [{WRITTEN: 1}]
+
+
+def test_what_was_written_to_a_session_goes_along_when_another_node_takes_it_over() -> None:
+    rig, (one, other) = DedupRig(), sessions(2)
+    rig.start([one], push_id="old")
+    rig.now += 2 * SECOND
+    rig.start([one], push_id="new", caller="mail")
+    rig.start([other], push_id="not mine")
+    rig.now += SECOND
+    known = rig.dedup.written_to(one.sid, rig.now - 2 * SECOND, rig.now)
+    assert known == [("mail", "new", 1000)]
+    known = rig.dedup.written_to(one.sid, 0, rig.now)
+    assert [push_id for _, push_id, _ in known] == ["new", "old"]
+    new_owner = DedupRig()
+    new_owner.start([other], push_id="old")
+    new_owner.dedup.remember(one.sid, known, new_owner.now)
+    for caller, push_id in (("mail", "new"), ("", "old"), ("", "new")):
+        new_owner.start([one], push_id=push_id, caller=caller)
+    assert new_owner.outcomes()[1:] == [{DUPLICATE: 1}, {DUPLICATE: 1}, {WRITTEN: 1}]

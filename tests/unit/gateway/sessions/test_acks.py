@@ -98,3 +98,11 @@ def test_good_outcomes_are_listed_only_while_there_is_room() -> None:
     (answer,) = rig.answers
     assert counts(answer) == {WRITTEN: 9, QUEUED: 1}
     assert [d.outcome for d in answer.deliveries] == [QUEUED, WRITTEN, WRITTEN]
+
+
+def test_a_number_tells_whose_it_is() -> None:
+    acks = Acks(lambda: 7)
+    first, second = acks.next(), acks.next()
+    assert first % 1024 == second % 1024 == 7
+    assert acks.other_owner(first) is None
+    assert acks.other_owner(first + 1) == 8
