@@ -12,7 +12,7 @@ CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*
 KAFKA := .tools/kafka/libs/kafka_2.13-4.3.1.jar
 CAN_KAFKA := $(and $(shell command -v java),$(shell command -v mvn))
 
-.PHONY: install demo test kafka faults faults-kafka faults-slow-lines interop-slow proxies simulate fuzz browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec autobahn hostile etcd36 lock clean
+.PHONY: install demo test kafka faults faults-kafka faults-slow-lines interop-slow proxies simulate fuzz browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec autobahn hostile peers etcd36 lock clean
 
 install: $(INSTALLED)
 
@@ -35,6 +35,7 @@ test: lint types $(if $(CAN_KAFKA),kafka) cover
 	@echo "Not run here: the tests with compiled clients (make interop-slow) and with proxies in front (make proxies; last results in docs/interop.md)," \
 	  $(if $(CAN_BROWSE),,"the page in Chromium (make browser),") "the wheel's own test (make wheel-test)," \
 	  "what hostile peers can do (make hostile; docs/hostile.md), faults under load (make faults; docs/faults.md)," \
+	  "the gateway beside other servers (make peers; docs/performance.md)," \
 	  "conformance of HTTP/2 and WebSocket (make h2spec, make autobahn; docs/interop.md)," \
 	  "clients on slow lines (make faults-slow-lines), a minute without Kafka (make faults-kafka)$(if $(CAN_KAFKA),,; nor anything with Kafka: it needs java and mvn)"
 
@@ -170,6 +171,18 @@ autobahn: $(INSTALLED) .tools/kosoku/bin/kosoku
 # takes some of them.
 hostile: $(INSTALLED)
 	$(BIN)/python -m bench.hostile $(addprefix --only ,$(ONLY))
+
+# The gateway beside other servers of WebSocket, plain and over TLS: memory and CPU (docs/performance.md); a quarter of an
+# hour. ONLY="aiohttp" takes some of them.
+peers: $(INSTALLED) .tools/peers/installed
+	$(BIN)/python -m bench.peers $(addprefix --only ,$(ONLY))
+
+# Those servers, in an environment of their own.
+.tools/peers/installed: Makefile
+	$(PYTHON) -m venv .tools/peers
+	.tools/peers/bin/python -m pip install --quiet --disable-pip-version-check \
+	  aiohttp==3.14.5 websockets==17.4 socketify==0.0.31 uvloop==0.23.0
+	@touch $@
 
 # Faults on a cluster of real processes under load, one experiment after the other; about a quarter of an hour. ONLY="19"
 # takes some of them, by number or by a word of their names; RECORD=1 writes the table to docs/faults.md, TLS=1 has clients
