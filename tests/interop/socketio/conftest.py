@@ -1,0 +1,55 @@
+"""What the tests with Socket.IO's clients share: the packages from npm, and the servers that clients connect to."""
+
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+import pytest_asyncio
+
+from tests.interop.socketio.clients import Kind
+from tests.interop.socketio.driven import FOLDER
+from tests.interop.socketio.rig import HomingRig, Rig, homing_rig, reference_rig
+from tests.support.servers import Server
+
+NEEDED = ("node", "npm", "haproxy")
+
+
+@pytest.fixture(scope="session")
+def installed() -> None:
+    """The packages of package.json beside the drivers, exactly as locked."""
+    missing = [name for name in NEEDED if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}. No test with Socket.IO's clients has run")
+    lock, done = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".package-lock.json"
+    if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=FOLDER, check=True, timeout=200)
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def homing(
+    installed: None, tmp_path_factory: pytest.TempPathFactory, etcd: Server, redis: Server
+) -> AsyncIterator[HomingRig]:
+    """Three gateways behind HAProxy. A test that kills one replaces it."""
+    async with homing_rig(tmp_path_factory.mktemp("socketio"), etcd, redis) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def references(installed: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Rig]]:
+    """The reference server, by parser."""
+    async with AsyncExitStack() as stack:
+        made = {}
+        for parser in ("default", "msgpack"):
+            folder = tmp_path_factory.mktemp("reference")
+            made[parser] = await stack.enter_async_context(reference_rig(folder, parser))
+        yield made
+
+
+@pytest.fixture(params=["homing", "reference"])
+def rig(request: pytest.FixtureRequest, kind: Kind) -> Rig:
+    """Where the client connects to: what it does at the reference server, it does at Homing's gateways."""
+    if request.param == "homing":
+        return request.getfixturevalue("homing")
+    return request.getfixturevalue("references")[kind.parser]
