@@ -73,8 +73,8 @@ class HomingBackend:
         report = await self.push_for_report(name, *args, ack=ack, **target)
         assert sum(report.counts.values()) == 1, report
         (delivery,) = report.deliveries
-        acked = _decode(delivery.ack_data, delivery.ack_content_type or "application/json")
-        return Outcome(pb.Delivery.Outcome.Name(delivery.outcome), acked if delivery.ack_data else [])
+        acked = _decode(delivery.ack_data, delivery.ack_content_type) if delivery.ack_data else []
+        return Outcome(pb.Delivery.Outcome.Name(delivery.outcome), acked)
 
     async def push_for_report(self, name: str, *args: Any, ack: bool = False, **target: Any) -> pb.PushReport:
         """As `push`, to any number of sessions."""

@@ -21,8 +21,12 @@ class Kind(NamedTuple):
         return f"{self.library}-{self.transports}-{self.parser}"
 
     @property
+    def in_python(self) -> bool:
+        return self.library == "python-socketio"
+
+    @property
     def command(self) -> tuple[str, ...]:
-        if self.library == "python-socketio":
+        if self.in_python:
             return (sys.executable, str(FOLDER / "driver.py"))
         return ("node", str(FOLDER / "driver.mjs"))
 

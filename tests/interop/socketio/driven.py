@@ -16,7 +16,7 @@ LARGEST_LINE = 1 << 24  # bytes
 
 
 def pack(value: Any) -> str:
-    return json.dumps(value, default=lambda raw: {"$binary": base64.b64encode(raw).decode()})
+    return json.dumps(value, ensure_ascii=False, default=lambda raw: {"$binary": base64.b64encode(raw).decode()})
 
 
 def unpack(line: str | bytes) -> Any:
@@ -29,20 +29,26 @@ class Driven:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._ids = 0
+        self._kept: list[dict[str, Any]] = []  # events that nothing has waited for yet
 
     async def next(self, event: str, within: float = 15.0, **wanted: Any) -> dict[str, Any]:
-        """The next event of this kind with these values; others before it are passed over."""
-        assert self._process.stdout is not None
-        passed: list[Any] = []
+        """The next event of this kind with these values. Others that come before it are kept."""
+        for number, one in enumerate(self._kept):
+            if _is(one, event, wanted):
+                return self._kept.pop(number)
         try:
             async with asyncio.timeout(within):
-                while line := await self._process.stdout.readline():
-                    passed.append(unpack(line))
-                    if _is(passed[-1], event, wanted):
-                        return dict(passed[-1])
+                while not _is(one := await self._read(), event, wanted):
+                    self._kept.append(one)
         except TimeoutError:
-            raise AssertionError(f"no {event} {wanted} within {within} s, but {passed}") from None
-        raise AssertionError(f"the program ended before {event} {wanted}: {passed}")
+            raise AssertionError(f"no {event} {wanted} within {within} s, but {self._kept}") from None
+        return one
+
+    async def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        assert line, f"the program has ended after {self._kept}"
+        return dict(unpack(line))
 
     async def send(self, command: str, **values: Any) -> int:
         """Give a command; the answer is its number, which comes back in the events that it leads to."""

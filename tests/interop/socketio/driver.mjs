@@ -29,7 +29,7 @@ const open = (namespace) => {
   sockets.set(namespace, socket);
   socket.on("connect", () => tell({ event: "connect", namespace, sid: socket.id }));
   socket.on("connect_error", ({ message, data = null }) => {
-    tell({ event: "connect_error", namespace, message, data, active: socket.active });
+    tell({ event: "connect_error", namespace, message, data });
   });
   socket.on("disconnect", (reason) => tell({ event: "disconnect", namespace, reason, active: socket.active }));
   socket.onAny((name, ...args) => received(namespace, name, args));
