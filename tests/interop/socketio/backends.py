@@ -130,9 +130,11 @@ def _encode(args: tuple[Any, ...]) -> tuple[bytes, str]:
 
 
 def _decode(data: bytes, content_type: str) -> list[Any]:
-    """Arguments as a backend receives them."""
+    """Arguments as a backend receives them; a message of Engine.IO is one."""
     if content_type == BINARY:
         return [data]
+    if content_type.startswith("text/plain"):
+        return [data.decode()]
     if content_type == BINARY_ARGUMENTS:
         return list(msgpack.unpackb(data))
     return list(unpack(data)) if content_type == ARGUMENTS else [unpack(data)]

@@ -13,16 +13,14 @@ LIBRARIES = ("socket.io-client", "socket.io-client-3", "python-socketio")
 PARSERS = ("default", "msgpack")
 QUICK = (Kind("socket.io-client", "polling"), Kind("socket.io-client", "upgrade"), Kind("socket.io-client-3", "websocket", "msgpack"))
 KINDS = [Kind(library, transports, parser) for library in LIBRARIES for transports in TRANSPORTS for parser in PARSERS]
+ALL_KINDS = [pytest.param(kind, id=str(kind), marks=[] if kind in QUICK else pytest.mark.slow) for kind in KINDS]
 LARGE = 300_000  # characters of a push
 
 pytestmark = [
     pytest.mark.socketio,
     pytest.mark.timeout(60),
     pytest.mark.asyncio(loop_scope="package"),
-    pytest.mark.parametrize(
-        "kind",
-        [pytest.param(kind, id=str(kind), marks=[] if kind in QUICK else pytest.mark.slow) for kind in KINDS],
-    ),
+    pytest.mark.parametrize("kind", ALL_KINDS),
 ]
 
 
@@ -131,19 +129,20 @@ async def test_two_namespaces_over_one_connection_are_two_sessions(rig: Rig, kin
         await root.received("still")
 
 
-@pytest.mark.parametrize("refusal", ["unauthorized", "forbidden", "Invalid namespace"])
+@pytest.mark.parametrize("refusal", ["unauthorized", "invalid_token", "forbidden", "Invalid namespace"])
 async def test_a_refused_connect_is_a_connect_error(rig: Rig, kind: Kind, user: str, refusal: str) -> None:
     auths: dict[str, dict[str, Any]] = {
-        "unauthorized": {"token": "no token"},
+        "unauthorized": {},
+        "invalid_token": {"token": "no token"},
         "forbidden": {"token": rig.token(user), "files": ["somebody else's"]},
     }
     namespace = "/nowhere" if refusal == "Invalid namespace" else "/"
     async with opened(kind, rig.url, auths.get(refusal, rig.auth(user)), [namespace]) as (client,):
         error = await client.next("connect_error")
-        if refusal in auths:
-            assert (error["data"]["code"], bool(error["message"])) == (refusal, True)
-        else:
-            assert error["message"] == refusal
+    if refusal in auths:
+        assert (error["data"]["code"], bool(error["message"])) == (refusal, True)
+    else:
+        assert error["message"] == refusal
 
 
 async def test_a_client_that_disconnects_is_offline(rig: Rig, kind: Kind, user: str) -> None:
