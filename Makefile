@@ -8,11 +8,14 @@ CODE := homing gateway router registry observability runtime bench proto/generat
 # The page's tests run wherever Chromium and playwright are; `make browser` brings them.
 CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*/site-packages/playwright))
 
+# Socket.IO's clients come from npm, and meet the gateways behind HAProxy; `make socketio` brings what it can.
+CAN_SOCKETIO := $(and $(shell command -v node),$(shell command -v npm),$(shell command -v haproxy))
+
 # Kafka's own tests run wherever there are Java and Maven; `make kafka` brings the broker, once.
 KAFKA := .tools/kafka/libs/kafka_2.13-4.3.1.jar
 CAN_KAFKA := $(and $(shell command -v java),$(shell command -v mvn))
 
-.PHONY: install demo test kafka faults faults-kafka faults-slow-lines interop-slow proxies simulate fuzz browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec autobahn hostile peers etcd36 lock clean
+.PHONY: install demo test kafka faults faults-kafka faults-slow-lines interop-slow proxies socketio simulate fuzz browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec autobahn hostile peers etcd36 lock clean
 
 install: $(INSTALLED)
 
@@ -30,10 +33,12 @@ demo: $(INSTALLED)
 
 # Everything that must hold before a commit.
 test: lint types $(if $(CAN_KAFKA),kafka) cover
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not compiled and not slow$(if $(CAN_BROWSE),, and not browser)' \
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not compiled and not slow$(if $(CAN_BROWSE),, and not browser)$(if $(CAN_SOCKETIO),, and not socketio)' \
 	  tests/simulation tests/cluster tests/interop tests/browser
 	@echo "Not run here: the tests with compiled clients (make interop-slow) and with proxies in front (make proxies; last results in docs/interop.md)," \
-	  $(if $(CAN_BROWSE),,"the page in Chromium (make browser),") "the wheel's own test (make wheel-test)," \
+	  $(if $(CAN_BROWSE),,"the page in Chromium (make browser),") \
+	  $(if $(CAN_SOCKETIO),"most combinations of Socket.IO's clients (make socketio),","all of Socket.IO's clients: they need node, npm and haproxy (make socketio),") \
+	  "the wheel's own test (make wheel-test)," \
 	  "what hostile peers can do (make hostile; docs/hostile.md), faults under load (make faults; docs/faults.md)," \
 	  "the gateway beside other servers (make peers; docs/performance.md)," \
 	  "conformance of HTTP/2 and WebSocket (make h2spec, make autobahn; docs/interop.md)," \
@@ -49,6 +54,17 @@ proxies: $(INSTALLED)
 	{ command -v nginx && command -v haproxy; } >/dev/null || { apt-get update -qq && \
 	  apt-get install -y --no-install-recommends nginx-light libnginx-mod-stream haproxy; }
 	$(BIN)/python -m pytest -m compiled tests/interop/test_proxies.py
+
+# Unmodified clients of Socket.IO and Engine.IO against three gateways behind HAProxy, and beside it against the reference
+# server; with Chromium where it and playwright are. Needs node and npm; minutes. ONLY="upgrade and msgpack" takes some.
+socketio: $(INSTALLED)
+	@{ command -v node && command -v npm; } >/dev/null || { echo "Socket.IO's clients run on Node: install node and npm."; exit 1; }
+	command -v haproxy >/dev/null || { apt-get update -qq && apt-get install -y --no-install-recommends haproxy; }
+	cd tests/interop/socketio && npm ci --no-audit --no-fund --silent
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check python-socketio==5.18.1
+	$(BIN)/python -m pytest -n 2 -m 'socketio and not compiled$(if $(CAN_BROWSE),, and not browser)' $(if $(ONLY),-k '$(ONLY)') \
+	  tests/interop/socketio
+	@echo "Not run here: compiled clients (make interop-slow)$(if $(CAN_BROWSE),,; the bundles in Chromium (make browser installs it))"
 
 # The page to try it, driven by Chromium; its picture goes to docs/page.png, for people to look at.
 browser: $(INSTALLED)

@@ -118,7 +118,9 @@ def _is_event(record: dict[str, bytes], user: str) -> bool:
 
 
 def _as_event(record: dict[str, bytes]) -> Event:
-    session, namespace, name, ack = (record.get(key, b"").decode() for key in ("X-ID", "X-Namespace", "X-Name", "X-Ack"))
+    session, namespace, name, ack = (
+        record.get(key, b"").decode() for key in ("X-ID", "X-Namespace", "X-Name", "X-Ack")
+    )
     return Event(session, namespace, name, _decode(record["value"], record["Content-Type"].decode()), ack)
 
 

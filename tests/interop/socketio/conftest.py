@@ -1,5 +1,7 @@
 """What the tests with Socket.IO's clients share: the packages from npm, and the servers that clients connect to."""
 
+import fcntl
+import importlib.util
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -22,9 +24,19 @@ def installed() -> None:
     missing = [name for name in NEEDED if shutil.which(name) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}. No test with Socket.IO's clients has run")
-    lock, done = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".package-lock.json"
-    if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=FOLDER, check=True, timeout=200)
+    wanted, present = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".package-lock.json"
+    with wanted.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+        if not present.exists() or present.stat().st_mtime < wanted.stat().st_mtime:
+            subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=FOLDER, check=True, timeout=200)
+
+
+@pytest.fixture
+def present(kind: Kind) -> Kind:
+    """The client, which is installed."""
+    if kind.in_python and importlib.util.find_spec("socketio") is None:
+        pytest.skip("python-socketio is not installed: `make socketio` does")
+    return kind
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
@@ -48,8 +60,8 @@ async def references(installed: None, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(params=["homing", "reference"])
-def rig(request: pytest.FixtureRequest, kind: Kind) -> Rig:
+def rig(request: pytest.FixtureRequest, present: Kind) -> Rig:
     """Where the client connects to: what it does at the reference server, it does at Homing's gateways."""
     if request.param == "homing":
         return request.getfixturevalue("homing")
-    return request.getfixturevalue("references")[kind.parser]
+    return request.getfixturevalue("references")[present.parser]

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -9,8 +10,10 @@ from typing import Any
 
 import socketio
 
-
-REASONS = {"server disconnect": "io server disconnect", "client disconnect": "io client disconnect"}  # as socket.io-client's
+REASONS = {
+    "server disconnect": "io server disconnect",
+    "client disconnect": "io client disconnect",
+}  # as socket.io-client's
 
 
 def as_base64(raw: bytes) -> dict[str, str]:
@@ -82,12 +85,10 @@ async def main() -> None:
     acks: dict[int, asyncio.Future[Any]] = {}
     for namespace in options["namespaces"]:
         listen(client, namespace, acks)
-    try:
+    with contextlib.suppress(socketio.exceptions.ConnectionError):  # `connect_error` says why
         await client.connect(
             options["url"], auth=options["auth"], transports=options["transports"], namespaces=options["namespaces"]
         )
-    except socketio.exceptions.ConnectionError:
-        pass  # `connect_error` has said why
     await obey(client, acks)
 
 

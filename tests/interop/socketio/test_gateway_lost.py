@@ -13,6 +13,7 @@ NOTICED_WITHIN = 50.0  # seconds; a client itself gives up after the longest tim
 pytestmark = [pytest.mark.socketio, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 
+@pytest.mark.usefixtures("present")
 @pytest.mark.parametrize("kind", ALL_KINDS)
 async def test_a_client_is_back_after_its_gateway_was_killed(homing: HomingRig, kind: Kind) -> None:
     user = f"lost-{secrets.token_hex(4)}"

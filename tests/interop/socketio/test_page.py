@@ -34,14 +34,20 @@ CONNECT = """
   socket.on("connect", () => events.push(["connect", socket.id, socket.io.engine.transport.name]));
   socket.on("connect_error", ({ message }) => events.push(["connect_error", message]));
   socket.io.engine.on("upgrade", ({ name }) => events.push(["upgrade", name]));
+  const listed = (arg) => (arg instanceof ArrayBuffer ? [...new Uint8Array(arg)] : arg);
   socket.onAny((name, ...args) => {
     const ack = typeof args.at(-1) === "function" ? args.pop() : null;
-    events.push(["received", name, ...args.map((arg) => (arg instanceof ArrayBuffer ? [...new Uint8Array(arg)] : arg))]);
+    events.push(["received", name, ...args.map(listed)]);
     ack?.("from the page");
   });
 }
 """
-NEXT = "(kind) => { const at = events.findIndex(([one]) => one === kind); return at < 0 ? null : events.splice(at, 1)[0]; }"
+NEXT = """
+(kind) => {
+  const at = events.findIndex(([one]) => one === kind);
+  return at < 0 ? null : events.splice(at, 1)[0];
+}
+"""
 EMIT = "([name, ...args]) => new Promise((done) => socket.emit(name, new Uint8Array(args).buffer, done))"
 
 
