@@ -34,10 +34,15 @@ def listen(client: socketio.AsyncClient, namespace: str, acks: "dict[int, asynci
     An event's ack is what its handler returns, once a command gives it; whether one is wanted, a handler is not told.
     """
 
-    async def connected() -> None:
+    async def tell_connected() -> None:
+        while not client.connected:  # the library calls its handler before it believes so itself
+            await asyncio.sleep(0.01)
         if client.transport() == "websocket":
             tell(event="upgrade", transport="websocket")
         tell(event="connect", namespace=namespace, sid=client.get_sid(namespace))
+
+    def connected() -> None:
+        client.start_background_task(tell_connected)
 
     def refused(error: Any) -> None:
         error = error if isinstance(error, dict) else {"message": str(error)}
