@@ -14,6 +14,7 @@ const sockets = new Map(); // by namespace
 manager.on("open", () => {
   const { engine } = manager;
   tell({ event: "open", transport: engine.transport.name });
+  engine.on("pong", () => tell({ event: "pong" })); // it has answered a ping
   engine.on("upgrade", ({ name }) => tell({ event: "upgrade", transport: name }));
 });
 

@@ -13,6 +13,7 @@ from tests.support.servers import Server, free_port
 
 NAMESPACES = ("/", "/chat")
 GATEWAYS = ("g0", "g1", "g2")
+HEARTBEAT = {"interval": 2.0, "timeout": 10.0}  # seconds
 
 
 class Rig:
@@ -58,7 +59,7 @@ class HomingRig(Rig):
 async def homing_rig(folder: Path, etcd: Server, redis: Server, *origins: str) -> AsyncIterator[HomingRig]:
     """`origins`: of the pages that may connect."""
     cluster = Cluster(folder, etcd.endpoint, redis.endpoint)
-    cluster.write_config(socketio={"namespaces": NAMESPACES}, proxies={"trusted": ["127.0.0.1"]})
+    cluster.write_config(socketio={"namespaces": NAMESPACES}, proxies={"trusted": ["127.0.0.1"]}, heartbeat=HEARTBEAT)
     flags = {node: ("--node-id", node, *_ports(), *_allowed(origins)) for node in GATEWAYS}
     try:
         await asyncio.gather(*(cluster.start_gateway(*flags[node]) for node in GATEWAYS))

@@ -8,7 +8,7 @@ from tests.interop.socketio.clients import Kind, opened
 from tests.interop.socketio.rig import HomingRig
 from tests.interop.socketio.test_clients import ALL_KINDS
 
-NOTICED_WITHIN = 50.0  # seconds; a client itself gives up after the longest time between two pings and its timeout
+NOTICED_WITHIN = 20.0  # seconds; a client itself gives up after the time between two pings and its timeout
 
 pytestmark = [pytest.mark.socketio, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
