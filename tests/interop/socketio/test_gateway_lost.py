@@ -20,6 +20,8 @@ async def test_a_client_is_back_after_its_gateway_was_killed(homing: HomingRig, 
     file = f"doc-{user}"
     async with opened(kind, homing.url, homing.auth(user, file)) as (client,):
         before = await client.connected()
+        await client.emit("settled")  # by the last transport: with it the connection may have moved to another gateway
+        await homing.backend.event(user)
         report = await homing.homing.push_for_report("hello", user=user)
         (node,) = (delivery.node for delivery in report.deliveries)
         await homing.gateway(node).kill()
