@@ -8,9 +8,6 @@ CODE := homing gateway router registry observability runtime bench proto/generat
 # The page's tests run wherever Chromium and playwright are; `make browser` brings them.
 CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*/site-packages/playwright))
 
-# Socket.IO's clients come from npm, and meet the gateways behind HAProxy; `make socketio` brings what it can.
-CAN_SOCKETIO := $(and $(shell command -v node),$(shell command -v npm),$(shell command -v haproxy))
-
 # Kafka's own tests run wherever there are Java and Maven; `make kafka` brings the broker, once.
 KAFKA := .tools/kafka/libs/kafka_2.13-4.3.1.jar
 CAN_KAFKA := $(and $(shell command -v java),$(shell command -v mvn))
@@ -33,11 +30,11 @@ demo: $(INSTALLED)
 
 # Everything that must hold before a commit.
 test: lint types $(if $(CAN_KAFKA),kafka) cover
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not compiled and not slow$(if $(CAN_BROWSE),, and not browser)$(if $(CAN_SOCKETIO),, and not socketio)' \
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not compiled and not slow and not socketio$(if $(CAN_BROWSE),, and not browser)' \
 	  tests/simulation tests/cluster tests/interop tests/browser
 	@echo "Not run here: the tests with compiled clients (make interop-slow) and with proxies in front (make proxies; last results in docs/interop.md)," \
 	  $(if $(CAN_BROWSE),,"the page in Chromium (make browser),") \
-	  $(if $(CAN_SOCKETIO),"most combinations of Socket.IO's clients (make socketio),","all of Socket.IO's clients: they need node, npm and haproxy (make socketio),") \
+	  "Socket.IO's own clients (make socketio)," \
 	  "the wheel's own test (make wheel-test)," \
 	  "what hostile peers can do (make hostile; docs/hostile.md), faults under load (make faults; docs/faults.md)," \
 	  "the gateway beside other servers (make peers; docs/performance.md)," \
