@@ -16,8 +16,9 @@ from runtime.grpc_wire.status import FAILED_PRECONDITION, INTERNAL, INVALID_ARGU
 from runtime.grpc_wire.write_batcher import WriteBatcher
 
 PATH = "/homing.internal.v1.Node/Stream"
-# Of one connection: a router opens one stream, another node one for each poll that it relays.
-LIMITS = Http2Limits(max_concurrent_streams=10_000)
+# Of one connection: a router opens one stream, another node one for each poll that it relays, on as many connections as
+# that needs. What a connection may make us hold grows with its streams.
+LIMITS = Http2Limits(max_concurrent_streams=256)
 LINGER = 0.004  # seconds that an answer waits for others, if its caller has other pushes in flight
 
 

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 from runtime.grpc_wire.call import StreamHandler
+from runtime.grpc_wire.header_blocks import HeaderFields
 from runtime.grpc_wire.status import CANCELLED, INTERNAL, OK, UNAVAILABLE, StreamEnded
 from tests.simulation.loop import ProcessLoop
 from tests.simulation.network import Network, Pipe
@@ -98,7 +99,9 @@ class Dialler:
     def __init__(self, network: Network) -> None:
         self._network = network
 
-    async def dial(self, address: str, _path: str, handler: StreamHandler) -> SimulatedCall:
+    async def dial(
+        self, address: str, _path: str, handler: StreamHandler, metadata: HeaderFields | None = None
+    ) -> SimulatedCall:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, ProcessLoop)
         name = address.rpartition(":")[0]
