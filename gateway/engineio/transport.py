@@ -202,8 +202,7 @@ class EngineTransport:
     def on_poll(self, poll: Poll) -> None:
         """A GET has come. Two at once are refused, and end the connection (docs/promises.md, row 61). A client polls
         again when it has the answer to its last poll."""
-        if self._poll is not None and self._answering and self._poll.is_relayed:
-            self.on_poll_written(self._poll)
+        self.settle_answered()
         if self._poll is not None:
             poll.refuse()
             self.fail()
@@ -221,6 +220,11 @@ class EngineTransport:
             self._acknowledged += self._answering
             self._answering, self._poll = 0, None
             self._on_taken()
+
+    def settle_answered(self) -> None:
+        """The client has gone on after its last poll, so it has the answer: the news of that is on its way only."""
+        if self._poll is not None and self._answering and self._poll.is_relayed:
+            self.on_poll_written(self._poll)
 
     def on_poll_lost(self, poll: Poll) -> None:
         """The client is gone before its poll was answered, or before the kernel had the answer."""
@@ -345,6 +349,7 @@ class EngineTransport:
         """The client has chosen the WebSocket that was probed: it carries the connection from now on."""
         if self._probing is not websocket or self._stage != _OPEN:
             return False
+        self.settle_answered()
         self._answer_noop()
         self._probing, self._websocket, self.framing = None, websocket, framing
         queue, self._queue, self._queued = self._queue, [], 0

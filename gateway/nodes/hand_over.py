@@ -107,6 +107,7 @@ class HandOverHandler:
         if not engine.is_probed_by(self._probe) or not self._own.may_act():
             self._call.end(FAILED_PRECONDITION, "the connection is over")
             return
+        engine.settle_answered()  # before what is unwritten is given away: the new owner would not know of it
         taken = self._packed(connection)
         self._own.sessions.hand_over(connection)
         taken.unsent = engine.hand_over()
