@@ -77,6 +77,10 @@ class PushRecord:
         for follower in job.followers or ():
             follower.on_joined(session, outcome)
 
+    def is_pending(self, sid: int) -> bool:
+        """Whether a try may still write to this session."""
+        return any(session.sid == sid for job in self.tries for session in job.pending_sessions())
+
     def add_written(self, sids: list[int]) -> None:
         """These sessions have it. The smallest that holds them: most pushes have one receiver."""
         if len(sids) == 1 and not self.written:
@@ -125,12 +129,12 @@ class Dedup:
             self._evict(now_ns)
 
     def written_to(self, sid: int, since_ns: int, now_ns: int) -> list[KnownPush]:
-        """What was written to a session, of the pushes that came since then: the newest first."""
+        """What was written to a session, or may still be, of the pushes that came since then: the newest first."""
         found: list[KnownPush] = []
         for record in reversed(self._oldest_first):
             if record.began_ns < since_ns:
                 break
-            if sid in record.written:
+            if sid in record.written or record.is_pending(sid):
                 caller, push_id = record.key if isinstance(record.key, tuple) else ("", record.key)
                 found.append((str(caller), str(push_id), (now_ns - record.began_ns) // 1_000_000))
         return found

@@ -137,8 +137,13 @@ class PushJob:
 
     @property
     def push_id(self) -> str:
-        """The push's id."""
+        """See `gateway.sessions.session.OutcomeSink`."""
         return self.push.push_id
+
+    @property
+    def repeat_key(self) -> tuple[str, str] | None:
+        """See the same."""
+        return (self.push.caller, self.push.push_id) if self.push.dedup else None
 
     def is_expired(self) -> bool:
         """Whether its ttl has passed."""

@@ -270,8 +270,10 @@ class EngineTransport:
             self._handler.on_writable()
 
     def _answer_noop(self) -> None:
-        poll, self._poll = self._poll, None
-        if poll is not None and not self._answering:
+        """Answer the poll that waits with nothing. One that is being answered is left alone: what it carries is not
+        settled yet."""
+        if self._poll is not None and not self._answering:
+            poll, self._poll = self._poll, None
             poll.answer(NOOP)
 
     def _deliver(self) -> None:

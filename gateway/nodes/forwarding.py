@@ -44,8 +44,10 @@ class ForwardingConnection:
         self._sinks[self._last] = [(session, sink)]
         self._sizes[self._last] = len(frame)
         self._bytes += len(frame)
-        push_id = str(getattr(sink, "push_id", ""))
-        self._forward(node_pb2.Forwarded(number=self._last, session=session.sid, push_id=push_id, frame=frame))
+        forwarded = node_pb2.Forwarded(number=self._last, session=session.sid, push_id=sink.push_id, frame=frame)
+        if sink.repeat_key is not None:
+            forwarded.dedup, forwarded.caller = True, sink.repeat_key[0]
+        self._forward(forwarded)
         return 0
 
     def send(self, messages: Messages) -> bool:

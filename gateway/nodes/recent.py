@@ -24,9 +24,8 @@ class RecentPushes:
 
     def is_repeat(self, session: Session, sink: OutcomeSink) -> bool:
         """Whether this push was written to this session; from now on it was."""
-        push_id = getattr(sink, "push_id", "")
-        key = session.sid, push_id
-        self._repeated = bool(push_id) and key in self._seen
+        key = session.sid, sink.push_id
+        self._repeated = bool(sink.push_id) and key in self._seen
         self._seen.add(key)
         return self._repeated
 

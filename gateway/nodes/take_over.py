@@ -19,15 +19,15 @@ from gateway.engineio.websocket import ProbingWebSocket
 from gateway.nodes.forwarding import UNSENT
 from gateway.nodes.recent import RecentPushes
 from gateway.nodes.taken import unpack_arrival, unpack_session
-from gateway.outcome import UNREACHABLE
+from gateway.outcome import OFFLINE, WRITTEN
 from gateway.session_commands import SessionCommands
 from gateway.sessions.budget import Budget
 from gateway.sessions.connection import Connection, ConnectionHandler
-from gateway.sessions.session import Session
+from gateway.sessions.session import Session, SessionConnection
 from gateway.sessions.timer import Deadlines
 from gateway.socketio.client import SocketIoClient
 from gateway.socketio.services import Services
-from gateway.wire.bare import Bare
+from gateway.wire.bare import BARE
 from gateway.wire.engineio import ENGINE_WEBSOCKET, reframe
 from gateway.wire.socketio import ROOT
 from gateway.wire.socketio_codec import default_codec, msgpack_codec
@@ -163,7 +163,7 @@ class RemoteUpgrade:
         self._own.engines.add(engine)
         engine.carry_by(probe.websocket)
         connection.adopt(engine)
-        self._write_unsent(connection, taken.unsent)
+        self._write_unsent(connection, engine, taken.unsent)
         now_ns = time.monotonic_ns()
         for session, packed in zip(sessions, taken.sessions, strict=True):
             self._sessions[session.sid] = session
@@ -182,17 +182,17 @@ class RemoteUpgrade:
             sessions = tuple(unpack_session(packed, codec_of(packed.namespace)) for packed in taken.sessions)
             arrival = unpack_arrival(taken, default_codec(ROOT))
             return SocketIoClient.taken(self._own.socketio, arrival, taken.msgpack, sessions), sessions
-        bare = Bare()
-        return self._own.commands, tuple(unpack_session(packed, bare) for packed in taken.sessions)
+        return self._own.commands, tuple(unpack_session(packed, BARE) for packed in taken.sessions)
 
-    def _write_unsent(self, connection: Connection, unsent: bytes) -> None:
+    def _write_unsent(self, connection: Connection, engine: EngineTransport, unsent: bytes) -> None:
         """What waited for a poll goes first."""
-        if not unsent or not connection.sessions:
-            self._report(UNSENT, 0)
+        if not unsent:
             return
         frame = reframe([unsent], ENGINE_WEBSOCKET)
-        sink = _Forwarded(self, UNSENT)
-        outcome = connection.write(frame, connection.sessions[0], sink)
+        if not connection.sessions:  # answers of the gateway's own, to a CONNECT that it has refused
+            engine.send(frame)
+            return
+        outcome = connection.write(frame, connection.sessions[0], _Forwarded(self, UNSENT))
         if outcome:
             self._report(UNSENT, outcome)
 
@@ -229,12 +229,18 @@ class RemoteUpgrade:
         elif not forwarded.number:
             self._engine.send(forwarded.frame)
         elif session is None or session.connection is None:
-            self._report(forwarded.number, UNREACHABLE)
+            self._report(forwarded.number, OFFLINE)
         else:
-            sink = _Forwarded(self, forwarded.number, forwarded.push_id)
-            outcome = session.connection.write(forwarded.frame, session, sink)
-            if outcome:
-                self._report(forwarded.number, self._recent.outcome_for_owner(outcome))
+            self._write_forwarded(forwarded, session, session.connection)
+
+    def _write_forwarded(self, forwarded: node_pb2.Forwarded, session: Session, connection: SessionConnection) -> None:
+        """Write a push of the old owner's, and remember it for repeats, which come here."""
+        sink = _Forwarded(self, forwarded.number, forwarded.push_id)
+        outcome = connection.write(forwarded.frame, session, sink)
+        if forwarded.dedup and outcome in (0, WRITTEN):
+            self._own.dedup.remember(session.sid, [(forwarded.caller, forwarded.push_id, 0)], time.monotonic_ns())
+        if outcome:
+            self._report(forwarded.number, self._recent.outcome_for_owner(outcome))
 
     def _disconnect(self, connection: Connection, session: Session | None, forwarded: node_pb2.Forwarded) -> None:
         why = DRAINING if forwarded.close_code == DRAINING.code else CloseCode(forwarded.close_code, "", Retry.NEVER)
@@ -258,6 +264,7 @@ class _Forwarded:
         self._upgrade = upgrade
         self._number = number
         self.push_id = push_id
+        self.repeat_key = None  # the old owner remembers it, and so does this node
 
     def settle(self, session: Session, outcome: int) -> None:
         self._upgrade.on_outcome(self._number, outcome)

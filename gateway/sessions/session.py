@@ -22,6 +22,14 @@ HELD_BYTES = 256 * 1024  # of push data, for a session without a connection
 class OutcomeSink(Protocol):
     """A push that waits for the outcome of some sessions."""
 
+    @property
+    def push_id(self) -> str: ...
+
+    @property
+    def repeat_key(self) -> tuple[str, str] | None:
+        """Its caller and push_id, if a repeat of it must not be written again; else None."""
+        ...
+
     def settle(self, session: "Session", outcome: int) -> None:
         """Take the outcome of one session; a second one for the same session is ignored."""
         ...
@@ -31,9 +39,6 @@ class SharedPush(OutcomeSink, Protocol):
     """One push that many sessions write."""
 
     size: int  # bytes of its data
-
-    @property
-    def push_id(self) -> str: ...
 
     def is_expired(self) -> bool:
         """Whether its ttl has passed."""

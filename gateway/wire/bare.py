@@ -51,6 +51,10 @@ class Bare:
         return ClientEvent("", payload, content_type)
 
 
+BARE = Bare()
+"""The one that all connections of the process share, as encodings are kept by their codec."""
+
+
 def _is_text(content_type: str, data: bytes) -> bool:
     """JSON and text/*. What only claims to be text goes out as binary: a text frame must be UTF-8 (RFC 6455 §5.6)."""
     if not content_type:

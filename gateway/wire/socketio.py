@@ -6,7 +6,6 @@ parser sends is read by `gateway.wire.socketio_msgpack` into the same values.
 """
 
 import re
-from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
@@ -243,6 +242,3 @@ def split_arguments(data: bytes) -> list[Raw] | None:
         return _decode_arguments(data)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-
-
-MakeReader = Callable[[int], PacketReader]

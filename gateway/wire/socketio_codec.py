@@ -4,6 +4,7 @@ A push is an event with one argument, spliced into the packet as it is; of the t
 of any other type it is one binary argument. The gateway's own answers are acks of the client's events.
 """
 
+import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -166,8 +167,6 @@ def _decode(argument: bytes) -> object:
 
 def _decode_leniently(argument: bytes) -> object:
     """Lone surrogates, which no msgpack string may have, become U+FFFD; numbers of any size become floats."""
-    import json
-
     text = json.dumps(json.loads(argument, parse_int=_number), ensure_ascii=False)
     return msgspec.json.decode(text.encode("utf-8", "replace"))
 

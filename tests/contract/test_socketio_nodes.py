@@ -11,7 +11,7 @@ import websockets
 from gateway.close_codes import DRAINING, FORBIDDEN
 from gateway.nodes import relays, take_over
 from gateway.nodes.acknowledgements import PATH as ACKNOWLEDGE
-from gateway.outcome import DUPLICATE, UNREACHABLE, WRITTEN
+from gateway.outcome import DUPLICATE, OFFLINE, WRITTEN
 from homing.internal.v1 import node_pb2
 from runtime.grpc_wire.shared_secret import SharedSecret
 from tests.support.engine_node import EngineNode, Polling, engine_nodes, until
@@ -233,15 +233,20 @@ async def test_a_retry_over_a_take_over_does_not_double(cluster: Cluster) -> Non
         cluster.one.push(answers, "same", receivers=USER, dedup=True, caller=caller)
     assert await client.poll() == ['42["e",1]', '42["e",1]']
     await until(lambda: len(answers) == 2)
+    cluster.one.push(answers, "waits", receivers=USER, dedup=True)
     async with client.websocket(cluster.two.url) as websocket:
         await websocket.send("2probe")
         await websocket.recv()
         await websocket.send("5")
         await until(lambda: int(sid) in cluster.two.rig.index.sessions)
-        for caller in ("", "billing"):
-            cluster.two.push(answers, "same", receivers=USER, dedup=True, caller=caller)
+        await until(lambda: len(answers) == 3)
+        cluster.one.push(answers, "forwarded", receivers=USER, dedup=True, caller="billing")
         await until(lambda: len(answers) == 4)
-        assert outcomes(answers[2:]) == [(node_pb2.DONE, [DUPLICATE])] * 2
+        for push_id, caller in (("same", ""), ("same", "billing"), ("waits", ""), ("forwarded", "billing")):
+            cluster.two.push(answers, push_id, receivers=USER, dedup=True, caller=caller)
+        await until(lambda: len(answers) == 8)
+        assert outcomes(answers[4:]) == [(node_pb2.DONE, [DUPLICATE])] * 4
+        assert [await websocket.recv() for _ in range(2)] == ['42["e",1]'] * 2
 
 
 async def test_what_the_old_owner_is_told_is_done_by_the_new_one(cluster: Cluster) -> None:
@@ -269,7 +274,7 @@ async def test_what_the_old_owner_is_told_is_done_by_the_new_one(cluster: Cluste
         lost: list[node_pb2.PushAnswer] = []
         cluster.one.push(lost, "x", receivers=node_pb2.Receivers(sessions=node_pb2.SessionList(sids=[int(sid)])))
         await until(lambda: bool(lost))
-        assert outcomes(lost) == [(node_pb2.DONE, [UNREACHABLE])]
+        assert outcomes(lost) == [(node_pb2.DONE, [OFFLINE])]
         given.close(DRAINING)
         with pytest.raises(websockets.ConnectionClosed):
             await websocket.recv()
@@ -311,6 +316,17 @@ async def test_a_client_without_a_namespace_is_taken_over(cluster: Cluster) -> N
         await websocket.send(f"40{AUTH}")
         assert (await websocket.recv()).startswith("40{")
         assert len(cluster.two.rig.index.sessions) == 1
+
+
+async def test_a_refusal_that_waits_goes_along(cluster: Cluster) -> None:
+    client = Polling(cluster.http, cluster.one.url)
+    await client.open()
+    await client.post('40{"token":"bad"}')
+    async with client.websocket(cluster.two.url) as websocket:
+        await websocket.send("2probe")
+        await websocket.recv()
+        await websocket.send("5")
+        assert str(await websocket.recv()).startswith("44{")
 
 
 async def test_a_connect_that_goes_on_is_waited_for(cluster: Cluster) -> None:

@@ -73,20 +73,24 @@ class TakeOverAnswer(_message.Message):
     def __init__(self, done: _Optional[_Union[TakeOverRequest.Step, str]] = ..., taken: _Optional[_Union[TakenConnection, _Mapping]] = ..., forwarded: _Optional[_Iterable[_Union[Forwarded, _Mapping]]] = ...) -> None: ...
 
 class Forwarded(_message.Message):
-    __slots__ = ("number", "session", "push_id", "frame", "close_code", "close_reason")
+    __slots__ = ("number", "session", "push_id", "frame", "close_code", "close_reason", "dedup", "caller")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
     PUSH_ID_FIELD_NUMBER: _ClassVar[int]
     FRAME_FIELD_NUMBER: _ClassVar[int]
     CLOSE_CODE_FIELD_NUMBER: _ClassVar[int]
     CLOSE_REASON_FIELD_NUMBER: _ClassVar[int]
+    DEDUP_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
     number: int
     session: int
     push_id: str
     frame: bytes
     close_code: int
     close_reason: str
-    def __init__(self, number: _Optional[int] = ..., session: _Optional[int] = ..., push_id: _Optional[str] = ..., frame: _Optional[bytes] = ..., close_code: _Optional[int] = ..., close_reason: _Optional[str] = ...) -> None: ...
+    dedup: bool
+    caller: str
+    def __init__(self, number: _Optional[int] = ..., session: _Optional[int] = ..., push_id: _Optional[str] = ..., frame: _Optional[bytes] = ..., close_code: _Optional[int] = ..., close_reason: _Optional[str] = ..., dedup: bool = ..., caller: _Optional[str] = ...) -> None: ...
 
 class ForwardedOutcome(_message.Message):
     __slots__ = ("number", "outcome")

@@ -21,6 +21,7 @@ class Sink:
     """A push that waits for outcomes."""
 
     push_id = "p"
+    repeat_key: tuple[str, str] | None = None
 
     def __init__(self) -> None:
         self.outcomes: list[int] = []
@@ -37,7 +38,9 @@ def test_pushes_are_forwarded_and_settled() -> None:
     assert forwarding.write(b"y", ALIVE, second) == DROPPED_SLOW
     forwarding.on_outcome(sent[0].number, WRITTEN)
     forwarding.on_outcome(sent[0].number, WRITTEN)
+    third.repeat_key = "billing", "p"
     assert forwarding.write(b"z", ALIVE, third) == 0
+    assert [(one.dedup, one.caller) for one in sent] == [(False, ""), (True, "billing")]
     assert forwarding.unsent() == 1
     forwarding.on_outcome(UNSENT, ABSENT)
     forwarding.lose()
