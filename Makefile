@@ -12,7 +12,7 @@ CAN_BROWSE := $(and $(shell command -v chromium),$(wildcard $(VENV)/lib/python3*
 KAFKA := .tools/kafka/libs/kafka_2.13-4.3.1.jar
 CAN_KAFKA := $(and $(shell command -v java),$(shell command -v mvn))
 
-.PHONY: install demo test kafka faults faults-kafka faults-slow-lines interop-slow proxies socketio simulate fuzz browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec autobahn hostile peers etcd36 lock clean
+.PHONY: install demo test kafka faults faults-kafka faults-slow-lines interop-slow proxies socketio socketio-load simulate fuzz browser format lint types unit bench cover proto config-docs build wheel-test deploy-test jaeger h2spec autobahn hostile peers etcd36 lock clean
 
 install: $(INSTALLED)
 
@@ -34,7 +34,7 @@ test: lint types $(if $(CAN_KAFKA),kafka) cover
 	  tests/simulation tests/cluster tests/interop tests/browser
 	@echo "Not run here: the tests with compiled clients (make interop-slow) and with proxies in front (make proxies; last results in docs/interop.md)," \
 	  $(if $(CAN_BROWSE),,"the page in Chromium (make browser),") \
-	  "Socket.IO's own clients (make socketio)," \
+	  "Socket.IO's own clients, and many at once (make socketio, make socketio-load)," \
 	  "the wheel's own test (make wheel-test)," \
 	  "what hostile peers can do (make hostile; docs/hostile.md), faults under load (make faults; docs/faults.md)," \
 	  "the gateway beside other servers (make peers; docs/performance.md)," \
@@ -62,6 +62,11 @@ socketio: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 -m 'socketio and not compiled$(if $(CAN_BROWSE),, and not browser)' $(if $(ONLY),-k '$(ONLY)') \
 	  tests/interop/socketio
 	@echo "Not run here: compiled clients (make interop-slow)$(if $(CAN_BROWSE),,; the bundles in Chromium (make browser installs it))"
+
+# 200 polling and 200 upgrading clients of Socket.IO for five minutes, each request at another of three gateways.
+# CLIENTS=N SECONDS=N for others.
+socketio-load: $(INSTALLED)
+	$(BIN)/python -m pytest -s -m slow tests/cluster/test_socketio_load.py
 
 # The page to try it, driven by Chromium; its picture goes to docs/page.png, for people to look at.
 browser: $(INSTALLED)

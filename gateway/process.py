@@ -7,7 +7,11 @@ from collections.abc import Callable
 
 from gateway import config
 from gateway.access import Access
-from gateway.composition import VERSION, Base, ClientParts, RegistryParts, RouterParts
+from gateway.composition.base import Base
+from gateway.composition.client_parts import ClientParts
+from gateway.composition.delivery_parts import DeliveryParts
+from gateway.composition.registry_parts import RegistryParts
+from gateway.composition.router_parts import RouterParts
 from gateway.readiness import GatewayReadiness
 from gateway.tls.rotation import CertificateRotation
 from homing.internal.v1 import node_pb2
@@ -23,6 +27,8 @@ from runtime.process.admin import AdminListener
 from runtime.process.lifecycle import StartupError, StopSignal
 from runtime.process.ready import notify_ready
 
+VERSION = "0.1.0"
+
 
 class GatewayProcess:
     """The parts of one gateway, and the order in which they start and stop."""
@@ -32,8 +38,9 @@ class GatewayProcess:
         self._addresses = {"client": "", "port": "", "admin": ""}
         self._base = Base(settings)
         self._registry = RegistryParts(self._base, self._node)
-        self._clients = ClientParts(self._base, self._registry, access)
-        self._routers = RouterParts(self._base, self._registry, self._clients, access, self._stats)
+        delivery = DeliveryParts(self._base, self._registry)
+        self._clients = ClientParts(self._base, self._registry, delivery, access)
+        self._routers = RouterParts(self._base, self._registry, delivery, self._clients, access, self._stats)
         exposition = Exposition("homing_gateway", names.GATEWAY, self._base.counters, self._gauges())
         self._admin = AdminListener(self._readiness().check, exposition.scrape, settings.gateway.hosts)
 
@@ -158,7 +165,7 @@ class GatewayProcess:
 
     async def _close(self) -> None:
         await self._clients.listener.close()
-        self._clients.channels.close()
+        self._clients.nodes.channels.close()
         self._base.deadlines.close()
         self._base.uploads.close()
         self._clients.heartbeat.close()

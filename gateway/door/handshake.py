@@ -40,6 +40,7 @@ class HandshakeLimits(msgspec.Struct, frozen=True):
     admission_seconds: float = 5.0  # for the answer
     max_held: int = 64 * 1024  # bytes of head and of what follows it, before the answer
     max_pending: int = 10_000  # connections without an answer; more are ended at once
+    max_idle: int = 10_000  # connections between two requests; more are ended when they are answered
 
 
 class HandshakeProtocol(asyncio.Protocol):
@@ -51,6 +52,7 @@ class HandshakeProtocol(asyncio.Protocol):
     __slots__ = (
         "_answering",
         "_began",
+        "_follows",
         "_idle",
         "_is_head",
         "_limits",
@@ -73,12 +75,14 @@ class HandshakeProtocol(asyncio.Protocol):
         began: float | None = None,
         address: str = "",
         certified: Identity | None = None,
-        idle: bool = False,
+        idle: "set[PendingConnection] | None" = None,
+        follows: bool = False,
     ) -> None:
         """`pending`: where this is while it owns the transport. `began`: when the connection did, loop time; None: now.
         `address`: the client's host:port; "": that of the transport. `certified`: who it is by its certificate.
-        `idle`: an earlier request was answered, and the next one may come."""
+        `idle`: where this is between two requests; None: there is only one. `follows`: it is not the first."""
         self._idle = idle
+        self._follows = follows
         self.address = address
         self.certified = certified
         self._began = began
@@ -98,10 +102,11 @@ class HandshakeProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
         self.address = self.address or peer_address(transport)
-        if self._idle:
+        if self._follows and self._idle is not None:
+            self._idle.add(self)
             self._set_timer(KEEP_ALIVE_SECONDS, self._transport.close)
-            return
-        self._begin()
+        else:
+            self._begin()
 
     def _begin(self) -> None:
         """The time for the head runs."""
@@ -113,8 +118,8 @@ class HandshakeProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._reader is None:
             return  # refused: what it still sends is dropped
-        if self._idle:
-            self._idle = False
+        if self._follows and self._idle is not None and self in self._idle:
+            self._idle.discard(self)
             self._stop_timer()
             self._begin()
         if not self._received and data[0] == HANDSHAKE_RECORD:
@@ -185,8 +190,11 @@ class HandshakeProtocol(asyncio.Protocol):
 
     def follow(self, transport: asyncio.Transport, behind: bytes) -> None:
         """See the port."""
+        if self._idle is None or len(self._idle) >= self._limits.max_idle:
+            transport.close()
+            return
         following = HandshakeProtocol(
-            self._routes, self._limits, self._pending, None, self.address, self.certified, idle=True
+            *(self._routes, self._limits, self._pending, None, self.address, self.certified, self._idle), follows=True
         )
         transport.set_protocol(following)
         following.connection_made(transport)
@@ -233,6 +241,8 @@ class HandshakeProtocol(asyncio.Protocol):
         self._stop_timer()
         self._transport = self._answering = None
         self._pending.discard(self)
+        if self._idle is not None:
+            self._idle.discard(self)
 
 
 class PendingConnection(Protocol):

@@ -51,6 +51,7 @@ class ClientListener:
         self._proxies = proxies
         self._options = options
         self.pending: set[PendingConnection] = set()  # connections that are not released yet
+        self.idle: set[PendingConnection] = set()  # connections between two requests
         self._server: asyncio.Server | None = None
         self._tasks = BackgroundTasks()  # take over what was accepted last
 
@@ -94,7 +95,7 @@ class ClientListener:
         await self._tasks.close()
         for handler in self._routes.handlers():
             await handler.close()
-        for request in list(self.pending):
+        for request in [*self.pending, *self.idle]:
             request.abort()
 
     async def _take(self, accepted: socket.socket) -> None:
@@ -122,11 +123,11 @@ class ClientListener:
         """TLS if it is configured, then the request head. `address`: the client's by a PROXY header, or ""."""
         certificates = self._certificates
         if certificates is None:
-            return HandshakeProtocol(self._routes, self._limits, self.pending, began, address)
+            return HandshakeProtocol(self._routes, self._limits, self.pending, began, address, idle=self.idle)
 
         def make_upper(certificate: bytes | None) -> asyncio.Protocol:
             identity = certificates.identity(certificate)
-            return HandshakeProtocol(self._routes, self._limits, self.pending, began, address, identity)
+            return HandshakeProtocol(self._routes, self._limits, self.pending, began, address, identity, self.idle)
 
         seconds = max(0.0, began + self._limits.head_seconds - asyncio.get_running_loop().time())
         buffers, context = certificates.buffers, certificates.context

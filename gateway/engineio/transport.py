@@ -7,6 +7,7 @@ to the WebSocket, and the connection goes on there.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -85,6 +86,7 @@ class EngineTransport:
         "_queued",
         "_stage",
         "_websocket",
+        "began_ns",
         "framing",
         "id",
     )
@@ -98,6 +100,7 @@ class EngineTransport:
     ) -> None:
         """Carried by long-polling until a WebSocket is attached. `on_end`: called once, when it is over."""
         self.id = id
+        self.began_ns = time.monotonic_ns()
         self.framing: EngineFraming | PollingFraming = ENGINE_POLLING
         self._handler = handler
         self._deadlines = deadlines

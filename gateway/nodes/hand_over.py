@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from gateway.delivery.dedup import Dedup, KnownPush
+from gateway.delivery.dedup import Dedup
 from gateway.door.values import Arrival
 from gateway.engineio import ids
 from gateway.engineio.connections import EngineConnections
@@ -28,7 +28,7 @@ from homing.internal.v1 import node_pb2
 from runtime.grpc_wire.call import Call
 from runtime.grpc_wire.status import FAILED_PRECONDITION, INVALID_ARGUMENT, NOT_FOUND, StreamEnded
 
-MAX_AGE_MS = 30_000  # of a connection: what was written to it must be found quickly. Clients upgrade at once
+MAX_AGE_NS = 30_000_000_000  # of a connection: what was written to it must be found quickly. Clients upgrade at once
 FORWARD_SECONDS = 2.0  # for what routers have sent before their tables had the new owner
 
 log = logging.getLogger(__name__)
@@ -82,9 +82,8 @@ class HandOverHandler:
         self._answer(node_pb2.TakeOverAnswer(done=request.step))
 
     def _begin_probe(self, engine: EngineTransport) -> None:
-        connection = engine.handler
-        sessions = connection.sessions if isinstance(connection, Connection) else ()
-        if any(_age_ms(session) > MAX_AGE_MS for session in sessions) or not engine.begin_probe(self._probe):
+        is_old = time.monotonic_ns() - engine.began_ns > MAX_AGE_NS
+        if is_old or not engine.begin_probe(self._probe):
             raise StreamEnded(FAILED_PRECONDITION, "another WebSocket is tried, or the connection is too old")
         self._answer(node_pb2.TakeOverAnswer(done=node_pb2.TakeOverRequest.PROBE))
 
@@ -108,7 +107,7 @@ class HandOverHandler:
             self._call.end(FAILED_PRECONDITION, "the connection is over")
             return
         engine.settle_answered()  # before what is unwritten is given away: the new owner would not know of it
-        taken = self._packed(connection)
+        taken = self._packed(engine, connection)
         self._own.sessions.hand_over(connection)
         taken.unsent = engine.hand_over()
         forwarding = ForwardingConnection(self._forward, connection.hand_over())
@@ -118,7 +117,7 @@ class HandOverHandler:
         self._given = _GivenConnection(connection.sessions, forwarding)
         self._answer(node_pb2.TakeOverAnswer(done=node_pb2.TakeOverRequest.TAKE, taken=taken))
 
-    def _packed(self, connection: Connection) -> node_pb2.TakenConnection:
+    def _packed(self, engine: EngineTransport, connection: Connection) -> node_pb2.TakenConnection:
         taken = node_pb2.TakenConnection()
         handler = connection.handler
         if isinstance(handler, SocketIoClient):
@@ -127,12 +126,9 @@ class HandOverHandler:
         else:
             pack_arrival(Arrival(connection.sessions[0].codec, None, (), ""), taken)
         for session in connection.sessions:
-            taken.sessions.append(pack_session(session, self._written_to(session)))
+            written = self._own.dedup.written_to(session.sid, engine.began_ns, time.monotonic_ns())
+            taken.sessions.append(pack_session(session, written))
         return taken
-
-    def _written_to(self, session: Session) -> list[KnownPush]:
-        now_ns = time.monotonic_ns()
-        return self._own.dedup.written_to(session.sid, now_ns - _age_ms(session) * 1_000_000, now_ns)
 
     def _forward(self, forwarded: node_pb2.Forwarded) -> None:
         self._answer(node_pb2.TakeOverAnswer(forwarded=[forwarded]))
@@ -169,10 +165,6 @@ class HandOverHandler:
         given.forwarding.lose()
         for session in given.sessions:
             self._own.sessions.end(session, None, 1006, "")
-
-
-def _age_ms(session: Session) -> int:
-    return time.time_ns() // 1_000_000 - session.connected_at
 
 
 class _GivenConnection(NamedTuple):

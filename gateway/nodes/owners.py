@@ -15,10 +15,10 @@ BEGIN_SECONDS = 2.0  # for the owner to say whether it has the connection
 class OtherNodes:
     """One for a node."""
 
-    def __init__(self, channels: NodeChannels, relays: Relays) -> None:
+    def __init__(self, channels: NodeChannels, relays: Relays, take_overs: TakeOvers) -> None:
         self._channels = channels
         self._relays = relays
-        self.take_overs: TakeOvers | None = None  # what the clients' parts set when they are complete
+        self._take_overs = take_overs
 
     def knows(self, id: ConnectionId) -> bool:
         return self._channels.knows(id.machine)
@@ -30,8 +30,7 @@ class OtherNodes:
         self._relays.relay_post(exchange, id, body)
 
     async def find_upgrade(self, id: ConnectionId) -> UpgradeTarget | None:
-        assert self.take_overs is not None, "the composition is complete"
-        upgrade = RemoteUpgrade(self.take_overs, id)
+        upgrade = RemoteUpgrade(self._take_overs, id)
         try:
             async with asyncio.timeout(BEGIN_SECONDS):
                 upgrade.begin(await self._channels.call(id.machine, PATH, upgrade))

@@ -52,6 +52,10 @@ class LeaseGate:
         """What the node may do now."""
         return self._local.lease_state()
 
+    def is_held(self) -> bool:
+        """Whether this node may certainly act."""
+        return self.lease_state() is LeaseState.HELD
+
     def query_routers(self) -> None:
         """Ask every router whether this node is alive; their answers change `lease_state`."""
         self._routers.query_fencing()

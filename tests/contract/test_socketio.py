@@ -11,6 +11,8 @@ import pytest
 import websockets
 
 from gateway.close_codes import DRAINING, FORBIDDEN
+from gateway.door import handshake
+from gateway.door.handshake import HandshakeLimits
 from homing.internal.v1 import node_pb2
 from tests.support.engine_node import MAX_MESSAGE, ORIGIN, EngineNode, Polling, engine_nodes, until
 
@@ -469,3 +471,45 @@ async def test_a_connection_that_closes_closes_its_probe(made: Client) -> None:
         with pytest.raises(websockets.ConnectionClosed):
             await client.recv()
     assert await polling.poll() == ["1"]
+
+
+# Connections between two requests -----------------------------------------------------------------------------------
+
+
+async def _preflight(made: Client) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that was answered and kept."""
+    host, port = made.node.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"OPTIONS /socket.io/ HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert b" 204 " in await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+async def test_a_connection_is_kept_for_the_next_request(made: Client) -> None:
+    reader, writer = await _preflight(made)
+    assert (len(made.node.listener.idle), len(made.node.listener.pending)) == (1, 0)
+    writer.write(b"OPTIONS /socket.io/ HTTP/1.1\r\nHost: a\r\n\r\nOPTIONS /socket.io/ HTTP/1.1\r\nHost: a\r\n\r\n")
+    for _ in range(2):
+        assert b" 204 " in await reader.readuntil(b"\r\n\r\n")
+    await made.node.listener.close()
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_so_many_connections_are_kept_and_no_more(made: Client) -> None:
+    made.node.listener._limits = HandshakeLimits(max_idle=1)
+    kept, kept_writer = await _preflight(made)
+    ended, ended_writer = await _preflight(made)
+    assert await ended.read() == b""
+    assert len(made.node.listener.idle) == 1
+    kept_writer.close()
+    ended_writer.close()
+    await until(lambda: not made.node.listener.idle)
+    assert await kept.read() == b""
+
+
+async def test_a_connection_is_not_kept_for_long(made: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handshake, "KEEP_ALIVE_SECONDS", 0.01)
+    reader, writer = await _preflight(made)
+    assert await reader.read() == b""
+    writer.close()

@@ -367,11 +367,11 @@ async def test_a_probe_that_is_given_up_leaves_all_as_it_was(cluster: Cluster, s
 
 @pytest.mark.parametrize("why", ["old", "twice", "lapsed", "draining", "owner gone", "owner refuses"])
 async def test_a_take_over_that_is_not_possible(cluster: Cluster, why: str) -> None:
-    client, sid = await cluster.connected()
+    client, _ = await cluster.connected()
     one, two = cluster.one, cluster.two
     async with client.websocket(two.url) as websocket, client.websocket() as local:
         if why == "old":
-            one.rig.index.sessions[int(sid)].connected_at -= 60_000
+            next(iter(one.engines._connections.values())).began_ns -= 60_000_000_000
         if why == "twice":
             await local.send("2probe")
             await local.recv()

@@ -94,11 +94,11 @@ class EngineNode:
             *(rig.rates, rig.deadlines, rig.tasks, MAX_MESSAGE, set()),
         )
         self.socketio = SocketIoAdmission(services, rig.budget)
-        owners = OtherNodes(self.channels, Relays(self.channels, rig.tasks, counted))
-        owners.take_overs = TakeOvers(
+        take_overs = TakeOvers(
             *(self.engines, self.addresses, services, rig.commands, rig.admission, rig.sessions, self.dedup),
             *(rig.budget, rig.deadlines, rig.tasks, counted),
         )
+        owners = OtherNodes(self.channels, Relays(self.channels, rig.tasks, counted), take_overs)
         uploads = UploadRules(MessageLimits(MAX_MESSAGE), UnfinishedMessages(1_000_000), partial(_watch, rig))
         door = EngineDoor(
             *(Origins(frozenset((ORIGIN,))), rig.verify, NO_PROXIES, self.addresses, uploads, self.engines),
