@@ -1,13 +1,12 @@
 """Shell: acks of pushes that another node has written, before it gave the client away."""
 
-from google.protobuf.message import DecodeError
-
 from gateway.nodes.channels import NodeChannels
+from gateway.nodes.decoding import decode
 from gateway.sessions.acks import Acks
 from gateway.sessions.session import Session
 from homing.internal.v1 import node_pb2
 from runtime.grpc_wire.call import Call
-from runtime.grpc_wire.status import INVALID_ARGUMENT, StreamEnded
+from runtime.grpc_wire.status import StreamEnded
 from runtime.process.background_tasks import BackgroundTasks
 
 PATH = "/homing.internal.v1.Node/Acknowledge"
@@ -49,10 +48,7 @@ class AckHandler:
         self._call = call
 
     def on_message(self, message: bytes) -> None:
-        try:
-            forward = node_pb2.AckForward.FromString(message)
-        except DecodeError:
-            raise StreamEnded(INVALID_ARGUMENT, "no AckForward") from None
+        forward = decode(node_pb2.AckForward, message)
         self._acks.acked_elsewhere(forward.session, forward.ack, forward.data, forward.content_type)
         self._call.send(node_pb2.AckTaken().SerializeToString())
         self._call.end()

@@ -10,13 +10,12 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from google.protobuf.message import DecodeError
-
 from gateway.delivery.dedup import Dedup
 from gateway.door.values import Arrival
 from gateway.engineio import ids
 from gateway.engineio.connections import EngineConnections
 from gateway.engineio.transport import EngineTransport
+from gateway.nodes.decoding import decode
 from gateway.nodes.forwarding import ForwardingConnection
 from gateway.nodes.taken import pack_arrival, pack_session
 from gateway.session_commands import SessionCommands
@@ -26,7 +25,7 @@ from gateway.sessions.timer import Deadlines
 from gateway.socketio.client import SocketIoClient
 from homing.internal.v1 import node_pb2
 from runtime.grpc_wire.call import Call
-from runtime.grpc_wire.status import FAILED_PRECONDITION, INVALID_ARGUMENT, NOT_FOUND, StreamEnded
+from runtime.grpc_wire.status import FAILED_PRECONDITION, NOT_FOUND, StreamEnded
 
 MAX_AGE_NS = 30_000_000_000  # of a connection: what was written to it must be found quickly. Clients upgrade at once
 FORWARD_SECONDS = 2.0  # for what routers have sent before their tables had the new owner
@@ -55,10 +54,7 @@ class HandOverHandler:
         self._given: _GivenConnection | None = None
 
     def on_message(self, message: bytes) -> None:
-        try:
-            request = node_pb2.TakeOverRequest.FromString(message)
-        except DecodeError:
-            raise StreamEnded(INVALID_ARGUMENT, "no TakeOverRequest") from None
+        request = decode(node_pb2.TakeOverRequest, message)
         if self._engine is None:
             self._begin(request)
             return

@@ -1,12 +1,11 @@
 """Shell: long-polling that other nodes relay to this one, the owner of the connection."""
 
-from google.protobuf.message import DecodeError
-
 from gateway.engineio import ids
 from gateway.engineio.connections import EngineConnections
 from gateway.engineio.polls import post
 from gateway.engineio.requests import BAD_REQUEST, UNKNOWN_ID, EngineError
 from gateway.engineio.transport import EngineTransport
+from gateway.nodes.decoding import decode
 from homing.internal.v1 import node_pb2
 from runtime.grpc_wire.call import Call
 from runtime.grpc_wire.status import INVALID_ARGUMENT, StreamEnded
@@ -24,10 +23,7 @@ class RelayHandler:
         self._begun = False
 
     def on_message(self, message: bytes) -> None:
-        try:
-            request = node_pb2.RelayRequest.FromString(message)
-        except DecodeError:
-            raise StreamEnded(INVALID_ARGUMENT, "no RelayRequest") from None
+        request = decode(node_pb2.RelayRequest, message)
         if self._begun:
             raise StreamEnded(INVALID_ARGUMENT, "one request for each call")
         self._begun = True

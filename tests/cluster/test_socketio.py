@@ -39,6 +39,13 @@ def urls(cluster: Cluster) -> list[str]:
     return [gateway.facts["url"].replace("ws://", "http://").removesuffix("/ws") for gateway in cluster.gateways]
 
 
+async def connected(cluster: Cluster, http: aiohttp.ClientSession) -> tuple[Polling, int]:
+    """A client at the first gateway, and its session."""
+    client = Polling(http, urls(cluster)[0])
+    await client.open()
+    return client, int(await client.connect(json.dumps({"token": cluster.token("ada", "doc"), "files": ["doc"]})))
+
+
 async def send_pushes(cluster: Cluster, sid: int) -> list[dict[str, int]]:
     """To the session, its user and its file in turn, one after the other."""
     reports = []
@@ -53,9 +60,7 @@ async def send_pushes(cluster: Cluster, sid: int) -> list[dict[str, int]]:
 async def test_each_poll_goes_to_another_gateway(made: Cluster) -> None:
     async with aiohttp.ClientSession() as http:
         one, two, three = urls(made)
-        client = Polling(http, one)
-        await client.open()
-        sid = int(await client.connect(json.dumps({"token": made.token("ada", "doc"), "files": ["doc"]})))
+        client, sid = await connected(made, http)
         sending = asyncio.ensure_future(send_pushes(made, sid))
         received: list[str] = []
         turn = 0
@@ -69,10 +74,8 @@ async def test_each_poll_goes_to_another_gateway(made: Cluster) -> None:
 
 async def test_an_upgrade_that_lands_elsewhere_loses_and_doubles_nothing(made: Cluster) -> None:
     async with aiohttp.ClientSession() as http:
-        one, two, _ = urls(made)
-        client = Polling(http, one)
-        await client.open()
-        sid = int(await client.connect(json.dumps({"token": made.token("ada", "doc"), "files": ["doc"]})))
+        two = urls(made)[1]
+        client, sid = await connected(made, http)
         sending = asyncio.ensure_future(send_pushes(made, sid))
         received = await client.poll(two)
         async with client.websocket(two) as websocket:

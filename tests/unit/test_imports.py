@@ -104,6 +104,7 @@ SHELLS = {
     "gateway.lifecycle",
     "gateway.nodes.acknowledgements",
     "gateway.nodes.channels",
+    "gateway.nodes.decoding",
     "gateway.nodes.hand_over",
     "gateway.nodes.owners",
     "gateway.nodes.relay_server",
